@@ -1,0 +1,314 @@
+//! Settings of a socket and of the handshake that leads to it.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use async_tungstenite::tungstenite::protocol::WebSocketConfig as TungsteniteConfig;
+
+use crate::{
+    ConfigError, Result,
+    handshake::{Origin, tokens::is_token},
+    rt::{Runtime, Timeout},
+};
+
+/// Long enough for any network that works, short enough to free what a dead peer holds.
+const DEFAULT_TIMEOUT: Timeout = Timeout::Default(Duration::from_secs(10));
+
+/// Settings of the transport: buffers and limits, in bytes.
+///
+/// The names are those of tungstenite's `WebSocketConfig`, which converts into this type; the
+/// defaults are smaller, because every socket pays for them.
+///
+/// ```
+/// use anyws::{TransportConfig, WebSocketConfig};
+///
+/// let transport = TransportConfig::default().max_message_size(1024 * 1024);
+/// let config = WebSocketConfig::new().set_transport(transport);
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct TransportConfig {
+    pub(crate) read_buffer_size: usize,
+    pub(crate) write_buffer_size: usize,
+    pub(crate) max_write_buffer_size: usize,
+    pub(crate) max_message_size: Option<usize>,
+    pub(crate) max_frame_size: Option<usize>,
+    pub(crate) accept_unmasked_frames: bool,
+}
+
+impl TransportConfig {
+    /// Sets how many bytes are asked of the stream in one read; default 4 KiB.
+    ///
+    /// Each socket keeps a buffer of this size while it lives, also an idle one: hence the small
+    /// default, one page. More pays off for large messages on few sockets.
+    pub fn read_buffer_size(mut self, size: usize) -> Self {
+        self.read_buffer_size = size;
+        self
+    }
+
+    /// Sets how many bytes may be staged by `feed` before they are written; default 16 KiB.
+    ///
+    /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case.
+    pub fn write_buffer_size(mut self, size: usize) -> Self {
+        self.write_buffer_size = size;
+        self
+    }
+
+    /// Sets the watermark: while more bytes than this are staged because the peer does not read,
+    /// `feed` and `send` wait; default 128 KiB.
+    ///
+    /// It has to be above [`write_buffer_size`](Self::write_buffer_size). A single message may be
+    /// larger: it is taken whenever the queue is not above the watermark. So a socket stages at
+    /// most this many bytes plus one message.
+    pub fn max_write_buffer_size(mut self, max: usize) -> Self {
+        self.max_write_buffer_size = max;
+        self
+    }
+
+    /// Sets the largest message that is received, in bytes; default 64 MiB, `None` for no limit.
+    ///
+    /// A larger one closes the connection with code 1009. The default is tungstenite's; a server
+    /// whose messages are small does well to lower it, as each socket may hold one message.
+    pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.max_message_size = max.into();
+        self
+    }
+
+    /// Sets the largest frame that is received, in bytes of payload; default 16 MiB, `None` for no
+    /// limit.
+    ///
+    /// A larger one closes the connection with code 1009. Messages above this size are sent in
+    /// fragments of it, so that a peer with the same limits takes them.
+    pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
+        self.max_frame_size = max.into();
+        self
+    }
+
+    /// Sets whether a server takes frames that are not masked; default `false`.
+    ///
+    /// RFC 6455, section 5.1 wants the connection closed with code 1002; some clients do not mask.
+    pub fn accept_unmasked_frames(mut self, accept: bool) -> Self {
+        self.accept_unmasked_frames = accept;
+        self
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_write_buffer_size <= self.write_buffer_size {
+            return Err(ConfigError::WriteLimit {
+                max: self.max_write_buffer_size,
+                write: self.write_buffer_size,
+            });
+        }
+        if self.max_message_size == Some(0) {
+            return Err(ConfigError::ZeroLimit("max_message_size"));
+        }
+        if self.max_frame_size == Some(0) {
+            return Err(ConfigError::ZeroLimit("max_frame_size"));
+        }
+        Ok(())
+    }
+}
+
+impl Default for TransportConfig {
+    fn default() -> Self {
+        Self {
+            read_buffer_size: 4 * 1024,
+            write_buffer_size: 16 * 1024,
+            max_write_buffer_size: 128 * 1024,
+            max_message_size: Some(64 * 1024 * 1024),
+            max_frame_size: Some(16 * 1024 * 1024),
+            accept_unmasked_frames: false,
+        }
+    }
+}
+
+/// Takes every value as it is: tungstenite's defaults too, whose read buffer is 128 KiB for each
+/// socket and whose write buffer has no bound.
+impl From<TungsteniteConfig> for TransportConfig {
+    fn from(config: TungsteniteConfig) -> Self {
+        Self {
+            read_buffer_size: config.read_buffer_size,
+            write_buffer_size: config.write_buffer_size,
+            max_write_buffer_size: config.max_write_buffer_size,
+            max_message_size: config.max_message_size,
+            max_frame_size: config.max_frame_size,
+            accept_unmasked_frames: config.accept_unmasked_frames,
+        }
+    }
+}
+
+/// Settings of the handshake, of the socket that follows, and of the runtime under both.
+///
+/// The setters chain. What cannot work is found by [`validate`](Self::validate), and at an upgrade
+/// it is an answer of 500 and a call of `on_failed_upgrade`, never a panic.
+///
+/// ```
+/// use anyws::{TransportConfig, WebSocketConfig};
+///
+/// let config = WebSocketConfig::new()
+///     .set_transport(TransportConfig::default().write_buffer_size(64 * 1024))
+///     .set_protocols(["graphql-ws", "graphql-transport-ws"])
+///     .set_allowed_origins(["https://app.example"]);
+/// assert!(config.validate().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct WebSocketConfig {
+    pub(crate) transport: TransportConfig,
+    pub(crate) protocols: Vec<Cow<'static, str>>,
+    require_protocol: bool,
+    allowed_origins: Option<Vec<Cow<'static, str>>>,
+    pub(crate) runtime: Option<Arc<dyn Runtime>>,
+    pub(crate) head_timeout: Timeout,
+    pub(crate) upgrade_timeout: Timeout,
+    pub(crate) close_timeout: Timeout,
+}
+
+impl WebSocketConfig {
+    /// Makes the default settings: those of [`TransportConfig::default`], no subprotocol, every
+    /// origin, and 10 s for each timeout.
+    pub fn new() -> Self {
+        Self {
+            transport: TransportConfig::default(),
+            protocols: Vec::new(),
+            require_protocol: false,
+            allowed_origins: None,
+            runtime: None,
+            head_timeout: DEFAULT_TIMEOUT,
+            upgrade_timeout: DEFAULT_TIMEOUT,
+            close_timeout: DEFAULT_TIMEOUT,
+        }
+    }
+
+    /// Sets buffers and limits: a [`TransportConfig`], or tungstenite's `WebSocketConfig`.
+    pub fn set_transport(mut self, transport: impl Into<TransportConfig>) -> Self {
+        self.transport = transport.into();
+        self
+    }
+
+    /// Sets the supported subprotocols, the preferred one first; default none.
+    ///
+    /// The first one that the client offers is chosen (RFC 6455, section 4.2.2); names are
+    /// case-sensitive tokens.
+    pub fn set_protocols<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'static, str>>,
+    {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets whether a client that offers no supported subprotocol is refused with 400; default
+    /// `false`: it is taken without one.
+    pub fn set_require_protocol(mut self, require: bool) -> Self {
+        self.require_protocol = require;
+        self
+    }
+
+    /// Sets the origins that may connect, as `scheme://host` or `scheme://host:port`; default all.
+    ///
+    /// Scheme, host and port have to match exactly; a request without `Origin`, with `null` or with
+    /// two is refused too, with 403. Browsers send cookies along to any server and name the page's
+    /// origin: a server that trusts cookies has to set this (RFC 6455, section 10.2). Programs other
+    /// than browsers send any `Origin` they like.
+    pub fn set_allowed_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'static, str>>,
+    {
+        self.allowed_origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets the runtime that spawns and sleeps for these sockets; default the one of the request's
+    /// extensions, else [`rt::detect`](crate::rt::detect).
+    pub fn set_runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.runtime = Some(runtime);
+        self
+    }
+
+    /// Sets how long the head of a request may take, where [`accept`](crate::accept) or
+    /// [`Handshake::read`](crate::Handshake::read) reads it; default 10 s.
+    ///
+    /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
+    ///
+    /// [`Error::NoRuntime`]: crate::Error::NoRuntime
+    pub fn set_head_timeout(mut self, timeout: Duration) -> Self {
+        self.head_timeout = Timeout::Configured(timeout);
+        self
+    }
+
+    /// Sets how long the HTTP server may take to hand over the connection after the answer of 101;
+    /// default 10 s.
+    ///
+    /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
+    ///
+    /// [`Error::NoRuntime`]: crate::Error::NoRuntime
+    pub fn set_upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.upgrade_timeout = Timeout::Configured(timeout);
+        self
+    }
+
+    /// Sets how long the closing handshake and the end of the TCP connection may take; default 10 s.
+    ///
+    /// Without a runtime nothing waits for the peer's Close, and a timeout set here is
+    /// [`Error::NoRuntime`].
+    ///
+    /// [`Error::NoRuntime`]: crate::Error::NoRuntime
+    pub fn set_close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = Timeout::Configured(timeout);
+        self
+    }
+
+    /// Checks the settings against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`](crate::Error::Config) names the first setting that cannot work: a write
+    /// limit that is not above the write buffer, a limit of 0, a subprotocol that is no token, or
+    /// an allowed origin that is none.
+    pub fn validate(&self) -> Result<()> {
+        self.transport.validate()?;
+        if let Some(name) = self
+            .protocols
+            .iter()
+            .find(|name| !is_token(name.as_bytes()))
+        {
+            return Err(ConfigError::Protocol(name.to_string()).into());
+        }
+        let mut origins = self.allowed_origins.iter().flatten();
+        if let Some(origin) = origins.find(|origin| Origin::parse(origin).is_none()) {
+            return Err(ConfigError::Origin(origin.to_string()).into());
+        }
+        Ok(())
+    }
+
+    /// Checks that `runtime` can keep the timeouts that the user set.
+    pub(crate) fn check_timeouts(&self, runtime: Option<&Arc<dyn Runtime>>) -> Result<()> {
+        let timeouts = [self.head_timeout, self.upgrade_timeout, self.close_timeout];
+        timeouts
+            .into_iter()
+            .try_for_each(|timeout| timeout.check(runtime))
+    }
+
+    pub(crate) fn requires_protocol(&self) -> bool {
+        self.require_protocol
+    }
+
+    /// Tells whether a request from `origin` may connect.
+    pub(crate) fn allows(&self, origin: Option<&Origin>) -> bool {
+        self.allowed_origins.as_ref().is_none_or(|allowed| {
+            origin.is_some()
+                && allowed
+                    .iter()
+                    .any(|text| Origin::parse(text).as_ref() == origin)
+        })
+    }
+}
+
+impl Default for WebSocketConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,177 @@
+//! What can go wrong, who is at fault, and what to do about it.
+
+use std::{fmt, io};
+
+use crate::{CloseCode, Rejection};
+
+/// The result of operations on WebSockets.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error from below whose type is not ours, such as hyper's.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong with a WebSocket or on the way to one.
+///
+/// The variants are the same in every build, whatever the features.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The connection is closing or closed: nothing can be sent any more. Stop using the socket.
+    #[error("the WebSocket is closed")]
+    Closed,
+    /// The peer, or the network, ended the byte stream without a Close frame (RFC 6455, section
+    /// 7.1.5, code 1006): messages may be missing.
+    #[error("the connection ended without a closing handshake")]
+    ClosedWithoutHandshake,
+    /// A setting of the caller's is invalid: correct it.
+    #[error("invalid configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// The caller's message may not be sent; the connection is unharmed.
+    #[error("invalid message: {0}")]
+    InvalidMessage(#[from] InvalidMessage),
+    /// The byte stream failed; the connection is gone.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// There is no runtime, or it has no timers for a timeout that the caller set: turn on `rt-tokio`
+    /// or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
+    #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
+    NoRuntime,
+    /// The peer broke the protocol; it was told so by a Close frame.
+    #[error("the peer broke the WebSocket protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The opening handshake was refused; the answer said so to the client.
+    #[error("the WebSocket handshake was refused: {0}")]
+    Rejected(#[from] Rejection),
+    /// The peer, or the server around us, did not do its part in time.
+    #[error("timed out {0}")]
+    Timeout(Phase),
+    /// The HTTP server did not hand over the connection after the answer of 101, for instance
+    /// because a middleware replaced the answer, or the client went away.
+    #[error("the HTTP server did not upgrade the connection: {0}")]
+    Upgrade(#[source] BoxError),
+}
+
+/// What an [`Error::Timeout`] was waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// The head of the request.
+    Head,
+    /// The HTTP server's handing over of the connection.
+    Upgrade,
+    /// The peer's part in the closing handshake.
+    Close,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Head => "waiting for the head of the request",
+            Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
+            Self::Close => "waiting for the peer to close",
+        })
+    }
+}
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `max_write_buffer_size` is not above `write_buffer_size`.
+    #[error("max_write_buffer_size ({max}) is not above write_buffer_size ({write})")]
+    WriteLimit {
+        /// The limit, in bytes.
+        max: usize,
+        /// The size at which staged frames are written, in bytes.
+        write: usize,
+    },
+    /// A limit of 0 bytes lets no message through.
+    #[error("{0} is 0: no message would pass")]
+    ZeroLimit(&'static str),
+    /// A supported subprotocol is no token (RFC 6455, section 4.1, item 10).
+    #[error("subprotocol {0:?} is no token")]
+    Protocol(String),
+    /// An allowed origin is not `scheme://host` or `scheme://host:port`.
+    #[error("allowed origin {0:?} is not of the form scheme://host[:port]")]
+    Origin(String),
+    /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
+    #[error("the chosen subprotocol {0:?} was not offered by the client")]
+    ProtocolNotOffered(String),
+}
+
+/// Why a message is refused before it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidMessage {
+    /// A ping or pong above 125 bytes (RFC 6455, section 5.5).
+    #[error("a control frame of {0} bytes; 125 is the most")]
+    ControlTooLong(usize),
+    /// A close code that never goes on the wire (RFC 6455, section 7.4).
+    #[error("close code {0} may not be sent")]
+    CloseCode(u16),
+    /// A close reason above 123 bytes (RFC 6455, sections 5.5 and 5.5.1).
+    #[error("a close reason of {0} bytes; 123 is the most")]
+    CloseReasonTooLong(usize),
+    /// A raw frame: this crate makes the frames.
+    #[error("raw frames cannot be sent")]
+    RawFrame,
+}
+
+/// How the peer broke the protocol; sections are of RFC 6455.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolError {
+    /// A reserved bit is set without an extension that gives it a meaning (section 5.2).
+    #[error("a reserved bit is set, but no extension was negotiated")]
+    ReservedBits,
+    /// An opcode without a meaning (section 5.2).
+    #[error("unknown opcode {0}")]
+    UnknownOpcode(u8),
+    /// A frame from a client that is not masked (section 5.1).
+    #[error("a frame from a client is not masked")]
+    UnmaskedFrame,
+    /// A frame from a server that is masked (section 5.1).
+    #[error("a frame from a server is masked")]
+    MaskedFrame,
+    /// A control frame in fragments (section 5.4).
+    #[error("a control frame is fragmented")]
+    FragmentedControl,
+    /// A control frame above 125 bytes (section 5.5).
+    #[error("a control frame is longer than 125 bytes")]
+    ControlTooLong,
+    /// A continuation frame outside of a fragmented message (section 5.4).
+    #[error("a continuation frame continues nothing")]
+    UnexpectedContinuation,
+    /// A new data frame inside a fragmented message (section 5.4).
+    #[error("a new message begins inside a fragmented one")]
+    ExpectedContinuation,
+    /// A frame behind the Close frame (section 5.5.1).
+    #[error("a frame follows the Close frame")]
+    FrameAfterClose,
+    /// The payload of a Close frame is malformed (section 5.5.1).
+    #[error("the payload of a Close frame is malformed")]
+    InvalidClose,
+    /// Text, or the reason of a Close frame, is not UTF-8 (section 8.1).
+    #[error("text is not valid UTF-8")]
+    InvalidUtf8,
+    /// A message or frame is larger than the limit (section 7.4.1, code 1009).
+    #[error("a message or frame of {size} bytes is above the limit of {limit}")]
+    TooLarge {
+        /// Size as far as it is known, in bytes.
+        size: usize,
+        /// The limit that it breaks, in bytes.
+        limit: usize,
+    },
+}
+
+impl ProtocolError {
+    /// Returns the code of the Close frame that the peer is sent (RFC 6455, section 7.4.1).
+    #[must_use]
+    pub fn close_code(&self) -> CloseCode {
+        match self {
+            Self::InvalidUtf8 => CloseCode::Invalid,
+            Self::TooLarge { .. } => CloseCode::Size,
+            _ => CloseCode::Protocol,
+        }
+    }
+}

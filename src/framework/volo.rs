@@ -1,0 +1,54 @@
+//! The extractor in Volo-HTTP, with what a handler needs.
+//!
+//! ```no_run
+//! use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
+//! use volo_http::{response::Response, server::route::{get, Router}};
+//!
+//! async fn handle_socket(mut socket: WebSocket) {
+//!     while let Some(Ok(msg)) = socket.next().await {
+//!         match msg {
+//!             Message::Text(_) => socket.send(msg).await.unwrap(),
+//!             _ => {}
+//!         }
+//!     }
+//! }
+//!
+//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+//!     ws.on_upgrade(handle_socket)
+//! }
+//!
+//! let app: Router = Router::new().route("/ws", get(ws_handler));
+//! ```
+//!
+//! Volo's server sets no timeout and no limit of its own on the head of a request: see
+//! `SECURITY.md`.
+
+use http::request::Parts;
+use volo_http::{
+    body::Body,
+    context::ServerContext,
+    response::Response,
+    server::{IntoResponse, extract::FromContext},
+};
+
+pub use crate::{
+    Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
+    WebSocketConfig,
+};
+
+/// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of Volo's responses.
+pub type WebSocketUpgrade = crate::WebSocketUpgrade<Body>;
+
+impl FromContext for WebSocketUpgrade {
+    type Rejection = Rejection;
+
+    async fn from_context(_: &mut ServerContext, parts: &mut Parts) -> Result<Self, Rejection> {
+        Ok(Self::from_parts(parts)?.refusal_body(Body::from))
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.into_response()
+    }
+}

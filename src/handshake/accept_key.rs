@@ -1,0 +1,49 @@
+//! `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that answers it.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderValue;
+use sha1::{Digest, Sha1};
+
+/// RFC 6455, section 1.3: what a server appends to the key before it hashes.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// RFC 6455, section 4.1: the length of the nonce behind `Sec-WebSocket-Key`, in bytes.
+const NONCE_LEN: usize = 16;
+
+/// Returns the `Sec-WebSocket-Accept` for `key`, or `None` if `key` is not the canonical base64 of
+/// 16 bytes (RFC 6455, section 4.2.1, item 5).
+pub(crate) fn accept_key(key: &[u8]) -> Option<HeaderValue> {
+    let nonce = STANDARD.decode(key).ok()?;
+    if nonce.len() != NONCE_LEN {
+        return None;
+    }
+    let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    HeaderValue::try_from(STANDARD.encode(hash)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accept_key;
+
+    #[test]
+    fn the_example_of_section_1_3() {
+        let accept = accept_key(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn only_canonical_base64_of_16_bytes() {
+        for key in [
+            "",
+            "dGhlIHNhbXBsZSBub25jZQ",       // no padding
+            "dGhlIHNhbXBsZSBub25jZR==",     // bits behind the last byte
+            "dGhlIHNhbXBsZSBub25j",         // 15 bytes
+            "dGhlIHNhbXBsZSBub25jZSE=",     // 17 bytes
+            "dGhlIHNhbXBsZSBub25jZQ== ",    // a space
+            "dGhlIHNhbXBsZSBub25jZ-==",     // the alphabet of URLs
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAA", // 21 bytes
+        ] {
+            assert_eq!(accept_key(key.as_bytes()), None, "{key:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The head of a request, where this crate reads it from the stream itself.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+/// Bytes that a head may have; a request with more is refused. 64 KiB hold the largest cookies that
+/// browsers send many times over.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Header lines that a head may have.
+const MAX_HEADERS: usize = 128;
+
+/// Why the head of a request could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HeadError {
+    /// The bytes are not a request of HTTP/1: 400.
+    #[error("the head of the request is not valid HTTP/1")]
+    Malformed,
+    /// The head is longer than 64 KiB: 431.
+    #[error("the head of the request is longer than 64 KiB")]
+    TooLarge,
+    /// The head has more than 128 header lines: 431.
+    #[error("the head of the request has more than 128 header lines")]
+    TooManyHeaders,
+    /// The head was not complete before the deadline: 408.
+    #[error("the head of the request took too long to arrive")]
+    Timeout,
+}
+
+impl HeadError {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::TooLarge | Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// Gathers the bytes of a head, in pieces of any size, at a cost linear in their number.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    bytes: Vec<u8>,
+    /// Start of the first line that is not complete yet.
+    line_start: usize,
+    /// Whether the request line was seen: empty lines before it are passed over (RFC 9112, 2.2).
+    started: bool,
+    /// How far the end of that line was looked for.
+    searched: usize,
+}
+
+/// A request whose head was read.
+#[derive(Debug)]
+pub(crate) struct Complete {
+    pub(crate) request: Request<()>,
+    /// The bytes behind the head: the first frames.
+    pub(crate) early: Vec<u8>,
+}
+
+impl Head {
+    /// Takes what arrived; returns the request once its head is complete.
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Complete>, HeadError> {
+        self.bytes.extend_from_slice(bytes);
+        let end = self.find_end();
+        // The limit holds for the head alone, not for frames that came with it.
+        if end.unwrap_or(self.bytes.len()) > MAX_HEAD {
+            return Err(HeadError::TooLarge);
+        }
+        let Some(end) = end else { return Ok(None) };
+        let request = parse(&self.bytes[..end])?;
+        Ok(Some(Complete {
+            request,
+            early: self.bytes.split_off(end),
+        }))
+    }
+
+    /// Finds the end of the empty line behind the headers.
+    fn find_end(&mut self) -> Option<usize> {
+        while let Some(length) = self.bytes[self.searched..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+        {
+            let line = &self.bytes[self.line_start..self.searched + length];
+            let is_empty = matches!(line, b"" | b"\r");
+            self.searched += length + 1;
+            self.line_start = self.searched;
+            if is_empty && self.started {
+                return Some(self.searched);
+            }
+            self.started |= !is_empty;
+        }
+        self.searched = self.bytes.len();
+        None
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Request<()>, HeadError> {
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut lines);
+    match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyHeaders),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(HeadError::Malformed),
+    }
+    request(&parsed).ok_or(HeadError::Malformed)
+}
+
+/// Turns httparse's view into a request; `None` if a part of it is not valid.
+fn request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    for line in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(line.value).ok()?);
+    }
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
+    *request.uri_mut() = parsed.path?.parse::<Uri>().ok()?;
+    *request.version_mut() = if parsed.version? == 0 {
+        Version::HTTP_10
+    } else {
+        Version::HTTP_11
+    };
+    *request.headers_mut() = headers;
+    Some(request)
+}

@@ -1,0 +1,21 @@
+//! The opening handshake (RFC 6455, section 4): `http` types in, a decision out.
+//!
+//! Nothing here does IO or knows a runtime. [`Offer::read`] checks a request; [`Offer::decide`]
+//! applies the server's policy to it; [`Acceptance::response`] makes the answer of 101.
+
+mod accept_key;
+mod head;
+mod offer;
+mod origin;
+mod protocols;
+mod rejection;
+pub(crate) mod tokens;
+
+pub(crate) use self::{
+    accept_key::accept_key,
+    head::{Complete, Head},
+    offer::{Acceptance, Offer},
+    origin::Origin,
+    protocols::Choice,
+};
+pub use self::{head::HeadError, rejection::Rejection};

@@ -1,0 +1,151 @@
+//! What a valid opening handshake asks for, and the answer to it (RFC 6455, section 4.2).
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+use super::{
+    Choice, Origin, Rejection, accept_key,
+    origin::host_and_port,
+    protocols::requested,
+    tokens::{has_token, is_token},
+};
+use crate::{ConfigError, Error, WebSocketConfig};
+
+/// An opening handshake whose every header was found valid.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    accept: HeaderValue,
+    requested: Vec<String>,
+    origin: Option<Origin>,
+}
+
+impl Offer {
+    /// Checks the head of a request (RFC 6455, section 4.2.1).
+    pub(crate) fn read(
+        method: &Method,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<Self, Rejection> {
+        if method != Method::GET {
+            return Err(Rejection::Method);
+        }
+        if version != Version::HTTP_11 {
+            return Err(Rejection::HttpVersion);
+        }
+        if !one(headers, &HOST).is_some_and(is_host) {
+            return Err(Rejection::Host);
+        }
+        if announces_body(headers) {
+            return Err(Rejection::Body);
+        }
+        if !has_token(headers, &UPGRADE, "websocket") {
+            return Err(Rejection::UpgradeHeader);
+        }
+        if !has_token(headers, &CONNECTION, "upgrade") {
+            return Err(Rejection::ConnectionHeader);
+        }
+        if one(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+            return Err(Rejection::VersionHeader);
+        }
+        let accept = one(headers, &SEC_WEBSOCKET_KEY)
+            .and_then(|key| accept_key(key.as_bytes()))
+            .ok_or(Rejection::KeyHeader)?;
+        // `Sec-WebSocket-Extensions` is passed over: an extension that the answer does not name is
+        // declined (RFC 6455, section 9.1).
+        Ok(Self {
+            accept,
+            requested: requested(headers)?,
+            origin: Origin::of(headers),
+        })
+    }
+
+    /// Returns the subprotocols that the client offers, in its order.
+    pub(crate) fn requested(&self) -> &[String] {
+        &self.requested
+    }
+
+    /// Applies the server's settings: who may connect, and with which subprotocol.
+    pub(crate) fn decide(
+        self,
+        config: &WebSocketConfig,
+        choice: &Choice,
+    ) -> Result<Acceptance, Error> {
+        config.validate()?;
+        if !config.allows(self.origin.as_ref()) {
+            return Err(Rejection::Origin.into());
+        }
+        let selected = choice.select(&config.protocols, &self.requested);
+        if selected.is_none() && config.requires_protocol() {
+            return Err(Rejection::NoProtocol.into());
+        }
+        let protocol = selected.map(|name| self.answer(name)).transpose()?;
+        Ok(Acceptance {
+            accept: self.accept,
+            protocol,
+        })
+    }
+
+    /// RFC 6455, section 4.2.2: only what was offered may be answered.
+    fn answer(&self, name: &str) -> Result<HeaderValue, ConfigError> {
+        Some(name)
+            .filter(|name| is_token(name.as_bytes()))
+            .filter(|name| self.requested.iter().any(|offered| offered == name))
+            .and_then(|name| HeaderValue::from_str(name).ok())
+            .ok_or_else(|| ConfigError::ProtocolNotOffered(name.to_owned()))
+    }
+}
+
+/// A handshake that the server takes, with the subprotocol it chose.
+#[derive(Debug)]
+pub(crate) struct Acceptance {
+    accept: HeaderValue,
+    protocol: Option<HeaderValue>,
+}
+
+impl Acceptance {
+    /// Returns the chosen subprotocol.
+    pub(crate) fn protocol(&self) -> Option<&str> {
+        self.protocol.as_ref().and_then(|name| name.to_str().ok())
+    }
+
+    /// Makes the answer that switches protocols (RFC 6455, section 4.2.2, item 5).
+    pub(crate) fn response<B>(&self, body: B) -> Response<B> {
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
+        if let Some(protocol) = &self.protocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
+        }
+        response
+    }
+}
+
+/// Returns the value of a header that is there exactly once.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut lines = headers.get_all(name).into_iter();
+    let first = lines.next()?;
+    lines.next().is_none().then_some(first)
+}
+
+/// RFC 9112, section 3.2: host and optional port, without user information.
+fn is_host(value: &HeaderValue) -> bool {
+    value
+        .to_str()
+        .is_ok_and(|host| host_and_port(host).is_some())
+}
+
+/// Tells whether bytes of a body follow the head: they would be parsed as frames.
+fn announces_body(headers: &HeaderMap) -> bool {
+    let is_zero = |length: &HeaderValue| {
+        !length.is_empty() && length.as_bytes().iter().all(|&digit| digit == b'0')
+    };
+    headers.contains_key(TRANSFER_ENCODING) || !headers.get_all(CONTENT_LENGTH).iter().all(is_zero)
+}

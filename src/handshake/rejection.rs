@@ -1,0 +1,120 @@
+//! Why an opening handshake is refused, and the HTTP answer that says so.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE},
+};
+
+use super::HeadError;
+
+/// Why a request is not upgraded to a WebSocket; the client is at fault unless a variant says so.
+///
+/// It is an HTTP answer: [`status`](Self::status), [`headers`](Self::headers), and a body that
+/// names the header at fault, which is the `Display` text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The method is not `GET` (RFC 6455, section 4.2.1): 405.
+    #[error("the method of a WebSocket handshake is GET")]
+    Method,
+    /// The request is not HTTP/1.1 (RFC 9110, section 7.8): 505.
+    #[error("a WebSocket handshake needs HTTP/1.1")]
+    HttpVersion,
+    /// There is not exactly one valid `Host` (RFC 9112, section 3.2): 400.
+    #[error("header `Host`: exactly one is needed, with a valid host and port")]
+    Host,
+    /// `Upgrade` lacks `websocket` (RFC 6455, section 4.2.1, item 3): 426.
+    #[error("header `Upgrade` does not ask for `websocket`: this resource speaks WebSocket only")]
+    UpgradeHeader,
+    /// `Connection` lacks the token `Upgrade` (RFC 6455, section 4.2.1, item 4): 400.
+    #[error("header `Connection` lacks the token `Upgrade`")]
+    ConnectionHeader,
+    /// There is not exactly one valid `Sec-WebSocket-Key` (RFC 6455, section 4.2.1, item 5): 400.
+    #[error("header `Sec-WebSocket-Key`: exactly one is needed, 16 bytes in base64")]
+    KeyHeader,
+    /// `Sec-WebSocket-Version` is not 13 (RFC 6455, section 4.4): 426.
+    #[error("header `Sec-WebSocket-Version`: exactly one is needed, and only 13 is spoken here")]
+    VersionHeader,
+    /// `Sec-WebSocket-Protocol` is not a list of unique tokens (RFC 6455, section 4.1): 400.
+    #[error("header `Sec-WebSocket-Protocol` is not a list of unique tokens")]
+    ProtocolHeader,
+    /// The request announces a body, whose bytes would pass for frames: 400.
+    #[error("headers `Content-Length` and `Transfer-Encoding`: a WebSocket handshake has no body")]
+    Body,
+    /// `Origin` is not one of the allowed ones (RFC 6455, section 10.2): 403.
+    #[error("header `Origin` names no origin that is allowed here")]
+    Origin,
+    /// None of the offered subprotocols is supported, and the server insists on one: 400.
+    #[error("header `Sec-WebSocket-Protocol` offers no subprotocol that is supported here")]
+    NoProtocol,
+    /// The HTTP server gave no way to upgrade, or it was taken already: 500.
+    ///
+    /// The fault is the server's: it serves without upgrades, or two extractors of one request
+    /// both want the connection.
+    #[error(
+        "this server did not hand over the connection: it serves without upgrades, or another extractor took it"
+    )]
+    NotUpgradable,
+    /// The head of the request could not be read, where this crate reads it itself: 400, 408 or 431.
+    #[error("{0}")]
+    Head(HeadError),
+}
+
+impl Rejection {
+    /// Returns the status code of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::UpgradeHeader | Self::VersionHeader => StatusCode::UPGRADE_REQUIRED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Head(error) => error.status(),
+            Self::Host
+            | Self::ConnectionHeader
+            | Self::KeyHeader
+            | Self::ProtocolHeader
+            | Self::Body
+            | Self::NoProtocol => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Returns the headers of the answer: those that the RFCs demand for its status, and the type
+    /// of the body.
+    #[must_use]
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let mut add =
+            |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
+        add(CONTENT_TYPE, "text/plain; charset=utf-8");
+        if *self == Self::Method {
+            // RFC 9110, section 15.5.6.
+            add(ALLOW, "GET");
+        }
+        if *self == Self::VersionHeader {
+            // RFC 6455, section 4.4.
+            add(SEC_WEBSOCKET_VERSION, "13");
+        }
+        if self.status() == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110, section 15.5.22.
+            add(UPGRADE, "websocket");
+            add(CONNECTION, "upgrade");
+        }
+        headers
+    }
+
+    /// Returns the whole answer, with the reason as its body.
+    #[must_use]
+    pub fn into_response<B: From<String>>(self) -> Response<B> {
+        self.response_with(Into::into)
+    }
+
+    /// Returns the whole answer, with a body made from the reason.
+    pub(crate) fn response_with<B>(self, body: impl FnOnce(String) -> B) -> Response<B> {
+        let mut response = Response::new(body(self.to_string()));
+        *response.status_mut() = self.status();
+        *response.headers_mut() = self.headers();
+        response
+    }
+}

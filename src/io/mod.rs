@@ -1,0 +1,29 @@
+//! Byte streams: what a socket reads from and writes to.
+//!
+//! The one vocabulary is that of `futures-io`. Streams of smol and `async-io` speak it themselves;
+//! [`TokioIo`] and [`HyperIo`] translate, one way only, the IO traits of tokio and hyper.
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+#[cfg(feature = "hyper")]
+mod hyper;
+#[cfg(feature = "rt-tokio")]
+mod tokio;
+
+#[cfg(feature = "hyper")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+pub use self::hyper::HyperIo;
+#[cfg(feature = "rt-tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rt-tokio")))]
+pub use self::tokio::TokioIo;
+
+/// A byte stream that a WebSocket can run over; every type with these supertraits is one.
+///
+/// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open:
+/// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1).
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}
+
+/// A byte stream of any type, boxed once for each connection.
+pub(crate) type BoxIo = Box<dyn Io>;

@@ -1,0 +1,77 @@
+//! The runtime of smol.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use futures_core::future::BoxFuture;
+use smol::{Executor, Timer};
+
+use super::{Runtime, Sleep};
+
+/// Spawns on smol's global executor, or on one handed over, and sleeps by async-io's timers.
+#[derive(Clone, Debug, Default)]
+pub struct SmolRuntime {
+    executor: Option<Arc<Executor<'static>>>,
+}
+
+impl SmolRuntime {
+    /// Uses smol's global executor, whose threads smol starts itself (`SMOL_THREADS`, default 1).
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Uses `executor`, which the user runs on threads of their own.
+    #[must_use]
+    pub fn with_executor(executor: Arc<Executor<'static>>) -> Self {
+        Self {
+            executor: Some(executor),
+        }
+    }
+}
+
+impl Runtime for SmolRuntime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is smol's side of Runtime::spawn"
+    )]
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        let task = match &self.executor {
+            Some(executor) => executor.spawn(task),
+            None => smol::spawn(task),
+        };
+        // smol cancels a task whose handle is dropped.
+        task.detach();
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(SmolSleep(Timer::at(deadline)))
+    }
+}
+
+struct SmolSleep(Timer);
+
+impl Future for SmolSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(())
+    }
+}
+
+impl Sleep for SmolSleep {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.0.set_at(deadline);
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "other runtimes may be absent")]
+pub(super) fn current() -> Option<Arc<dyn Runtime>> {
+    Some(Arc::new(SmolRuntime::new()))
+}

@@ -1,0 +1,87 @@
+//! The runtime of tokio.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use futures_core::future::BoxFuture;
+use tokio::runtime::{Handle, TryCurrentError};
+
+use super::{Runtime, Sleep};
+
+/// Spawns and sleeps on a tokio runtime, of either flavour.
+///
+/// It keeps a [`Handle`], so that it works from any thread, also one outside of tokio. Time that
+/// tokio has paused is honoured.
+///
+/// A tokio runtime built without `enable_time` has no timers. tokio tells so by a panic only; it is
+/// caught, but the panic hook prints it, once for each `TokioRuntime` that is asked for a timer.
+#[derive(Clone, Debug)]
+pub struct TokioRuntime {
+    handle: Handle,
+    has_timers: OnceLock<bool>,
+}
+
+impl TokioRuntime {
+    /// Uses the runtime behind `handle`.
+    #[must_use]
+    pub fn new(handle: Handle) -> Self {
+        Self {
+            handle,
+            has_timers: OnceLock::new(),
+        }
+    }
+
+    /// Uses the runtime that the calling code runs on.
+    ///
+    /// # Errors
+    ///
+    /// If the caller is outside of a tokio context.
+    pub fn current() -> Result<Self, TryCurrentError> {
+        Handle::try_current().map(Self::new)
+    }
+}
+
+impl From<Handle> for TokioRuntime {
+    fn from(handle: Handle) -> Self {
+        Self::new(handle)
+    }
+}
+
+impl Runtime for TokioRuntime {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.handle.spawn(task);
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        let _context = self.handle.enter();
+        Box::pin(tokio::time::sleep_until(deadline.into()))
+    }
+
+    fn now(&self) -> Instant {
+        let _context = self.handle.enter();
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn has_timers(&self) -> bool {
+        *self.has_timers.get_or_init(|| {
+            let probe = AssertUnwindSafe(|| drop(self.sleep_until(self.now())));
+            catch_unwind(probe).is_ok()
+        })
+    }
+}
+
+impl Sleep for tokio::time::Sleep {
+    fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        self.reset(deadline.into());
+    }
+}
+
+pub(super) fn current() -> Option<Arc<dyn Runtime>> {
+    TokioRuntime::current()
+        .ok()
+        .map(|runtime| Arc::new(runtime) as Arc<dyn Runtime>)
+}

@@ -1,0 +1,237 @@
+//! The WebSocket as its user sees it: a stream of messages and a sink for them.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use async_tungstenite::tungstenite::protocol::Role;
+use futures_core::stream::{FusedStream, Stream};
+use futures_sink::Sink;
+use futures_util::{SinkExt, StreamExt};
+
+use crate::{
+    CloseFrame, Error, Message, Result, WebSocketConfig, WebSocketReceiver, WebSocketSender,
+    connection::Connection, io::BoxIo, rt::Runtime, split,
+};
+
+/// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
+///
+/// The methods are inherent, so that no extension trait need be imported; the trait impls are there
+/// for combinators such as `forward`.
+///
+/// # Receiving
+///
+/// [`next`](Self::next) answers pings by itself, and writes what [`feed`](Self::feed) has staged
+/// before it waits. The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already, and
+/// `None` follows for ever. A stream that ends without a Close is one
+/// [`Error::ClosedWithoutHandshake`], a peer that breaks the protocol is one [`Error::Protocol`]
+/// after a Close frame that tells it so; `None` follows both.
+///
+/// # Sending
+///
+/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only stages, so that several
+/// messages leave in one write. Both wait while more is staged than
+/// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size). While a task waits in
+/// one of them it answers no ping.
+///
+/// # The end
+///
+/// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open is
+/// handed to a task on its runtime, which writes what is staged, sends Close 1000 (1011 while a
+/// panic unwinds), and ends the TCP connection in the order of RFC 6455, section 7.1.1, within the
+/// close timeout. Without a runtime there is one write that does not wait, and then the stream is
+/// dropped.
+///
+/// ```
+/// use anyws::{Message, WebSocket};
+///
+/// async fn echo(mut socket: WebSocket) {
+///     while let Some(Ok(message)) = socket.next().await {
+///         if matches!(message, Message::Text(_) | Message::Binary(_))
+///             && socket.send(message).await.is_err()
+///         {
+///             break;
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct WebSocket {
+    connection: Connection,
+    protocol: Option<Box<str>>,
+}
+
+impl WebSocket {
+    /// Starts a socket on `io`, after the opening handshake.
+    pub(crate) fn new(
+        io: BoxIo,
+        early: Vec<u8>,
+        role: Role,
+        protocol: Option<&str>,
+        config: &WebSocketConfig,
+        runtime: Option<Arc<dyn Runtime>>,
+    ) -> Self {
+        Self {
+            connection: Connection::new(io, early, role, config, runtime),
+            protocol: protocol.map(Into::into),
+        }
+    }
+
+    /// Returns the subprotocol that the handshake chose, if any (RFC 6455, section 1.9).
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// Receives the next message, or `None` at the end.
+    ///
+    /// Control frames come too: a ping was answered already, a pong needs no answer, and a Close is
+    /// the last message.
+    ///
+    /// # Errors
+    ///
+    /// At most one error is returned, then `None`: [`Error::ClosedWithoutHandshake`],
+    /// [`Error::Protocol`] or [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: no message is lost.
+    pub async fn next(&mut self) -> Option<Result<Message>> {
+        StreamExt::next(self).await
+    }
+
+    /// Sends a message: stages it and writes all that is staged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMessage`] for what may not be sent: a raw frame, a ping or pong above 125
+    /// bytes, a close code that is not for the wire. [`Error::Closed`] once a Close was sent or
+    /// received. [`Error::Io`] if the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits for room, the message is not sent. Once there was room, the message
+    /// is accepted, and is sent once and whole even if this is dropped; the next call of `next`,
+    /// `send`, `flush` or `close` writes on. Where the difference matters use the [`Sink`]:
+    /// `poll_ready`, then `start_send`.
+    pub async fn send(&mut self, message: Message) -> Result<()> {
+        SinkExt::send(self, message).await
+    }
+
+    /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
+    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`send`](Self::send).
+    pub async fn feed(&mut self, message: Message) -> Result<()> {
+        SinkExt::feed(self, message).await
+    }
+
+    /// Writes all that is staged and flushes the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: the next call writes on.
+    pub async fn flush(&mut self) -> Result<()> {
+        SinkExt::flush(self).await
+    }
+
+    /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
+    /// ends the TCP connection (RFC 6455, section 7.1.2).
+    ///
+    /// `None` sends a Close without a code. After the peer's Close, or after an error that `next`
+    /// returned, it only does what is left to do. It takes at most the close timeout, 10 s by
+    /// default ([`set_close_timeout`]); without a runtime with timers the Close is written and
+    /// nothing waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidMessage`] for a code or reason that may not be sent; the connection is
+    /// unharmed. [`Error::Timeout`] if the peer's Close does not come in time,
+    /// [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or [`Error::Io`] if something else
+    /// comes in its place.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the Close is staged; dropped after that, a second call completes the rest, with
+    /// a new timeout, and so does dropping the socket.
+    ///
+    /// [`set_close_timeout`]: crate::WebSocketConfig::set_close_timeout
+    pub async fn close(&mut self, frame: impl Into<Option<CloseFrame>>) -> Result<()> {
+        let mut frame = Some(frame.into());
+        let mut deadline = None;
+        poll_fn(|cx| {
+            if let Some(frame) = frame.take() {
+                deadline = self.connection.start_close(cx, frame)?;
+            }
+            self.connection.poll_close(cx, deadline.as_mut())
+        })
+        .await
+    }
+
+    /// Splits the socket into a half that sends and one that receives, for two tasks.
+    ///
+    /// [`WebSocketSender::reunite`] puts them together again.
+    #[must_use]
+    pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
+        split::split(self)
+    }
+
+    pub(crate) fn into_parts(self) -> (Connection, Option<Box<str>>) {
+        (self.connection, self.protocol)
+    }
+
+    pub(crate) fn from_parts((connection, protocol): (Connection, Option<Box<str>>)) -> Self {
+        Self {
+            connection,
+            protocol,
+        }
+    }
+}
+
+impl Stream for WebSocket {
+    type Item = Result<Message>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.connection.engine().poll_next(cx)
+    }
+}
+
+impl FusedStream for WebSocket {
+    fn is_terminated(&self) -> bool {
+        self.connection.is_terminated()
+    }
+}
+
+/// Closing the sink sends Close 1000 and flushes; it does not wait for the peer.
+impl Sink<Message> for WebSocket {
+    type Error = Error;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.connection.engine().poll_ready(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<()> {
+        self.connection.engine().start_send(message)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.connection.engine().poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.connection.engine().poll_close_sink(cx)
+    }
+}

@@ -1,0 +1,153 @@
+//! A byte stream in memory with two ends.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use futures_io::{AsyncRead, AsyncWrite};
+
+/// Bytes under way in one direction: what Linux gives a loopback socket without asking for more.
+const DEFAULT_CAPACITY: usize = 64 * 1024;
+
+/// One end of a byte stream in memory; made by [`duplex`].
+///
+/// It behaves as a TCP stream does: writing waits while the other end does not read, closing ends
+/// one direction only, and an end that is dropped ends both.
+#[derive(Debug)]
+pub struct Duplex {
+    incoming: Arc<Pipe>,
+    outgoing: Arc<Pipe>,
+}
+
+/// Makes the two ends of a byte stream that holds 64 KiB in each direction.
+#[must_use]
+pub fn duplex() -> (Duplex, Duplex) {
+    duplex_with_capacity(DEFAULT_CAPACITY)
+}
+
+/// Makes the two ends of a byte stream that holds `capacity` bytes in each direction, at least 1.
+#[must_use]
+pub fn duplex_with_capacity(capacity: usize) -> (Duplex, Duplex) {
+    let (there, back) = (Pipe::new(capacity), Pipe::new(capacity));
+    let near = Duplex {
+        incoming: Arc::clone(&back),
+        outgoing: Arc::clone(&there),
+    };
+    (
+        near,
+        Duplex {
+            incoming: there,
+            outgoing: back,
+        },
+    )
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Pipe(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// The writing end has closed.
+    ended: bool,
+    /// The reading end was dropped.
+    unread: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Pipe {
+    fn new(capacity: usize) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            bytes: VecDeque::new(),
+            capacity: capacity.max(1),
+            ended: false,
+            unread: false,
+            reader: None,
+            writer: None,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        wake(state.reader.take());
+    }
+
+    fn abandon(&self) {
+        let mut state = self.lock();
+        state.unread = true;
+        wake(state.writer.take());
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl AsyncRead for Duplex {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.incoming.lock();
+        if state.bytes.is_empty() && !state.ended && !buf.is_empty() {
+            state.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let length = io::Read::read(&mut state.bytes, buf)?;
+        wake(state.writer.take());
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Duplex {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.outgoing.lock();
+        if state.ended || state.unread {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = state.capacity - state.bytes.len();
+        if room == 0 && !buf.is_empty() {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let length = room.min(buf.len());
+        state.bytes.extend(&buf[..length]);
+        wake(state.reader.take());
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outgoing.end();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Duplex {
+    fn drop(&mut self) {
+        self.outgoing.end();
+        self.incoming.abandon();
+    }
+}

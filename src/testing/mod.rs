@@ -1,0 +1,79 @@
+//! Tests without a network: sockets, byte streams and upgrades in memory.
+//!
+//! A route is tested by a request that carries its own connection: [`upgrade`] makes the two, the
+//! route answers the request, and [`Client::open`] takes the answer and gives the client's socket.
+//! It works for every framework whose router can be called as a function.
+//!
+//! ```
+//! use anyws::{Message, WebSocket, WebSocketUpgrade, http, testing};
+//!
+//! async fn shout(mut socket: WebSocket) {
+//!     while let Some(Ok(Message::Text(text))) = socket.next().await {
+//!         let _ = socket.send(Message::text(text.to_uppercase())).await;
+//!     }
+//! }
+//!
+//! fn route(mut request: http::Request<()>) -> http::Response<String> {
+//!     match WebSocketUpgrade::from_request(&mut request) {
+//!         Ok(ws) => ws.on_upgrade(shout),
+//!         Err(rejection) => rejection.into_response(),
+//!     }
+//! }
+//!
+//! # #[cfg(feature = "rt-smol")]
+//! smol::block_on(async {
+//!     let (request, client) = testing::upgrade("/shout");
+//!     let mut socket = client.open(&route(request)).unwrap();
+//!     socket.send("hello".into()).await.unwrap();
+//!     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("HELLO"));
+//!     socket.close(None).await.unwrap();
+//! });
+//! ```
+
+mod client;
+mod duplex;
+
+use async_tungstenite::tungstenite::protocol::Role;
+
+pub use self::{
+    client::{Client, OpenError, upgrade},
+    duplex::{Duplex, duplex, duplex_with_capacity},
+};
+use crate::{Result, WebSocket, WebSocketConfig, rt};
+
+/// Makes two connected sockets, the client's and the server's, with the default settings.
+///
+/// ```
+/// use anyws::{Message, testing};
+///
+/// # futures::executor::block_on(async {
+/// let (mut client, mut server) = testing::pair();
+/// client.send("hello".into()).await.unwrap();
+/// assert_eq!(server.next().await.unwrap().unwrap(), Message::text("hello"));
+/// # });
+/// ```
+#[must_use]
+pub fn pair() -> (WebSocket, WebSocket) {
+    connect(&WebSocketConfig::new())
+}
+
+/// Makes two connected sockets, the client's and the server's, with `config` for both.
+///
+/// # Errors
+///
+/// [`Error::Config`](crate::Error::Config) if the settings cannot work, and
+/// [`Error::NoRuntime`](crate::Error::NoRuntime) if a timeout was set and there is no runtime.
+pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
+    config.validate()?;
+    config.check_timeouts(config.runtime.clone().or_else(rt::detect).as_ref())?;
+    Ok(connect(config))
+}
+
+fn connect(config: &WebSocketConfig) -> (WebSocket, WebSocket) {
+    let (near, far) = duplex();
+    let socket = |io, role| {
+        let runtime = config.runtime.clone().or_else(rt::detect);
+        WebSocket::new(Box::new(io), Vec::new(), role, None, config, runtime)
+    };
+    (socket(near, Role::Client), socket(far, Role::Server))
+}

@@ -1,0 +1,86 @@
+//! The way from a server's request to the connection under it.
+
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_core::future::BoxFuture;
+use http::Extensions;
+
+use crate::{
+    error::BoxError,
+    io::{BoxIo, Io},
+};
+
+/// A connection that a server hands over once its answer of 101 is out: the door by which servers
+/// that are not built on hyper, and tests, let a [`WebSocketUpgrade`] in.
+///
+/// The server puts one into the extensions of the request before the handler sees it. It can be
+/// cloned, as extensions have to be, but only one extractor gets the connection.
+///
+/// ```
+/// use anyws::{UpgradeIo, testing};
+///
+/// # fn serve(mut request: http::Request<()>) {
+/// let (near, far) = testing::duplex();
+/// request.extensions_mut().insert(UpgradeIo::new(async move { Ok(near) }));
+/// # drop(far);
+/// # }
+/// ```
+///
+/// [`WebSocketUpgrade`]: crate::WebSocketUpgrade
+#[derive(Clone)]
+pub struct UpgradeIo(Arc<Mutex<Option<Upgrade>>>);
+
+/// Comes to the stream of a connection.
+pub(super) type Upgrade = BoxFuture<'static, Result<BoxIo, BoxError>>;
+
+impl UpgradeIo {
+    /// Hands over the stream that `upgrade` comes to.
+    ///
+    /// An error reaches the user through `on_failed_upgrade` as
+    /// [`Error::Upgrade`](crate::Error::Upgrade).
+    pub fn new<T: Io + 'static>(
+        upgrade: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+    ) -> Self {
+        let upgrade = async move { upgrade.await.map(|io| Box::new(io) as BoxIo) };
+        Self(Arc::new(Mutex::new(Some(Box::pin(upgrade)))))
+    }
+
+    fn take(&self) -> Option<Upgrade> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for UpgradeIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradeIo").finish_non_exhaustive()
+    }
+}
+
+/// Takes the connection out of a request, whoever put it there.
+pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
+    DOORS.iter().find_map(|take| take(extensions))
+}
+
+/// Where servers leave their connections.
+const DOORS: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
+    |extensions| extensions.remove::<UpgradeIo>()?.take(),
+    #[cfg(feature = "hyper")]
+    super::hyper::take,
+];
+
+/// The same, to be held by a type that has to be `Sync`.
+pub(super) struct Taken(Mutex<Upgrade>);
+
+impl Taken {
+    pub(super) fn new(upgrade: Upgrade) -> Self {
+        Self(Mutex::new(upgrade))
+    }
+
+    pub(super) fn into_future(self) -> Upgrade {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,82 @@
+//! The handlers of a route, by subprotocol.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    future::Future,
+    hash::BuildHasher,
+    sync::{Mutex, PoisonError},
+};
+
+use futures_core::future::BoxFuture;
+
+use crate::WebSocket;
+
+/// A handler of any type; in a mutex, because volo-http wants its extractors `Sync`.
+pub(super) struct Handler(Mutex<Box<dyn FnOnce(WebSocket) -> BoxFuture<'static, ()> + Send>>);
+
+impl Handler {
+    pub(super) fn new<H, Fut>(handler: H) -> Self
+    where
+        H: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        Self(Mutex::new(Box::new(move |socket| {
+            Box::pin(handler(socket))
+        })))
+    }
+
+    /// Runs the handler; a handler that panics before its first await does so in the returned future.
+    pub(super) async fn call(self, socket: WebSocket) {
+        let handler = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        handler(socket).await;
+    }
+}
+
+/// Subprotocols with a handler for each, for
+/// [`WebSocketUpgrade::on_protocols`](crate::WebSocketUpgrade::on_protocols).
+///
+/// Arrays, vectors and options keep their order; maps are sorted by name, so that the choice among
+/// them is the same in every run.
+pub trait ProtocolHandlers<H> {
+    /// Returns the pairs, the preferred one first.
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)>;
+}
+
+impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for Vec<(N, H)> {
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
+        self.into_iter()
+            .map(|(name, handler)| (name.into(), handler))
+            .collect()
+    }
+}
+
+impl<N: Into<Cow<'static, str>>, H, const LEN: usize> ProtocolHandlers<H> for [(N, H); LEN] {
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
+        Vec::from(self).into_pairs()
+    }
+}
+
+impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for Option<(N, H)> {
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
+        Vec::from_iter(self).into_pairs()
+    }
+}
+
+impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for BTreeMap<N, H> {
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
+        Vec::from_iter(self).into_pairs()
+    }
+}
+
+impl<N, H, S> ProtocolHandlers<H> for HashMap<N, H, S>
+where
+    N: Into<Cow<'static, str>>,
+    S: BuildHasher,
+{
+    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
+        let mut pairs = Vec::from_iter(self).into_pairs();
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pairs
+    }
+}

@@ -1,0 +1,399 @@
+//! The extractor: from the head of a request to a response and a socket.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::FutureExt;
+use http::{Request, Response, StatusCode, request};
+
+use self::{door::Taken, handlers::Handler};
+pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};
+use crate::{
+    Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
+    handshake::{Choice, Offer},
+    rt::{self, Runtime},
+};
+
+mod door;
+mod handlers;
+#[cfg(feature = "hyper")]
+mod hyper;
+mod upgrading;
+
+/// A request for a WebSocket, checked and ready to be accepted.
+///
+/// It is the extractor of `anyws::volo` and `anyws::axum`; elsewhere it is made by
+/// [`from_request`](Self::from_request). Nothing is answered before the handler calls
+/// [`on_upgrade`](Self::on_upgrade) or [`accept`](Self::accept).
+///
+/// `B` is the body of the response.
+///
+/// ```
+/// use anyws::{Message, WebSocket, WebSocketUpgrade};
+/// use http::{Request, Response};
+///
+/// async fn handle_socket(mut socket: WebSocket) {
+///     while let Some(Ok(Message::Text(text))) = socket.next().await {
+///         if socket.send(Message::Text(text)).await.is_err() {
+///             break;
+///         }
+///     }
+/// }
+///
+/// /// The service of a server on hyper, whatever its runtime.
+/// fn service<T>(mut request: Request<T>) -> Response<String> {
+///     match WebSocketUpgrade::from_request(&mut request) {
+///         Ok(ws) => ws.on_upgrade(handle_socket),
+///         Err(rejection) => rejection.into_response(),
+///     }
+/// }
+/// ```
+///
+/// # Which subprotocol is chosen
+///
+/// The first name of the server's list that the client offers: the list of
+/// [`protocols`](Self::protocols), followed by the names of [`on_protocol`](Self::on_protocol) and
+/// [`on_protocols`](Self::on_protocols) that it lacks. [`select_protocol`](Self::select_protocol)
+/// decides otherwise. None at all is fine, unless [`require_protocol`](Self::require_protocol) says
+/// that it is not.
+#[must_use = "call `on_upgrade` or `accept` to answer the request"]
+pub struct WebSocketUpgrade<B> {
+    offer: Offer,
+    upgrade: Taken,
+    config: WebSocketConfig,
+    /// The one of the request's extensions.
+    request_runtime: Option<Arc<dyn Runtime>>,
+    choice: Choice,
+    handlers: Vec<(Cow<'static, str>, Handler)>,
+    on_failed_upgrade: OnFailedUpgrade,
+    /// Makes the body of a refusal from its reason.
+    refusal_body: fn(String) -> B,
+}
+
+/// In a mutex, because volo-http wants its extractors `Sync`.
+type OnFailedUpgrade = Mutex<Option<Box<dyn FnOnce(Error) + Send>>>;
+
+impl<B> WebSocketUpgrade<B> {
+    /// Checks the head of a request and takes its connection.
+    ///
+    /// # Errors
+    ///
+    /// A [`Rejection`] if the request is no valid handshake, or [`Rejection::NotUpgradable`] if the
+    /// server gave no connection or it was taken already. The connection is left alone then.
+    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
+    where
+        B: Default,
+    {
+        let offer = Offer::read(&parts.method, parts.version, &parts.headers)?;
+        let upgrade = door::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
+        Ok(Self {
+            offer,
+            upgrade: Taken::new(upgrade),
+            config: WebSocketConfig::new(),
+            request_runtime: parts.extensions.get::<Arc<dyn Runtime>>().cloned(),
+            choice: Choice::List,
+            handlers: Vec::new(),
+            on_failed_upgrade: Mutex::new(None),
+            refusal_body: |_| B::default(),
+        })
+    }
+
+    /// Checks a request and takes its connection; its body is not touched.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_parts`](Self::from_parts).
+    pub fn from_request<T>(request: &mut Request<T>) -> Result<Self, Rejection>
+    where
+        B: Default,
+    {
+        let mut parts = Request::new(()).into_parts().0;
+        parts.method.clone_from(request.method());
+        parts.version = request.version();
+        std::mem::swap(&mut parts.headers, request.headers_mut());
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        let upgrade = Self::from_parts(&mut parts);
+        std::mem::swap(&mut parts.headers, request.headers_mut());
+        std::mem::swap(&mut parts.extensions, request.extensions_mut());
+        upgrade
+    }
+
+    /// Sets how the body of a refusal is made from its reason, a line of text; default
+    /// `B::default()`. The extractors of Volo and axum have set it.
+    pub fn refusal_body(mut self, body: fn(String) -> B) -> Self {
+        self.refusal_body = body;
+        self
+    }
+
+    /// Sets all settings at once, in the place of what the other setters have set before.
+    pub fn set_config(mut self, config: WebSocketConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Sets the runtime that drives the handler and keeps the timeouts.
+    ///
+    /// The default is the config's, else an `Arc<dyn Runtime>` in the request's extensions, else
+    /// [`rt::detect`].
+    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
+        self.config = self.config.set_runtime(runtime);
+        self
+    }
+
+    /// Sets the supported subprotocols; see [`WebSocketConfig::set_protocols`].
+    pub fn protocols<I>(mut self, protocols: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'static, str>>,
+    {
+        self.config = self.config.set_protocols(protocols);
+        self
+    }
+
+    /// Refuses a client that offers no supported subprotocol; see
+    /// [`WebSocketConfig::set_require_protocol`].
+    pub fn require_protocol(mut self, require: bool) -> Self {
+        self.config = self.config.set_require_protocol(require);
+        self
+    }
+
+    /// Chooses the subprotocol by a callback, which is given what the client offers, in its order.
+    ///
+    /// `None` chooses none. A name that the client did not offer is the server's mistake: the
+    /// client is answered 500, and `on_failed_upgrade` gets
+    /// [`ConfigError::ProtocolNotOffered`](crate::ConfigError::ProtocolNotOffered).
+    pub fn select_protocol<P>(mut self, select: impl FnOnce(&[String]) -> Option<P>) -> Self
+    where
+        P: Into<Cow<'static, str>>,
+    {
+        self.choice = Choice::Callback(select(self.offer.requested()).map(Into::into));
+        self
+    }
+
+    /// Sets the origins that may connect; see [`WebSocketConfig::set_allowed_origins`].
+    pub fn allowed_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'static, str>>,
+    {
+        self.config = self.config.set_allowed_origins(origins);
+        self
+    }
+
+    /// Sets the size of the read buffer; see [`TransportConfig::read_buffer_size`].
+    pub fn read_buffer_size(self, size: usize) -> Self {
+        self.transport(|transport| transport.read_buffer_size(size))
+    }
+
+    /// Sets how much is staged before it is written; see [`TransportConfig::write_buffer_size`].
+    pub fn write_buffer_size(self, size: usize) -> Self {
+        self.transport(|transport| transport.write_buffer_size(size))
+    }
+
+    /// Sets the watermark of the write buffer; see [`TransportConfig::max_write_buffer_size`].
+    pub fn max_write_buffer_size(self, max: usize) -> Self {
+        self.transport(|transport| transport.max_write_buffer_size(max))
+    }
+
+    /// Sets the largest message that is received; see [`TransportConfig::max_message_size`].
+    pub fn max_message_size(self, max: impl Into<Option<usize>>) -> Self {
+        self.transport(|transport| transport.max_message_size(max))
+    }
+
+    /// Sets the largest frame that is received; see [`TransportConfig::max_frame_size`].
+    pub fn max_frame_size(self, max: impl Into<Option<usize>>) -> Self {
+        self.transport(|transport| transport.max_frame_size(max))
+    }
+
+    /// Sets whether frames that are not masked are taken; see
+    /// [`TransportConfig::accept_unmasked_frames`].
+    pub fn accept_unmasked_frames(self, accept: bool) -> Self {
+        self.transport(|transport| transport.accept_unmasked_frames(accept))
+    }
+
+    /// Returns the subprotocols that the client offers, in its order.
+    pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
+        self.offer.requested().iter().map(String::as_str)
+    }
+
+    /// Returns the subprotocol that is chosen by the settings so far.
+    #[must_use]
+    pub fn selected_protocol(&self) -> Option<&str> {
+        self.choice
+            .select(&self.config.protocols, self.offer.requested())
+    }
+
+    /// Sets a callback for every failure after the extraction; default none.
+    ///
+    /// It gets the error of a handshake that was refused by the settings ([`Error::Rejected`]), of
+    /// settings that cannot work ([`Error::Config`]), of a missing runtime ([`Error::NoRuntime`]),
+    /// of a server that does not hand over the connection ([`Error::Upgrade`]) or not in time
+    /// ([`Error::Timeout`]). It is not called by [`accept`](Self::accept), which returns the error.
+    pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
+        self.on_failed_upgrade = Mutex::new(Some(Box::new(callback)));
+        self
+    }
+
+    /// Sets the handler of connections with the subprotocol `name`, which is supported by that;
+    /// repeatable.
+    pub fn on_protocol<H, Fut>(mut self, name: impl Into<Cow<'static, str>>, handler: H) -> Self
+    where
+        H: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let name = name.into();
+        if !self.config.protocols.contains(&name) {
+            self.config.protocols.push(name.clone());
+        }
+        self.handlers.push((name, Handler::new(handler)));
+        self
+    }
+
+    /// Sets handlers of one type for several subprotocols: an array, a vector or a map of names and
+    /// handlers.
+    ///
+    /// Names that the list of supported subprotocols lacks are appended to it, those of a map
+    /// sorted.
+    pub fn on_protocols<H, Fut>(self, handlers: impl ProtocolHandlers<H>) -> Self
+    where
+        H: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let pairs = handlers.into_pairs().into_iter();
+        pairs.fold(self, |this, (name, handler)| {
+            this.on_protocol(name, handler)
+        })
+    }
+
+    /// Accepts the connection and runs `handler` with its socket in the background; the handler of
+    /// an [`on_protocol`](Self::on_protocol) whose subprotocol was chosen runs in its place.
+    ///
+    /// The response has to be returned to the server: it is the answer of 101, or a refusal, of
+    /// which `on_failed_upgrade` is told: 403 for an origin that is not allowed, 400 if no
+    /// subprotocol matches that has to, 500 for settings that cannot work or if there is no
+    /// runtime.
+    ///
+    /// A handler that panics has its socket closed with code 1011; nothing else is harmed.
+    #[must_use = "the response has to be returned to the server"]
+    pub fn on_upgrade<H, Fut>(mut self, handler: H) -> Response<B>
+    where
+        H: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+        B: Default,
+    {
+        let mut handlers = std::mem::take(&mut self.handlers);
+        let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade);
+        let refusal_body = self.refusal_body;
+        let failed = |error| {
+            let callback = on_failed_upgrade
+                .into_inner()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some(callback) = callback {
+                callback(error);
+            }
+        };
+
+        let Some(runtime) = self.find_runtime() else {
+            let response = refusal(&Error::NoRuntime, refusal_body);
+            failed(Error::NoRuntime);
+            return response;
+        };
+        let (response, upgrading) = self.runtime(Arc::clone(&runtime)).accept();
+        match upgrading.into_refusal() {
+            Err(error) => failed(error),
+            Ok(upgrading) => {
+                let task = async move {
+                    match upgrading.await {
+                        Err(error) => failed(error),
+                        Ok(socket) => {
+                            let name = socket.protocol();
+                            let own = handlers.iter().position(|(own, _)| name == Some(own));
+                            match own {
+                                Some(own) => handlers.swap_remove(own).1.call(socket).await,
+                                None => handler(socket).await,
+                            }
+                        }
+                    }
+                };
+                // The panic hook has told of it, and the socket closes as it is dropped.
+                runtime.spawn(Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop)));
+            }
+        }
+        response
+    }
+
+    /// Accepts the connection: returns the response for the server and a future of the socket.
+    ///
+    /// It needs no runtime: the caller drives the future, after the response has gone to the
+    /// server. Where the settings refuse the client, the response says so and the future is ready
+    /// with the error. Handlers and `on_failed_upgrade` are for [`on_upgrade`](Self::on_upgrade)
+    /// and not called.
+    pub fn accept(self) -> (Response<B>, Upgrading)
+    where
+        B: Default,
+    {
+        let runtime = self.find_runtime();
+        let Self {
+            offer,
+            upgrade,
+            config,
+            choice,
+            refusal_body,
+            ..
+        } = self;
+        let accepted = config
+            .check_timeouts(runtime.as_ref())
+            .and_then(|()| offer.decide(&config, &choice));
+        match accepted {
+            Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
+            Ok(acceptance) => {
+                let response = acceptance.response(B::default());
+                let upgrade = upgrade.into_future();
+                (
+                    response,
+                    Upgrading::new(upgrade, acceptance, config, runtime),
+                )
+            }
+        }
+    }
+
+    fn transport(mut self, set: impl FnOnce(TransportConfig) -> TransportConfig) -> Self {
+        self.config.transport = set(self.config.transport);
+        self
+    }
+
+    fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
+        let given = self
+            .config
+            .runtime
+            .as_ref()
+            .or(self.request_runtime.as_ref());
+        given.cloned().or_else(rt::detect)
+    }
+}
+
+/// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
+fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
+    if let Error::Rejected(rejection) = error {
+        return rejection.response_with(body);
+    }
+    // What exactly is wrong is no business of the client's.
+    let mut response = Response::new(body("the server's WebSocket settings are wrong".to_owned()));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+impl<B> fmt::Debug for WebSocketUpgrade<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketUpgrade")
+            .field("offer", &self.offer)
+            .field("config", &self.config)
+            .field("selected_protocol", &self.selected_protocol())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! The time between the answer of 101 and the socket.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use async_tungstenite::tungstenite::protocol::Role;
+
+use super::door::Upgrade;
+use crate::{
+    Error, Result, WebSocket, WebSocketConfig,
+    error::Phase,
+    handshake::Acceptance,
+    rt::{Deadline, Runtime},
+};
+
+/// A connection on its way to a [`WebSocket`], made by
+/// [`WebSocketUpgrade::accept`](crate::WebSocketUpgrade::accept).
+///
+/// It has to be driven after the response was handed to the server. It is a named type, to be
+/// stored; dropping it closes the connection.
+#[must_use = "the WebSocket comes out of this future"]
+pub struct Upgrading(State);
+
+enum State {
+    Refused(Option<Error>),
+    Upgrading(Box<Pending>),
+}
+
+/// What is needed for a socket, and what is waited for.
+struct Pending {
+    upgrade: Upgrade,
+    deadline: Deadline,
+    acceptance: Acceptance,
+    config: WebSocketConfig,
+    runtime: Option<Arc<dyn Runtime>>,
+}
+
+impl Upgrading {
+    pub(super) fn refused(error: Error) -> Self {
+        Self(State::Refused(Some(error)))
+    }
+
+    pub(super) fn new(
+        upgrade: Upgrade,
+        acceptance: Acceptance,
+        config: WebSocketConfig,
+        runtime: Option<Arc<dyn Runtime>>,
+    ) -> Self {
+        let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
+        Self(State::Upgrading(Box::new(Pending {
+            upgrade,
+            deadline,
+            acceptance,
+            config,
+            runtime,
+        })))
+    }
+
+    /// Returns why the handshake was refused, if it was.
+    pub(super) fn into_refusal(self) -> Result<Self, Error> {
+        match self.0 {
+            State::Refused(Some(error)) => Err(error),
+            state => Ok(Self(state)),
+        }
+    }
+}
+
+/// Comes to the socket.
+///
+/// # Errors
+///
+/// What made the response a refusal ([`Error::Rejected`], [`Error::Config`], [`Error::NoRuntime`]),
+/// [`Error::Upgrade`] if the server does not hand over the connection, [`Error::Timeout`] if it
+/// takes longer than the upgrade timeout.
+impl Future for Upgrading {
+    type Output = Result<WebSocket>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            // Polled again after its end, there is nothing more to say than that.
+            State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+            State::Upgrading(pending) => pending.poll(cx),
+        }
+    }
+}
+
+impl Pending {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebSocket>> {
+        let io = match self.upgrade.as_mut().poll(cx) {
+            Poll::Ready(upgraded) => upgraded.map_err(Error::Upgrade)?,
+            Poll::Pending => {
+                let timeout = || Err(Error::Timeout(Phase::Upgrade));
+                return self.deadline.poll_passed(cx).map(|()| timeout());
+            }
+        };
+        Poll::Ready(Ok(WebSocket::new(
+            io,
+            Vec::new(),
+            Role::Server,
+            self.acceptance.protocol(),
+            &self.config,
+            self.runtime.take(),
+        )))
+    }
+}
+
+impl fmt::Debug for Upgrading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refusal = match &self.0 {
+            State::Refused(error) => error.as_ref(),
+            State::Upgrading(_) => None,
+        };
+        f.debug_struct("Upgrading")
+            .field("refusal", &refusal)
+            .finish_non_exhaustive()
+    }
+}

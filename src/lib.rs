@@ -1,5 +1,6 @@
 #![doc = "WebSocket for every async runtime and HTTP framework."]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(clippy::disallowed_methods)]
 
 mod accept;
 mod config;

@@ -1,0 +1,37 @@
+//! An echo server on axum.
+//!
+//! `cargo run --example echo_axum --features axum,rt-tokio [ADDRESS]`
+
+use anyws::axum::{Message, WebSocket, WebSocketUpgrade};
+use axum::{Router, response::Response, routing::any, serve::ListenerExt};
+use tokio::net::TcpListener;
+
+/// Sends each message back as it was.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
+        // before it waits for more.
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.feed(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
+
+async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+    ws.on_upgrade(echo)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    // A socket that cannot be told not to delay is about to fail anyway.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let app = Router::new().route("/", any(ws_handler));
+    axum::serve(listener, app).await
+}

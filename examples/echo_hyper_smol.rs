@@ -1,0 +1,65 @@
+//! An echo server on hyper and smol.
+//!
+//! `cargo run --example echo_hyper_smol --features hyper,rt-smol [ADDRESS]`
+
+use std::{convert::Infallible, time::Duration};
+
+use anyws::{Message, WebSocket, WebSocketUpgrade};
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use smol::net::TcpListener;
+use smol_hyper::rt::{FuturesIo, SmolTimer};
+
+/// Sends each message back as it was.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
+        // before it waits for more.
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.feed(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
+
+async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+    Ok(match WebSocketUpgrade::from_request(&mut request) {
+        Ok(ws) => ws.refusal_body(|reason| reason).on_upgrade(echo),
+        Err(rejection) => rejection.into_response(),
+    })
+}
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    // hyper itself bounds the head of a request only by what is set here.
+    let mut server = http1::Builder::new();
+    server
+        .timer(SmolTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .max_buf_size(64 * 1024)
+        .max_headers(128);
+    smol::block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        println!("listening on ws://{}/", listener.local_addr()?);
+        loop {
+            // A connection that failed before it was accepted is no reason to stop.
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
+            if stream.set_nodelay(true).is_err() {
+                continue;
+            }
+            let connection = server
+                .serve_connection(FuturesIo::new(stream), service_fn(service))
+                .with_upgrades();
+            smol::spawn(async {
+                if let Err(error) = connection.await {
+                    eprintln!("{error}");
+                }
+            })
+            .detach();
+        }
+    })
+}

@@ -1,0 +1,47 @@
+//! An echo server on smol, without any HTTP library.
+//!
+//! `cargo run --example echo_smol --features rt-smol [ADDRESS]`
+
+use anyws::{Message, WebSocket, WebSocketConfig};
+use smol::net::{TcpListener, TcpStream};
+
+/// Sends each message back as it was.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
+        // before it waits for more.
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.feed(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
+
+async fn serve(stream: TcpStream) -> anyws::Result<()> {
+    stream.set_nodelay(true)?;
+    echo(anyws::accept(stream, WebSocketConfig::new()).await?).await;
+    Ok(())
+}
+
+fn main() -> std::io::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    smol::block_on(async {
+        let listener = TcpListener::bind(address).await?;
+        println!("listening on ws://{}/", listener.local_addr()?);
+        loop {
+            // A connection that failed before it was accepted is no reason to stop.
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
+            smol::spawn(async {
+                if let Err(error) = serve(stream).await {
+                    eprintln!("{error}");
+                }
+            })
+            .detach();
+        }
+    })
+}

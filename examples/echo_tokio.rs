@@ -1,0 +1,45 @@
+//! An echo server on tokio, without any HTTP library.
+//!
+//! `cargo run --example echo_tokio --features rt-tokio [ADDRESS]`
+
+use anyws::{Message, WebSocket, WebSocketConfig, io::TokioIo};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Sends each message back as it was.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
+        // before it waits for more.
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.feed(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
+
+async fn serve(stream: TcpStream) -> anyws::Result<()> {
+    stream.set_nodelay(true)?;
+    echo(anyws::accept(TokioIo::new(stream), WebSocketConfig::new()).await?).await;
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    loop {
+        // A connection that failed before it was accepted is no reason to stop.
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
+        tokio::spawn(async {
+            if let Err(error) = serve(stream).await {
+                eprintln!("{error}");
+            }
+        });
+    }
+}

@@ -1,8 +1,15 @@
 //! The server end of a bare stream: no HTTP library, the same handshake.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use async_tungstenite::tungstenite::protocol::Role;
+use futures_io::AsyncRead;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use http::{HeaderValue, Request, Response, header};
 
@@ -210,19 +217,16 @@ impl Unanswered {
     async fn read_head(&mut self) -> Result<Result<Complete, HeadError>> {
         let mut deadline = self.deadline(self.config.head_timeout);
         let mut head = Head::default();
-        let mut chunk = [0; READ_SIZE];
         loop {
-            let Some(read) = deadline.bound(self.io.read(&mut chunk)).await else {
+            let Some(read) = deadline
+                .bound(poll_fn(|cx| poll_head(&mut self.io, cx, &mut head)))
+                .await
+            else {
                 return Ok(Err(HeadError::Timeout));
             };
-            let length = read?;
-            if length == 0 {
-                return Err(Error::ClosedWithoutHandshake);
-            }
-            match head.push(&chunk[..length]) {
-                Ok(None) => {}
-                Ok(Some(complete)) => return Ok(Ok(complete)),
-                Err(error) => return Ok(Err(error)),
+            match read?.transpose() {
+                None => {}
+                Some(read) => return Ok(read),
             }
         }
     }
@@ -267,6 +271,22 @@ impl Unanswered {
             runtime.spawn(Box::pin(linger(self.io, deadline)));
         }
         Ok(())
+    }
+}
+
+/// Reads once, and adds what came to the head.
+///
+/// The chunk is on the stack of a poll: in the future it would cost every socket, whose handler runs
+/// in the same task, as much memory for as long as that lives.
+fn poll_head(
+    io: &mut BoxIo,
+    cx: &mut Context<'_>,
+    head: &mut Head,
+) -> Poll<Result<Result<Option<Complete>, HeadError>>> {
+    let mut chunk = [0; READ_SIZE];
+    match ready!(Pin::new(io).poll_read(cx, &mut chunk))? {
+        0 => Poll::Ready(Err(Error::ClosedWithoutHandshake)),
+        length => Poll::Ready(Ok(head.push(&chunk[..length]))),
     }
 }
 

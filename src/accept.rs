@@ -48,7 +48,9 @@ const READ_SIZE: usize = 4096;
 ///
 /// Dropping it drops the stream: nothing is left half open.
 pub async fn accept(io: impl Io + 'static, config: WebSocketConfig) -> Result<WebSocket> {
-    Handshake::read(io, config).await?.accept().await
+    // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that it
+    // ever holds, and this one may go on to run the handler of the socket.
+    Box::pin(async { Handshake::read(io, config).await?.accept().await }).await
 }
 
 /// A request for a WebSocket that was read from a bare stream, checked and not yet answered.

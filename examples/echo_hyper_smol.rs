@@ -39,13 +39,15 @@ fn main() -> std::io::Result<()> {
         .timer(SmolTimer::new())
         .header_read_timeout(Duration::from_secs(10))
         .max_buf_size(64 * 1024)
+        .max_header_size(64 * 1024)
         .max_headers(128);
     smol::block_on(async {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
-            // A connection that failed before it was accepted is no reason to stop.
             let Ok((stream, _)) = listener.accept().await else {
+                // Too many open files, say: no reason to stop, nor to spin.
+                smol::Timer::after(Duration::from_millis(100)).await;
                 continue;
             };
             if stream.set_nodelay(true).is_err() {

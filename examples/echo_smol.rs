@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example echo_smol --features rt-smol [ADDRESS]`
 
+use std::time::Duration;
+
 use anyws::{Message, WebSocket, WebSocketConfig};
 use smol::net::{TcpListener, TcpStream};
 
@@ -32,8 +34,9 @@ fn main() -> std::io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
-            // A connection that failed before it was accepted is no reason to stop.
             let Ok((stream, _)) = listener.accept().await else {
+                // Too many open files, say: no reason to stop, nor to spin.
+                smol::Timer::after(Duration::from_millis(100)).await;
                 continue;
             };
             smol::spawn(async {

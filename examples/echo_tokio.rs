@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example echo_tokio --features rt-tokio [ADDRESS]`
 
+use std::time::Duration;
+
 use anyws::{Message, WebSocket, WebSocketConfig, io::TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -32,8 +34,9 @@ async fn main() -> std::io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/", listener.local_addr()?);
     loop {
-        // A connection that failed before it was accepted is no reason to stop.
         let Ok((stream, _)) = listener.accept().await else {
+            // Too many open files, say: no reason to stop, nor to spin.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         tokio::spawn(async {

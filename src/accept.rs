@@ -10,8 +10,8 @@ use std::{
 
 use async_tungstenite::tungstenite::protocol::Role;
 use futures_io::AsyncRead;
-use futures_util::{AsyncReadExt, AsyncWriteExt};
-use http::{HeaderValue, Request, Response, header};
+use futures_util::AsyncWriteExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use crate::{
     Error, Rejection, Result, WebSocket, WebSocketConfig,
@@ -23,6 +23,9 @@ use crate::{
 
 /// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.
 const READ_SIZE: usize = 4096;
+
+/// Reads of a refused client for which its connection may keep the thread, before others get a turn.
+const LINGER_BUDGET: usize = 32;
 
 /// Serves a WebSocket on a bare stream: reads the request, checks it and answers it.
 ///
@@ -41,8 +44,10 @@ const READ_SIZE: usize = 4096;
 ///
 /// # Errors
 ///
-/// [`Error::Rejected`] if the request is refused; the client was told so. [`Error::Io`] if the
-/// stream fails, [`Error::Config`] and [`Error::NoRuntime`] if the settings cannot work.
+/// [`Error::Rejected`] if the request is refused, or its head did not come in time; the client was
+/// told so. [`Error::ClosedWithoutHandshake`] if the client left before its request was complete,
+/// [`Error::Io`] if the stream fails, [`Error::Timeout`] if the answer cannot be written within the
+/// upgrade timeout, [`Error::Config`] and [`Error::NoRuntime`] if the settings cannot work.
 ///
 /// # Cancel safety
 ///
@@ -101,12 +106,14 @@ impl Handshake {
             io: Box::new(io),
             config,
             runtime,
+            is_head: false,
         };
 
         let Complete { request, early } = match connection.read_head().await? {
             Ok(complete) => complete,
             Err(error) => return Err(connection.refuse(Rejection::Head(error)).await),
         };
+        connection.is_head = request.method() == Method::HEAD;
         match Offer::read(request.method(), request.version(), request.headers()) {
             Ok(offer) => Ok(Self {
                 connection,
@@ -158,6 +165,7 @@ impl Handshake {
             io,
             config,
             runtime,
+            ..
         } = connection;
         let protocol = acceptance.protocol();
         Ok(WebSocket::new(
@@ -208,6 +216,8 @@ struct Unanswered {
     io: BoxIo,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
+    /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2).
+    is_head: bool,
 }
 
 impl Unanswered {
@@ -255,13 +265,22 @@ impl Unanswered {
     async fn finish(mut self, mut response: Response<impl AsRef<[u8]>>) -> Result<()> {
         let length = response.body().as_ref().len();
         response.headers_mut().remove(header::TRANSFER_ENCODING);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, length.into());
+        // RFC 9110, sections 8.6 and 15.4.5: neither has a body, and a 204 no length either.
+        let status = response.status();
+        let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if is_bodiless {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        } else {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
         response
             .headers_mut()
             .append(header::CONNECTION, HeaderValue::from_static("close"));
-        let bytes = encode(&response);
+        let mut bytes = encode(&response);
+        if self.is_head || is_bodiless {
+            bytes.truncate(bytes.len() - length);
+        }
         let mut deadline = self.deadline(self.config.close_timeout);
         let answer = async {
             write(&mut self.io, &bytes).await?;
@@ -296,7 +315,19 @@ fn poll_head(
 /// client might never see the answer (RFC 9112, section 9.6).
 async fn linger(mut io: BoxIo, mut deadline: Deadline) {
     let mut scratch = [0; READ_SIZE];
-    while let Some(Ok(1..)) = deadline.bound(io.read(&mut scratch)).await {}
+    poll_fn(|cx| {
+        for _ in 0..LINGER_BUDGET {
+            match Pin::new(&mut io).poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return deadline.poll_passed(cx),
+            }
+        }
+        // A client that sends without a pause keeps neither the thread nor the connection.
+        cx.waker().wake_by_ref();
+        deadline.poll_passed(cx)
+    })
+    .await;
 }
 
 async fn write(io: &mut BoxIo, bytes: &[u8]) -> Result<()> {

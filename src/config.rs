@@ -13,6 +13,9 @@ use crate::{
 /// Long enough for any network that works, short enough to free what a dead peer holds.
 const DEFAULT_TIMEOUT: Timeout = Timeout::Default(Duration::from_secs(10));
 
+/// The watermark where the user has set none and the write buffer is small.
+const DEFAULT_WATERMARK: usize = 128 * 1024;
+
 /// Settings of the transport: buffers and limits, in bytes.
 ///
 /// The names are those of tungstenite's `WebSocketConfig`, which converts into this type; the
@@ -30,14 +33,15 @@ const DEFAULT_TIMEOUT: Timeout = Timeout::Default(Duration::from_secs(10));
 pub struct TransportConfig {
     pub(crate) read_buffer_size: usize,
     pub(crate) write_buffer_size: usize,
-    pub(crate) max_write_buffer_size: usize,
+    /// `None` follows the write buffer.
+    max_write_buffer_size: Option<usize>,
     pub(crate) max_message_size: Option<usize>,
     pub(crate) max_frame_size: Option<usize>,
     pub(crate) accept_unmasked_frames: bool,
 }
 
 impl TransportConfig {
-    /// Sets how many bytes are asked of the stream in one read; default 4 KiB.
+    /// Sets how many bytes are asked of the stream in one read; default 4 KiB, at most 16 MiB.
     ///
     /// Each socket keeps a buffer of this size while it lives, also an idle one: hence the small
     /// default, one page. More pays off for large messages on few sockets.
@@ -48,20 +52,21 @@ impl TransportConfig {
 
     /// Sets how many bytes may be staged by `feed` before they are written; default 16 KiB.
     ///
-    /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case.
+    /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case. The
+    /// default holds some hundred small messages, beyond which larger writes gain little.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
         self.write_buffer_size = size;
         self
     }
 
     /// Sets the watermark: while more bytes than this are staged because the peer does not read,
-    /// `feed` and `send` wait; default 128 KiB.
+    /// `feed` and `send` wait; default 128 KiB, or twice the write buffer if that is more.
     ///
     /// It has to be above [`write_buffer_size`](Self::write_buffer_size). A single message may be
     /// larger: it is taken whenever the queue is not above the watermark. So a socket stages at
-    /// most this many bytes plus one message.
+    /// most this many bytes plus one message, and 128 KiB of pongs. The default is what a slow peer may cost in memory.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
-        self.max_write_buffer_size = max;
+        self.max_write_buffer_size = Some(max);
         self
     }
 
@@ -78,7 +83,8 @@ impl TransportConfig {
     /// limit.
     ///
     /// A larger one closes the connection with code 1009. Messages above this size are sent in
-    /// fragments of it, so that a peer with the same limits takes them.
+    /// fragments of it, so that a peer with the same limits takes them. Frames of up to 125 bytes, as
+    /// control frames are, always pass. The default is tungstenite's.
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_frame_size = max.into();
         self
@@ -92,10 +98,20 @@ impl TransportConfig {
         self
     }
 
+    /// Returns how much may be staged before senders wait.
+    pub(crate) fn watermark(&self) -> usize {
+        let follow = || {
+            self.write_buffer_size
+                .saturating_mul(2)
+                .max(DEFAULT_WATERMARK)
+        };
+        self.max_write_buffer_size.unwrap_or_else(follow)
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.max_write_buffer_size <= self.write_buffer_size {
+        if self.watermark() <= self.write_buffer_size {
             return Err(ConfigError::WriteLimit {
-                max: self.max_write_buffer_size,
+                max: self.watermark(),
                 write: self.write_buffer_size,
             });
         }
@@ -114,7 +130,7 @@ impl Default for TransportConfig {
         Self {
             read_buffer_size: 4 * 1024,
             write_buffer_size: 16 * 1024,
-            max_write_buffer_size: 128 * 1024,
+            max_write_buffer_size: None,
             max_message_size: Some(64 * 1024 * 1024),
             max_frame_size: Some(16 * 1024 * 1024),
             accept_unmasked_frames: false,
@@ -129,7 +145,7 @@ impl From<TungsteniteConfig> for TransportConfig {
         Self {
             read_buffer_size: config.read_buffer_size,
             write_buffer_size: config.write_buffer_size,
-            max_write_buffer_size: config.max_write_buffer_size,
+            max_write_buffer_size: Some(config.max_write_buffer_size),
             max_message_size: config.max_message_size,
             max_frame_size: config.max_frame_size,
             accept_unmasked_frames: config.accept_unmasked_frames,
@@ -229,7 +245,8 @@ impl WebSocketConfig {
     }
 
     /// Sets how long the head of a request may take, where [`accept`](crate::accept) or
-    /// [`Handshake::read`](crate::Handshake::read) reads it; default 10 s.
+    /// [`Handshake::read`](crate::Handshake::read) reads it; default 10 s, enough for any network
+    /// that works.
     ///
     /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
     ///
@@ -239,8 +256,10 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long the HTTP server may take to hand over the connection after the answer of 101;
-    /// default 10 s.
+    /// Sets how long the HTTP server may take to send the answer of 101 and hand over the connection,
+    /// from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or
+    /// [`accept`](crate::WebSocketUpgrade::accept) on; default 10 s, which only a server takes that
+    /// never sends the answer. On a bare stream it bounds the writing of the answer.
     ///
     /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
     ///
@@ -250,7 +269,8 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long the closing handshake and the end of the TCP connection may take; default 10 s.
+    /// Sets how long the closing handshake and the end of the TCP connection may take; default 10 s,
+    /// after which a dead peer holds nothing any more.
     ///
     /// Without a runtime nothing waits for the peer's Close, and a timeout set here is
     /// [`Error::NoRuntime`].

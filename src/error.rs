@@ -46,7 +46,7 @@ pub enum Error {
     #[error("timed out {0}")]
     Timeout(Phase),
     /// The HTTP server did not hand over the connection after the answer of 101, for instance
-    /// because a middleware replaced the answer, or the client went away.
+    /// because the client went away before.
     #[error("the HTTP server did not upgrade the connection: {0}")]
     Upgrade(#[source] BoxError),
 }
@@ -55,8 +55,6 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
-    /// The head of the request.
-    Head,
     /// The HTTP server's handing over of the connection.
     Upgrade,
     /// The peer's part in the closing handshake.
@@ -66,7 +64,6 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Head => "waiting for the head of the request",
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
             Self::Close => "waiting for the peer to close",
         })

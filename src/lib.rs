@@ -1,4 +1,134 @@
-#![doc = "WebSocket for every async runtime and HTTP framework."]
+//! WebSocket for any async runtime and any HTTP framework.
+//!
+//! One extractor, [`WebSocketUpgrade`], and one socket, [`WebSocket`], for all of them: in
+//! Volo-HTTP, in axum, in a server on hyper, or on a bare stream; on tokio, on smol, or on a
+//! runtime of your own. The handler stays the same.
+//!
+//! # In a framework
+//!
+//! ```no_run
+//! # #[cfg(feature = "axum")] {
+//! use anyws::axum::{WebSocket, WebSocketUpgrade};
+//! use axum::{Router, response::Response, routing::any};
+//!
+//! async fn handle_socket(mut socket: WebSocket) {
+//!     while let Some(Ok(message)) = socket.next().await {
+//!         if message.is_text() && socket.send(message).await.is_err() {
+//!             break;
+//!         }
+//!     }
+//! }
+//!
+//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+//!     ws.on_upgrade(handle_socket)
+//! }
+//!
+//! let app: Router = Router::new().route("/ws", any(ws_handler));
+//! # }
+//! ```
+//!
+//! Under Volo-HTTP it is `anyws::volo` and Volo's router:
+//!
+//! ```no_run
+//! # #[cfg(feature = "volo")] {
+//! use anyws::volo::{WebSocket, WebSocketUpgrade};
+//! use volo_http::{
+//!     response::Response,
+//!     server::route::{Router, any},
+//! };
+//! # async fn handle_socket(_: WebSocket) {}
+//!
+//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+//!     ws.on_upgrade(handle_socket)
+//! }
+//!
+//! let app: Router = Router::new().route("/ws", any(ws_handler));
+//! # }
+//! ```
+//!
+//! # On hyper
+//!
+//! The service calls [`WebSocketUpgrade::from_request`], whatever the runtime under it:
+//!
+//! ```
+//! use anyws::{WebSocket, WebSocketUpgrade};
+//! use http::{Request, Response};
+//! # async fn handle_socket(_: WebSocket) {}
+//!
+//! fn service<T>(mut request: Request<T>) -> Response<String> {
+//!     match WebSocketUpgrade::from_request(&mut request) {
+//!         Ok(ws) => ws.on_upgrade(handle_socket),
+//!         Err(rejection) => rejection.into_response(),
+//!     }
+//! }
+//! ```
+//!
+//! # On a bare stream
+//!
+//! [`accept`] reads the request itself, without any HTTP library. [`Handshake`] is its long form,
+//! which shows the request before it is answered.
+//!
+//! ```no_run
+//! use anyws::{Message, WebSocketConfig};
+//! use smol::net::TcpStream;
+//!
+//! async fn serve(stream: TcpStream) -> anyws::Result<()> {
+//!     let mut socket = anyws::accept(stream, WebSocketConfig::new()).await?;
+//!     while let Some(message) = socket.next().await {
+//!         if let Message::Text(text) = message? {
+//!             socket.send(Message::Text(text)).await?;
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Streams of smol are taken as they are, those of tokio in an `io::TokioIo`.
+//!
+//! # Runtimes
+//!
+//! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
+//! [`on_upgrade`](WebSocketUpgrade::on_upgrade), keeps the timeouts, and closes sockets that were
+//! dropped. It is the first of these:
+//!
+//! 1. the one that was handed over: [`WebSocketUpgrade::runtime`] or
+//!    [`WebSocketConfig::set_runtime`];
+//! 2. an `Arc<dyn Runtime>` in the extensions of the request;
+//! 3. what [`rt::detect`] finds: tokio inside a tokio context (feature `rt-tokio`), else smol
+//!    (feature `rt-smol`).
+//!
+//! Without a runtime nothing panics. `on_upgrade` answers 500 and calls
+//! [`on_failed_upgrade`](WebSocketUpgrade::on_failed_upgrade) with [`Error::NoRuntime`].
+//! [`accept`], [`Handshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts are off,
+//! and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
+//! [`Error::NoRuntime`].
+//!
+//! # Cancel safety
+//!
+//! Every future of this crate may be dropped before it is ready. [`WebSocket::next`], `send`,
+//! `feed`, `flush` and `close` lose, double and tear nothing that was received or accepted: the
+//! next call goes on where the dropped one was. A message whose `send` was dropped while it waited
+//! for room was not accepted, and is not sent. [`accept`], [`Handshake`] and [`Upgrading`] drop
+//! the connection with them.
+//!
+//! # Crate features
+//!
+//! None is on by default. Each only adds, and any set of them works together.
+//!
+//! - **`rt-tokio`** adds `TokioRuntime` and `io::TokioIo`, and [`rt::detect`] finds tokio. Without
+//!   it a server on tokio brings a [`Runtime`] and, for [`accept`], an adapter for its streams.
+//! - **`rt-smol`** adds `SmolRuntime`, and [`rt::detect`] finds smol. Without it a server on smol
+//!   brings a [`Runtime`]. On its own it has no tokio in its tree.
+//! - **`hyper`** adds `io::HyperIo`, and [`WebSocketUpgrade`] takes the upgrade of a server on
+//!   hyper. Without it only requests that carry an [`UpgradeIo`] can be upgraded.
+//! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
+//! - **`axum`** (with `hyper`) adds `anyws::axum`, the extractor in axum. It does not bring
+//!   `rt-tokio`: turn that on too, or hand over a [`Runtime`].
+//! - **`testing`** adds `anyws::testing`: sockets, streams and upgrades in memory.
+//! - **`full`** is all of these.
+//!
+//! `features.md` in the repository has what each costs, and what is left out on purpose.
+
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::disallowed_methods)]
 
@@ -48,3 +178,13 @@ pub use async_tungstenite::tungstenite::{
 };
 #[doc(no_inline)]
 pub use http;
+
+/// The snippets of `README.md`, as tests; they need every feature.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
+/// The snippets of `features.md`, as tests.
+#[cfg(all(doctest, feature = "full"))]
+#[doc = include_str!("../features.md")]
+struct Features;

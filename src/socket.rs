@@ -42,7 +42,7 @@ use crate::{
 /// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open is
 /// handed to a task on its runtime, which writes what is staged, sends Close 1000 (1011 while a
 /// panic unwinds), and ends the TCP connection in the order of RFC 6455, section 7.1.1, within the
-/// close timeout. Without a runtime there is one write that does not wait, and then the stream is
+/// close timeout. Without a runtime that has timers there is one write that does not wait, and then the stream is
 /// dropped.
 ///
 /// ```
@@ -139,7 +139,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the stream fails.
+    /// [`Error::Io`] if the stream fails, once: afterwards there is nothing left to be written.
     ///
     /// # Cancel safety
     ///

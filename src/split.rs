@@ -253,7 +253,10 @@ impl Sink<Message> for WebSocketSender {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.0.lock().engine().start_send(message)
+        self.0.lock().engine().start_send(message)?;
+        // A receiver that waits writes what is staged, as a whole socket does before it waits.
+        self.0.tasks.receiver.wake();
+        Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

@@ -1,13 +1,8 @@
 //! The contract of `Runtime` and `Sleep`, kept by every runtime, and which one `detect` finds.
 
-use std::{
-    future::poll_fn,
-    sync::Arc,
-    task::Poll,
-    time::{Duration, Instant},
-};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use anyws::{Runtime, rt};
+use anyws::rt;
 use futures::channel::oneshot;
 
 mod support;
@@ -55,6 +50,8 @@ runtimes! {
 
 #[cfg(feature = "rt-tokio")]
 mod tokio_runtime {
+    use anyws::Runtime;
+
     use super::*;
 
     #[test]
@@ -67,7 +64,7 @@ mod tokio_runtime {
                 .unwrap();
             tokio.block_on(async {
                 let rt = anyws::TokioRuntime::current().unwrap();
-                let (started, real) = (rt.now(), Instant::now());
+                let (started, real) = (rt.now(), std::time::Instant::now());
                 rt.sleep_until(started + Duration::from_secs(3600)).await;
                 assert!(rt.now() >= started + Duration::from_secs(3600));
                 assert!(real.elapsed() < Duration::from_secs(60));
@@ -98,6 +95,8 @@ mod tokio_runtime {
 
 #[cfg(feature = "rt-smol")]
 mod smol_runtime {
+    use anyws::Runtime;
+
     use super::*;
 
     #[test]
@@ -109,7 +108,7 @@ mod smol_runtime {
     fn an_executor_handed_over_runs_the_tasks() {
         support::bounded(|| {
             let executor = Arc::new(smol::Executor::new());
-            let rt = anyws::SmolRuntime::with_executor(Arc::clone(&executor));
+            let rt = anyws::SmolRuntime::with_executor(&executor);
             let (done, finished) = oneshot::channel();
             rt.spawn(Box::pin(async move { done.send(()).unwrap() }));
             assert!(!executor.is_empty());

@@ -5,7 +5,7 @@
 //! any size, a Close frame for every failure, and the TCP close order.
 
 use std::{
-    io,
+    fmt, io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -32,6 +32,13 @@ mod tungstenite;
 
 /// Messages and reads for which a closing connection may keep its thread, before others get a turn.
 const CLOSING_BUDGET: usize = 32;
+
+/// Bytes of pongs that wait at most for a peer that reads none, however high the watermark is:
+/// tungstenite's default for that is no limit.
+const MAX_PONGS: usize = 128 * 1024;
+
+/// More than any stream gives at once, and little enough to be allocated.
+const MAX_READ_BUFFER: usize = 16 * 1024 * 1024;
 
 /// How far the messages from the peer have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +73,14 @@ pub(crate) struct StageOfLife {
 }
 
 /// One end of a WebSocket connection.
-#[derive(Debug)]
 pub(crate) struct Engine {
     stream: WebSocketStream<Metered>,
     role: Role,
     limits: TransportConfig,
     incoming: Incoming,
     outgoing: Outgoing,
+    /// Bytes of pongs among what is staged, at most.
+    pongs: usize,
     /// `next` has told the end.
     told_end: bool,
     /// The peer's Close that arrived while `close` was waiting for it; `next` tells it still.
@@ -87,12 +95,13 @@ impl Engine {
     /// Starts to speak frames on `io`; `early` is what was read from it already.
     pub(crate) fn new(io: BoxIo, early: Vec<u8>, role: Role, limits: TransportConfig) -> Self {
         let config = TungsteniteConfig::default()
-            .read_buffer_size(limits.read_buffer_size)
+            .read_buffer_size(limits.read_buffer_size.min(MAX_READ_BUFFER))
             .write_buffer_size(limits.write_buffer_size)
             // The bound is kept here: tungstenite's refuses a single message larger than it.
             .max_write_buffer_size(usize::MAX)
             .max_message_size(limits.max_message_size)
-            .max_frame_size(limits.max_frame_size)
+            // No frame of a message may be larger than the message: its header alone tells.
+            .max_frame_size(at_most(limits.max_frame_size, limits.max_message_size))
             .accept_unmasked_frames(limits.accept_unmasked_frames);
         let stream =
             WebSocketStream::from_partially_read(Metered::new(io), early, role, Some(config))
@@ -104,6 +113,7 @@ impl Engine {
             limits,
             incoming: Incoming::Open,
             outgoing: Outgoing::Open,
+            pongs: 0,
             told_end: false,
             untold: None,
             finish_error: None,
@@ -146,11 +156,11 @@ impl Engine {
             if !self.can_send() {
                 return Poll::Ready(Err(Error::Closed));
             }
-            if self.io().staged() <= self.limits.max_write_buffer_size {
+            if self.io().staged() <= self.limits.watermark() {
                 return Poll::Ready(Ok(()));
             }
             let flushed = self.poll_flush(cx)?;
-            if flushed.is_pending() && self.io().staged() > self.limits.max_write_buffer_size {
+            if flushed.is_pending() && self.io().staged() > self.limits.watermark() {
                 return Poll::Pending;
             }
         }
@@ -177,8 +187,13 @@ impl Engine {
             return Poll::Ready(Ok(()));
         }
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(cx));
+        if self.incoming == Incoming::Closed {
+            // tungstenite's server writes the answer to a Close, but does not flush the stream.
+            let _ = ready!(Pin::new(self.io_mut()).poll_flush(cx));
+        }
         self.io_mut().forget_staged();
-        Poll::Ready(flushed.map_err(|error| self.write_error(error)))
+        self.pongs = 0;
+        Poll::Ready(self.written(flushed))
     }
 
     /// Stages a Close frame, unless one was, or nobody is left to read it.
@@ -290,8 +305,12 @@ impl Engine {
 
     /// Reads on; a failure is answered by a Close frame.
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
-        let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
-        let item = match item {
+        // A peer that sends pings and reads no pongs is not read from until it does: pongs wait in
+        // memory. Messages of the user's do not count, or two peers that send first would both wait.
+        if self.pongs > self.limits.watermark().min(MAX_PONGS) {
+            let _ = ready!(self.poll_flush(cx));
+        }
+        let item = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
             Some(Ok(message)) => Some(Ok(message)),
             Some(Err(error)) => Some(Err(tungstenite::read_error(error))),
             // The stream ended after both Close frames.
@@ -301,6 +320,7 @@ impl Engine {
             Some(Ok(Message::Ping(payload))) if self.outgoing == Outgoing::Open => {
                 let length = outgoing::frame_len(payload.len(), self.role);
                 self.io_mut().add_staged(length);
+                self.pongs += length;
             }
             Some(Ok(Message::Close(_))) => {
                 self.incoming = Incoming::Closed;
@@ -325,12 +345,16 @@ impl Engine {
         let length = outgoing::frame_len(outgoing::payload_len(&message), self.role);
         self.io_mut().add_staged(length);
         let staged = Pin::new(&mut self.stream).start_send(message);
-        staged.map_err(|error| self.write_error(error))
+        self.written(staged)
     }
 
-    fn write_error(&mut self, error: TungsteniteError) -> Error {
-        self.outgoing = Outgoing::Failed;
-        tungstenite::write_error(error)
+    /// Tells of a failed write, also of one that tungstenite was not told of.
+    fn written(&mut self, result: Result<(), TungsteniteError>) -> Result<()> {
+        let failure = self.io_mut().take_failure().map(TungsteniteError::Io);
+        failure.map_or(result, Err).map_err(|error| {
+            self.outgoing = Outgoing::Failed;
+            tungstenite::write_error(error)
+        })
     }
 
     /// Shuts down the write side and discards what arrives, to the end of the stream.
@@ -338,20 +362,46 @@ impl Engine {
         // RFC 6455, section 7.1.1: the server ends the TCP connection first, so that it is the one
         // to hold the TIME_WAIT state.
         if self.role == Role::Server || self.incoming != Incoming::Closed {
-            // A stream that cannot be shut down is about to be dropped anyway.
-            let _ = ready!(Pin::new(self.io_mut()).poll_close(cx));
+            ready!(self.poll_shut_down(cx));
         }
         let mut scratch = [0; 4096];
         while budget > 0 {
             budget -= 1;
             match ready!(Pin::new(self.io_mut()).poll_read(cx, &mut scratch)) {
-                Ok(0) => return Poll::Ready(()),
+                // The server, which went first, waits for the client's end.
+                Ok(0) => return self.poll_shut_down(cx),
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Poll::Ready(()),
                 _ => {}
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// A stream that cannot be shut down is about to be dropped anyway.
+    fn poll_shut_down(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(self.io_mut()).poll_close(cx).map(drop)
+    }
+}
+
+/// Returns the lower one of two limits of payloads, of which each may be none; control frames pass
+/// in any case (RFC 6455, section 5.5).
+fn at_most(a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    a.into_iter()
+        .chain(b)
+        .min()
+        .map(|limit| limit.max(outgoing::MAX_CONTROL))
+}
+
+/// Tells the state, not the bytes in the buffers: they are the users' messages.
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("role", &self.role)
+            .field("incoming", &self.incoming)
+            .field("outgoing", &self.outgoing)
+            .field("staged", &self.io().staged())
+            .finish_non_exhaustive()
     }
 }
 

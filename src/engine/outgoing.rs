@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::{InvalidMessage, Message};
 
 /// RFC 6455, section 5.5: the most that a control frame carries.
-const MAX_CONTROL: usize = 125;
+pub(super) const MAX_CONTROL: usize = 125;
 
 /// RFC 6455, section 5.5.1: the code of a Close frame, in front of the reason.
 const CLOSE_CODE_LEN: usize = 2;
@@ -45,7 +45,8 @@ fn may_send(code: u16) -> bool {
 
 /// Returns the frames of a message: more than one when its payload is above `limit`.
 pub(super) fn frames(message: Message, limit: Option<usize>) -> impl Iterator<Item = Message> {
-    let limit = limit.unwrap_or(usize::MAX);
+    // The settings of `testing::Client` are not validated: 0 would never come to an end.
+    let limit = limit.map_or(usize::MAX, |limit| limit.max(1));
     let (opcode, mut rest) = match message {
         Message::Text(text) if text.len() > limit => (Data::Text, Bytes::from(text)),
         Message::Binary(data) if data.len() > limit => (Data::Binary, data),

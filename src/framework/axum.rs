@@ -39,7 +39,7 @@ use http::{
 use crate::handshake::tokens::has_token;
 pub use crate::{
     Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
-    WebSocketConfig,
+    WebSocketConfig, WebSocketReceiver, WebSocketSender,
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of axum's responses.

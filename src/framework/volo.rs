@@ -20,6 +20,10 @@
 //! let app: Router = Router::new().route("/ws", get(ws_handler));
 //! ```
 //!
+//! `Option<WebSocketUpgrade>` is Volo's own: `None` is any request that is no valid handshake, also
+//! one that asks for a WebSocket in the wrong way. `Result<WebSocketUpgrade, Rejection>` tells the two
+//! apart.
+//!
 //! Volo's server sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.
 
@@ -33,7 +37,7 @@ use volo_http::{
 
 pub use crate::{
     Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
-    WebSocketConfig,
+    WebSocketConfig, WebSocketReceiver, WebSocketSender,
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of Volo's responses.

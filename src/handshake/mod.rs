@@ -8,7 +8,7 @@ mod head;
 mod offer;
 mod origin;
 mod protocols;
-mod rejection;
+pub(crate) mod rejection;
 pub(crate) mod tokens;
 
 pub(crate) use self::{

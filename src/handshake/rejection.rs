@@ -7,6 +7,9 @@ use http::{
 
 use super::HeadError;
 
+/// The type of a refusal's body: a line of text.
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
 /// Why a request is not upgraded to a WebSocket; the client is at fault unless a variant says so.
 ///
 /// It is an HTTP answer: [`status`](Self::status), [`headers`](Self::headers), and a body that
@@ -84,10 +87,9 @@ impl Rejection {
     /// of the body.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, TEXT)]);
         let mut add =
             |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
-        add(CONTENT_TYPE, "text/plain; charset=utf-8");
         if *self == Self::Method {
             // RFC 9110, section 15.5.6.
             add(ALLOW, "GET");

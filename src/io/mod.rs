@@ -1,7 +1,7 @@
 //! Byte streams: what a socket reads from and writes to.
 //!
-//! The one vocabulary is that of `futures-io`. Streams of smol and `async-io` speak it themselves;
-//! [`TokioIo`] and [`HyperIo`] translate, one way only, the IO traits of tokio and hyper.
+//! The one vocabulary is that of `futures-io`. Streams of smol speak it themselves;
+//! `TokioIo` and `HyperIo` translate, one way only, the IO traits of tokio and hyper.
 
 use futures_io::{AsyncRead, AsyncWrite};
 
@@ -20,7 +20,9 @@ pub use self::tokio::TokioIo;
 /// A byte stream that a WebSocket can run over; every type with these supertraits is one.
 ///
 /// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open:
-/// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1).
+/// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind
+/// `async_io::Async<TcpStream>`, whose `poll_close` shuts nothing down: a peer that waits for the end
+/// of the stream gets it only when the close timeout is over. `smol::net::TcpStream` does it right.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}

@@ -1,8 +1,8 @@
 //! The async runtime as a value: spawning, timers and the clock.
 //!
 //! A [`Runtime`] is handed over once and kept in an `Arc`. The features `rt-tokio` and `rt-smol`
-//! only compile the ready-made ones, [`TokioRuntime`] and [`SmolRuntime`]; any other runtime
-//! implements the trait in some forty lines, as `examples/own_runtime.rs` does.
+//! only compile the ready-made ones, `TokioRuntime` and `SmolRuntime`; any other runtime
+//! implements the trait in some fifty lines, as `examples/own_runtime.rs` does.
 
 use std::{fmt::Debug, future::Future, pin::Pin, sync::Arc, time::Instant};
 
@@ -58,6 +58,8 @@ pub trait Runtime: Debug + Send + Sync + 'static {
 /// A timer of a [`Runtime`].
 pub trait Sleep: Future<Output = ()> + Send {
     /// Moves the deadline; a timer that has fired is armed again.
+    ///
+    /// The caller polls again afterwards: nobody is woken at the new deadline before.
     fn reset(self: Pin<&mut Self>, deadline: Instant);
 }
 

@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -16,7 +16,8 @@ use super::{Runtime, Sleep};
 /// Spawns on smol's global executor, or on one handed over, and sleeps by async-io's timers.
 #[derive(Clone, Debug, Default)]
 pub struct SmolRuntime {
-    executor: Option<Arc<Executor<'static>>>,
+    /// Weak: its tasks hold the runtime that spawned them, and would keep it alive with themselves.
+    executor: Option<Weak<Executor<'static>>>,
 }
 
 impl SmolRuntime {
@@ -27,10 +28,13 @@ impl SmolRuntime {
     }
 
     /// Uses `executor`, which the user runs on threads of their own.
+    ///
+    /// It is not kept alive: once the user drops it, its tasks are dropped, and what is spawned later
+    /// is dropped at once.
     #[must_use]
-    pub fn with_executor(executor: Arc<Executor<'static>>) -> Self {
+    pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
         Self {
-            executor: Some(executor),
+            executor: Some(Arc::downgrade(executor)),
         }
     }
 }
@@ -42,7 +46,10 @@ impl Runtime for SmolRuntime {
     )]
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         let task = match &self.executor {
-            Some(executor) => executor.spawn(task),
+            Some(executor) => match executor.upgrade() {
+                Some(executor) => executor.spawn(task),
+                None => return,
+            },
             None => smol::spawn(task),
         };
         // smol cancels a task whose handle is dropped.

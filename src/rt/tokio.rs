@@ -1,9 +1,11 @@
 //! The runtime of tokio.
 
 use std::{
+    future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -18,7 +20,9 @@ use super::{Runtime, Sleep};
 /// tokio has paused is honoured.
 ///
 /// A tokio runtime built without `enable_time` has no timers. tokio tells so by a panic only; it is
-/// caught, but the panic hook prints it, once for each `TokioRuntime` that is asked for a timer.
+/// caught, but the panic hook prints it, once for each `TokioRuntime` that is asked for a timer:
+/// hand one over, for [`detect`](super::detect) makes a new one for each socket. Where a panic aborts
+/// the process, so does this one.
 #[derive(Clone, Debug)]
 pub struct TokioRuntime {
     handle: Handle,
@@ -56,9 +60,15 @@ impl Runtime for TokioRuntime {
         self.handle.spawn(task);
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is tokio's side of Runtime::sleep_until"
+    )]
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let _context = self.handle.enter();
-        Box::pin(tokio::time::sleep_until(deadline.into()))
+        Box::pin(TokioSleep(Box::pin(tokio::time::sleep_until(
+            deadline.into(),
+        ))))
     }
 
     fn now(&self) -> Instant {
@@ -74,9 +84,21 @@ impl Runtime for TokioRuntime {
     }
 }
 
-impl Sleep for tokio::time::Sleep {
-    fn reset(self: Pin<&mut Self>, deadline: Instant) {
-        self.reset(deadline.into());
+struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
+
+impl Future for TokioSleep {
+    type Output = ();
+
+    /// tokio panics where its runtime was shut down: then no timer fires any more, and what waits for
+    /// one is given up at once.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or(Poll::Ready(()))
+    }
+}
+
+impl Sleep for TokioSleep {
+    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.0.as_mut().reset(deadline.into());
     }
 }
 

@@ -21,13 +21,17 @@ use crate::{
 /// cloned, as extensions have to be, but only one extractor gets the connection.
 ///
 /// ```
-/// use anyws::{UpgradeIo, testing};
+/// use std::future::Future;
 ///
-/// # fn serve(mut request: http::Request<()>) {
-/// let (near, far) = testing::duplex();
-/// request.extensions_mut().insert(UpgradeIo::new(async move { Ok(near) }));
-/// # drop(far);
-/// # }
+/// use anyws::{BoxError, Io, UpgradeIo, http::Request};
+///
+/// /// What a server does whose `upgraded` is ready once the answer of 101 is out.
+/// fn prepare<T: Io + 'static>(
+///     request: &mut Request<()>,
+///     upgraded: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+/// ) {
+///     request.extensions_mut().insert(UpgradeIo::new(upgraded));
+/// }
 /// ```
 ///
 /// [`WebSocketUpgrade`]: crate::WebSocketUpgrade

@@ -9,13 +9,13 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request};
 
 use self::{door::Taken, handlers::Handler};
 pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};
 use crate::{
     Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
-    handshake::{Choice, Offer},
+    handshake::{Choice, Offer, rejection},
     rt::{self, Runtime},
 };
 
@@ -133,7 +133,7 @@ impl<B> WebSocketUpgrade<B> {
     /// Sets all settings at once, in the place of what the other setters have set before.
     pub fn set_config(mut self, config: WebSocketConfig) -> Self {
         self.config = config;
-        self
+        self.support_handled()
     }
 
     /// Sets the runtime that drives the handler and keeps the timeouts.
@@ -152,7 +152,7 @@ impl<B> WebSocketUpgrade<B> {
         I::Item: Into<Cow<'static, str>>,
     {
         self.config = self.config.set_protocols(protocols);
-        self
+        self.support_handled()
     }
 
     /// Refuses a client that offers no supported subprotocol; see
@@ -233,7 +233,8 @@ impl<B> WebSocketUpgrade<B> {
     /// It gets the error of a handshake that was refused by the settings ([`Error::Rejected`]), of
     /// settings that cannot work ([`Error::Config`]), of a missing runtime ([`Error::NoRuntime`]),
     /// of a server that does not hand over the connection ([`Error::Upgrade`]) or not in time
-    /// ([`Error::Timeout`]). It is not called by [`accept`](Self::accept), which returns the error.
+    /// ([`Error::Timeout`]). Refusals by the settings call it inside of `on_upgrade`, the others in the
+    /// background. It is not called by [`accept`](Self::accept), which returns the error.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
         self.on_failed_upgrade = Mutex::new(Some(Box::new(callback)));
         self
@@ -246,19 +247,16 @@ impl<B> WebSocketUpgrade<B> {
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let name = name.into();
-        if !self.config.protocols.contains(&name) {
-            self.config.protocols.push(name.clone());
-        }
-        self.handlers.push((name, Handler::new(handler)));
-        self
+        self.handlers.push((name.into(), Handler::new(handler)));
+        self.support_handled()
     }
 
     /// Sets handlers of one type for several subprotocols: an array, a vector or a map of names and
     /// handlers.
     ///
     /// Names that the list of supported subprotocols lacks are appended to it, those of a map
-    /// sorted.
+    /// sorted. An iterator is collected into a vector before. Handlers of several types fit if each is
+    /// made an `fn(WebSocket) -> BoxFuture<'static, ()>`.
     pub fn on_protocols<H, Fut>(self, handlers: impl ProtocolHandlers<H>) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -278,7 +276,8 @@ impl<B> WebSocketUpgrade<B> {
     /// subprotocol matches that has to, 500 for settings that cannot work or if there is no
     /// runtime.
     ///
-    /// A handler that panics has its socket closed with code 1011; nothing else is harmed.
+    /// A handler that panics has its socket closed with code 1011, unless it was dropped before; nothing
+    /// else is harmed.
     #[must_use = "the response has to be returned to the server"]
     pub fn on_upgrade<H, Fut>(mut self, handler: H) -> Response<B>
     where
@@ -308,7 +307,9 @@ impl<B> WebSocketUpgrade<B> {
             Err(error) => failed(error),
             Ok(upgrading) => {
                 let task = async move {
-                    match upgrading.await {
+                    let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
+                    let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
+                    match upgraded.unwrap_or_else(panicked) {
                         Err(error) => failed(error),
                         Ok(socket) => {
                             let name = socket.protocol();
@@ -362,6 +363,18 @@ impl<B> WebSocketUpgrade<B> {
         }
     }
 
+    /// Appends the subprotocols that have a handler to the list of supported ones, which may have
+    /// been set before or after them.
+    fn support_handled(mut self) -> Self {
+        let supported = &mut self.config.protocols;
+        for (name, _) in &self.handlers {
+            if !supported.contains(name) {
+                supported.push(name.clone());
+            }
+        }
+        self
+    }
+
     fn transport(mut self, set: impl FnOnce(TransportConfig) -> TransportConfig) -> Self {
         self.config.transport = set(self.config.transport);
         self
@@ -379,12 +392,15 @@ impl<B> WebSocketUpgrade<B> {
 
 /// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
 fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
-    if let Error::Rejected(rejection) = error {
-        return rejection.response_with(body);
-    }
     // What exactly is wrong is no business of the client's.
-    let mut response = Response::new(body("the server's WebSocket settings are wrong".to_owned()));
+    let reason = match error {
+        Error::Rejected(rejection) => return rejection.response_with(body),
+        Error::NoRuntime => "the server has no runtime for WebSockets",
+        _ => "the server's WebSocket settings are wrong",
+    };
+    let mut response = Response::new(body(reason.to_owned()));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(CONTENT_TYPE, rejection::TEXT);
     response
 }
 

@@ -5,6 +5,13 @@ use std::{any::Any, future::Future, panic, sync::Arc, sync::mpsc, thread, time::
 
 use anyws::{Runtime, WebSocketConfig};
 
+pub mod cost;
+#[cfg(feature = "testing")]
+pub mod frames;
+pub mod raw;
+#[cfg(feature = "testing")]
+pub mod scripted;
+pub mod servers;
 pub mod threads;
 
 /// A test that takes longer has hung.

@@ -1,0 +1,66 @@
+//! A route with two subprotocols on axum: a handler for each, and one for everybody else.
+//!
+//! `cargo run --example subprotocols --features axum,rt-tokio [ADDRESS]`
+
+use anyws::axum::{Message, WebSocket, WebSocketUpgrade};
+use axum::{Router, response::Response, routing::any, serve::ListenerExt};
+use tokio::net::TcpListener;
+
+/// `upper.example`: sends each text back in capitals.
+async fn upper(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Text(text) = message {
+            let capitals = text.to_uppercase();
+            if socket.feed(capitals.into()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// `reverse.example`: sends each text back from its end to its beginning.
+async fn reverse(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Text(text) = message {
+            let reversed: String = text.chars().rev().collect();
+            if socket.feed(reversed.into()).await.is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// No subprotocol, or none that this server knows: sends each message back as it was.
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
+        // before it waits for more.
+        if matches!(message, Message::Text(_) | Message::Binary(_))
+            && socket.feed(message).await.is_err()
+        {
+            break;
+        }
+    }
+}
+
+async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+    // A client that offers both gets the one that is named first here. After
+    // `.require_protocol(true)` one that offers neither would be refused with 400.
+    ws.on_protocol("upper.example", upper)
+        .on_protocol("reverse.example", reverse)
+        .on_failed_upgrade(|error| eprintln!("no upgrade: {error}"))
+        .on_upgrade(echo)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let address = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on ws://{}/", listener.local_addr()?);
+    // A socket that cannot be told not to delay is about to fail anyway.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let app = Router::new().route("/", any(ws_handler));
+    axum::serve(listener, app).await
+}

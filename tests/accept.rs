@@ -1,0 +1,394 @@
+//! `accept` and `Handshake`: a WebSocket on a bare stream, without any HTTP library.
+
+use std::{io, pin::Pin, task};
+
+use anyws::{
+    Error, Handshake, HeadError, Message, Rejection, Result, WebSocketConfig,
+    testing::{self, Duplex},
+};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join};
+use http::{Response, StatusCode, header};
+use support::{
+    config,
+    raw::{ACCEPT, Request, TEXT, masked, parse_head},
+};
+#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
+use upgrades::echo;
+use upgrades::{next, read_head};
+
+mod support;
+#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
+#[path = "support/tcp.rs"]
+mod tcp;
+#[path = "support/upgrades.rs"]
+mod upgrades;
+
+/// Writes `bytes` and reads on until the server has closed.
+async fn ask(mut far: Duplex, bytes: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
+    // A server that has refused may read no more.
+    let _ = far.write_all(bytes).await;
+    far.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
+/// Reads a handshake that comes as `bytes`, and what is answered if it is refused or rejected.
+async fn served<T>(
+    bytes: &[u8],
+    serve: impl AsyncFnOnce(Duplex) -> Result<T>,
+) -> (Result<T>, Response<String>) {
+    let (near, far) = testing::duplex();
+    let (served, answer) = join(serve(near), ask(far, bytes)).await;
+    let (head, length) = parse_head(&answer).expect("there is an answer");
+    let body = String::from_utf8(answer[length..].to_vec()).unwrap();
+    (served, head.map(|()| body))
+}
+
+/// Accepts with `config`; returns why not, and what the client is told.
+async fn refused(config: WebSocketConfig, request: &Request) -> (Rejection, Response<String>) {
+    let accept = async |io| anyws::accept(io, config).await;
+    let (accepted, answer) = served(&request.bytes(), accept).await;
+    assert_refusal(&answer);
+    match accepted {
+        Err(Error::Rejected(rejection)) => (rejection, answer),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Demands an answer that ends the connection and has a body of the announced length.
+fn assert_refusal(answer: &Response<String>) {
+    let headers = answer.headers();
+    let length = answer.body().len().to_string();
+    assert_eq!(headers[header::CONTENT_LENGTH], length);
+    let mut connection = headers.get_all(header::CONNECTION).iter();
+    assert!(connection.next_back().is_some_and(|last| last == "close"));
+    assert!(!headers.contains_key(header::SEC_WEBSOCKET_ACCEPT));
+}
+
+fn cookie_request() -> Request {
+    Request::new()
+        .line("GET /chat?room=1 HTTP/1.1")
+        .with("Cookie", &["id=7"])
+        .with("Sec-WebSocket-Protocol", &["b, a", "c"])
+}
+
+/// A stream that fails at its first read.
+struct Failing;
+
+impl AsyncRead for Failing {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        _: &mut [u8],
+    ) -> task::Poll<io::Result<usize>> {
+        task::Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        _: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
+        unreachable!("there is nothing to answer");
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
+    }
+}
+
+runtimes! {
+    async fn accept_answers_101_and_serves(rt) {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&Request::new().bytes()).await.unwrap();
+        let mut socket = anyws::accept(near, config(&rt)).await.unwrap();
+        let answer = read_head(&mut far).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(answer.headers()[header::UPGRADE], "websocket");
+        assert_eq!(answer.headers()[header::CONNECTION], "upgrade");
+        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_ACCEPT], ACCEPT);
+        assert_eq!(answer.headers().len(), 3);
+
+        far.write_all(&masked(TEXT, b"hello")).await.unwrap();
+        assert_eq!(next(&mut socket).await, Message::text("hello"));
+        socket.send("hello".into()).await.unwrap();
+        let mut frame = [0; 7];
+        far.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"\x81\x05hello");
+    }
+
+    async fn the_request_is_seen_before_it_is_answered(rt) {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&cookie_request().bytes()).await.unwrap();
+        let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+        let request = handshake.request();
+        assert_eq!(request.method(), http::Method::GET);
+        assert_eq!(request.uri().path(), "/chat");
+        assert_eq!(request.uri().query(), Some("room=1"));
+        assert_eq!(request.version(), http::Version::HTTP_11);
+        assert_eq!(request.headers()["cookie"], "id=7");
+        let requested: Vec<&str> = handshake.requested_protocols().collect();
+        assert_eq!(requested, ["b", "a", "c"]);
+        // Nothing is answered yet.
+        let mut answer = Vec::new();
+        drop(handshake);
+        far.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.is_empty());
+    }
+
+    async fn a_handshake_that_was_read_is_accepted(rt) {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&cookie_request().bytes()).await.unwrap();
+        let config = config(&rt).set_protocols(["a", "b"]);
+        let handshake = Handshake::read(near, config).await.unwrap();
+        let socket = handshake.accept().await.unwrap();
+        assert_eq!(socket.protocol(), Some("a"));
+        let answer = read_head(&mut far).await;
+        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_PROTOCOL], "a");
+    }
+
+    async fn a_handshake_that_was_read_is_rejected_by_any_response(rt) {
+        let response = Response::builder()
+            .status(StatusCode::NOT_FOUND)
+            .header("x-room", "none")
+            .header(header::CONTENT_LENGTH, 1000)
+            .header(header::TRANSFER_ENCODING, "chunked")
+            .body("no such room\n")
+            .unwrap();
+        let reject = async |io| {
+            let handshake = Handshake::read(io, config(&rt)).await?;
+            handshake.reject(response).await
+        };
+        let (rejected, answer) = served(&Request::new().bytes(), reject).await;
+        assert!(rejected.is_ok());
+        assert_refusal(&answer);
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+        assert_eq!(answer.headers()["x-room"], "none");
+        assert!(!answer.headers().contains_key(header::TRANSFER_ENCODING));
+        assert_eq!(answer.body(), "no such room\n");
+    }
+
+    async fn a_rejection_by_a_status_without_a_body_has_none(rt) {
+        for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED] {
+            let reject = async |io| {
+                let handshake = Handshake::read(io, config(&rt)).await?;
+                let response = Response::builder().status(status);
+                handshake.reject(response.body("a body").unwrap()).await
+            };
+            let (rejected, answer) = served(&Request::new().bytes(), reject).await;
+            assert!(rejected.is_ok());
+            assert_eq!(answer.status(), status);
+            assert!(!answer.headers().contains_key(header::CONTENT_LENGTH));
+            assert_eq!(answer.body(), "");
+        }
+    }
+
+    async fn a_head_may_come_byte_by_byte(rt) {
+        // Each byte fills the stream.
+        let (near, mut far) = testing::duplex_with_capacity(1);
+        let client = async {
+            far.write_all(&cookie_request().bytes()).await.unwrap();
+            let answer = read_head(&mut far).await;
+            far.write_all(&masked(TEXT, b"hello")).await.unwrap();
+            answer
+        };
+        let server = async {
+            let mut socket = anyws::accept(near, config(&rt)).await.unwrap();
+            assert_eq!(next(&mut socket).await, Message::text("hello"));
+        };
+        let (answer, ()) = join(client, server).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+    }
+
+    async fn frames_behind_the_head_are_kept_wherever_they_are_cut(rt) {
+        let head = Request::new().bytes();
+        let frames = [masked(TEXT, b"one"), masked(TEXT, b"two")].concat();
+        for cut in 0..frames.len() {
+            let (near, mut far) = testing::duplex();
+            let (early, late) = frames.split_at(cut);
+            far.write_all(&[&head, early].concat()).await.unwrap();
+            let mut socket = anyws::accept(near, config(&rt)).await.unwrap();
+            far.write_all(late).await.unwrap();
+            assert_eq!(next(&mut socket).await, Message::text("one"));
+            assert_eq!(next(&mut socket).await, Message::text("two"));
+        }
+    }
+
+    async fn a_stream_that_ends_in_the_head_is_closed_without_handshake(rt) {
+        let bytes = Request::new().bytes();
+        for length in [0, 1, bytes.len() / 2, bytes.len() - 1] {
+            let (near, mut far) = testing::duplex();
+            far.write_all(&bytes[..length]).await.unwrap();
+            far.close().await.unwrap();
+            let accepted = anyws::accept(near, config(&rt)).await;
+            assert!(
+                matches!(accepted, Err(Error::ClosedWithoutHandshake)),
+                "{accepted:?}"
+            );
+            let mut answer = Vec::new();
+            far.read_to_end(&mut answer).await.unwrap();
+            assert!(answer.is_empty());
+        }
+    }
+
+    async fn a_stream_that_fails_is_an_error_of_io(rt) {
+        let accepted = anyws::accept(Failing, config(&rt)).await;
+        let Err(Error::Io(error)) = accepted else {
+            panic!("not an error of IO: {accepted:?}");
+        };
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    async fn a_client_that_is_gone_before_the_answer_is_an_error_of_io(rt) {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&Request::new().bytes()).await.unwrap();
+        let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+        drop(far);
+        let accepted = handshake.accept().await;
+        assert!(matches!(accepted, Err(Error::Io(_))), "{accepted:?}");
+    }
+
+    async fn a_refusal_names_the_header_at_fault(rt) {
+        for (name, wrong, rejection) in [
+            ("Host", &[][..], Rejection::Host),
+            ("Upgrade", &["h2c"], Rejection::UpgradeHeader),
+            ("Connection", &["notupgrade"], Rejection::ConnectionHeader),
+            ("Sec-WebSocket-Key", &["short"], Rejection::KeyHeader),
+            ("Sec-WebSocket-Version", &["8"], Rejection::VersionHeader),
+            (
+                "Sec-WebSocket-Protocol",
+                &["a, a"],
+                Rejection::ProtocolHeader,
+            ),
+            ("Content-Length", &["5"], Rejection::Body),
+            ("Transfer-Encoding", &["chunked"], Rejection::Body),
+        ] {
+            let request = Request::new().with(name, wrong);
+            let (refused, answer) = refused(config(&rt), &request).await;
+            assert_eq!(refused, rejection);
+            assert_eq!(answer.status(), rejection.status());
+            assert!(answer.body().contains(name), "{name}: {}", answer.body());
+            for (name, value) in &rejection.headers() {
+                assert_eq!(answer.headers().get(name), Some(value));
+            }
+        }
+    }
+
+    async fn the_settings_refuse_an_origin_with_403(rt) {
+        let config = config(&rt).set_allowed_origins(["https://app.example"]);
+        let request = Request::new().with("Origin", &["https://evil.example"]);
+        let (rejection, answer) = refused(config, &request).await;
+        assert_eq!(rejection, Rejection::Origin);
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(answer.body().contains("Origin"));
+    }
+
+    async fn the_settings_demand_a_subprotocol_or_answer_400(rt) {
+        let config = config(&rt).set_protocols(["z"]).set_require_protocol(true);
+        let (rejection, answer) = refused(config, &cookie_request()).await;
+        assert_eq!(rejection, Rejection::NoProtocol);
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert!(answer.body().contains("Sec-WebSocket-Protocol"));
+    }
+
+    async fn what_is_no_http_is_answered_400(rt) {
+        let accept = async |io| anyws::accept(io, config(&rt)).await;
+        let (accepted, answer) = served(b"\x16\x03\x01 no HTTP\r\n\r\n", accept).await;
+        let malformed = Rejection::Head(HeadError::Malformed);
+        assert!(
+            matches!(accepted, Err(Error::Rejected(it)) if it == malformed),
+            "{accepted:?}"
+        );
+        assert_refusal(&answer);
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
+
+    async fn a_head_that_takes_too_long_is_answered_408(rt) {
+        let short = std::time::Duration::from_millis(20);
+        let (near, mut far) = testing::duplex();
+        far.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let accepted = anyws::accept(near, config(&rt).set_head_timeout(short)).await;
+        let timeout = Rejection::Head(HeadError::Timeout);
+        assert!(
+            matches!(accepted, Err(Error::Rejected(it)) if it == timeout),
+            "{accepted:?}"
+        );
+        assert_eq!(
+            read_head(&mut far).await.status(),
+            StatusCode::REQUEST_TIMEOUT
+        );
+    }
+
+    async fn a_client_that_still_sends_gets_its_refusal(rt) {
+        let (near, mut far) = testing::duplex();
+        // More than the stream holds, so that it takes a server that reads on after its answer.
+        let request = Request::new().with("Content-Length", &["100000"]).bytes();
+        let bytes = [request, vec![0; 100_000]].concat();
+        let client = async {
+            far.write_all(&bytes).await.unwrap();
+            read_head(&mut far).await
+        };
+        let server = anyws::accept(near, config(&rt));
+        let (accepted, answer) = join(server, client).await;
+        assert!(
+            matches!(accepted, Err(Error::Rejected(Rejection::Body))),
+            "{accepted:?}"
+        );
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
+}
+
+/// Talks to a server of echoes that serves one connection after the other.
+#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
+fn assert_serves(server: &tcp::TcpServer) {
+    server.echoes(&Request::new());
+    let mut client = server.connect();
+    client.send(&Request::new().bytes_then("early"));
+    assert!(client.answer(&Request::new()).is_some());
+    assert_eq!(client.text(), "early");
+}
+
+#[cfg(feature = "rt-smol")]
+#[test]
+fn a_stream_of_smol_is_served_over_tcp() {
+    support::bounded(|| {
+        assert_serves(&tcp::on_smol(async |listener| {
+            while let Ok((stream, _)) = listener.accept().await {
+                let socket = anyws::accept(stream, WebSocketConfig::new());
+                echo(socket.await.unwrap()).await;
+            }
+        }));
+    });
+}
+
+#[cfg(feature = "rt-tokio")]
+#[test]
+fn a_stream_of_tokio_is_served_over_tcp() {
+    support::bounded(|| {
+        assert_serves(&tcp::on_tokio(async |listener| {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = anyws::io::TokioIo::new(stream);
+                let socket = anyws::accept(stream, WebSocketConfig::new());
+                echo(socket.await.unwrap()).await;
+            }
+        }));
+    });
+}
+
+#[test]
+#[should_panic(expected = "a refusal has a final status")]
+fn a_rejection_by_an_informational_status_is_a_mistake_that_panics() {
+    futures::executor::block_on(async {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&Request::new().bytes()).await.unwrap();
+        let handshake = Handshake::read(near, WebSocketConfig::new()).await.unwrap();
+        let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
+        let _ = handshake.reject(response.body("").unwrap()).await;
+    });
+}

@@ -1,0 +1,273 @@
+//! What was found broken once, and what a peer may not do to others.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use anyws::{Error, Handshake, Message, TransportConfig, WebSocketUpgrade, testing};
+use futures::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, channel::oneshot, poll,
+};
+
+use self::support::{
+    config,
+    frames::{Frame, PING, with_peer},
+    raw::{Request, masked},
+};
+
+mod support;
+
+/// A client that sends the same bytes for ever, as fast as they are read, after what it sends first.
+struct Flood {
+    first: io::Cursor<Vec<u8>>,
+    again: Vec<u8>,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let length = io::Read::read(&mut self.first, buf)?;
+        if length > 0 {
+            return Poll::Ready(Ok(length));
+        }
+        let whole = buf.len() / self.again.len();
+        let length = whole * self.again.len();
+        buf[..length].copy_from_slice(&self.again.repeat(whole));
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+runtimes! {
+    async fn a_flood_of_fragments_leaves_others_their_turn(rt) {
+        let mut first = Request::new().bytes();
+        first.extend(masked(0x02, b""));
+        let flood = Flood { first: io::Cursor::new(first), again: masked(0x00, b"") };
+        let mut socket = anyws::accept(flood, config(&rt)).await.unwrap();
+        // None of the fragments ends the message: a poll that does not give up never returns.
+        for _ in 0..10 {
+            assert!(poll!(Box::pin(socket.next())).is_pending());
+        }
+    }
+
+    async fn a_flood_of_messages_leaves_others_their_turn(rt) {
+        let again = masked(0x82, b"four");
+        let flood = Flood { first: io::Cursor::new(Request::new().bytes()), again };
+        let mut socket = anyws::accept(flood, config(&rt)).await.unwrap();
+        // A handler that loops on `next` has to come to a wait, though there always is a message.
+        while let Poll::Ready(message) = poll!(Box::pin(socket.next())) {
+            assert_eq!(message.unwrap().unwrap(), Message::binary("four".as_bytes()));
+        }
+    }
+
+    async fn a_refused_client_that_floods_is_dropped_in_time(rt) {
+        struct Watched(Flood, Option<oneshot::Sender<()>>);
+        impl AsyncRead for Watched {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                Pin::new(&mut self.0).poll_read(cx, buf)
+            }
+        }
+        impl AsyncWrite for Watched {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                Poll::Ready(Ok(buf.len()))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+        }
+        impl Drop for Watched {
+            fn drop(&mut self) {
+                let _ = self.1.take().map(|dropped| dropped.send(()));
+            }
+        }
+
+        let (sender, dropped) = oneshot::channel();
+        let first = io::Cursor::new(Request::plain().line("Host: a").bytes());
+        let flood = Watched(Flood { first, again: vec![0] }, Some(sender));
+        let config = config(&rt).set_close_timeout(Duration::from_millis(50));
+        let refused = anyws::accept(flood, config).await;
+        assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+        assert_eq!(dropped.await, Ok(()));
+    }
+
+    async fn pongs_are_bounded_also_where_the_write_buffer_is_not(rt) {
+        let transport = TransportConfig::default().max_write_buffer_size(usize::MAX);
+        let (mut socket, mut peer) = with_peer(&config(&rt).set_transport(transport)).await;
+        // Reads what there is, and answers it, until it waits for more or for the peer to read.
+        let mut pings = 0;
+        for _ in 0..10_000 {
+            let ping = Box::pin(peer.send(Frame::new(PING, [7; 125])));
+            if ping.now_or_never().is_none() {
+                // 64 KiB are under way each way, and 128 KiB of pongs may wait.
+                assert!(pings < 3_000, "{pings}");
+                return;
+            }
+            while let Poll::Ready(message) = poll!(Box::pin(socket.next())) {
+                assert!(message.unwrap().unwrap().is_ping());
+                pings += 1;
+            }
+        }
+        panic!("{pings} pings were taken from a peer that reads nothing");
+    }
+
+    async fn a_receiver_that_waits_writes_what_the_other_half_feeds(rt) {
+        let (mut client, server) = testing::pair_with(&config(&rt)).unwrap();
+        let (mut sender, mut receiver) = server.split();
+        let (waiting, is_waiting) = oneshot::channel();
+        rt.spawn(Box::pin(async move {
+            let mut next = Box::pin(receiver.next());
+            assert!(poll!(&mut next).is_pending());
+            waiting.send(()).unwrap();
+            assert!(next.await.unwrap().unwrap().is_close());
+        }));
+        is_waiting.await.unwrap();
+        sender.feed("staged".into()).await.unwrap();
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("staged"));
+        drop(sender);
+        client.close(None).await.unwrap();
+    }
+
+    async fn control_frames_pass_whatever_the_limits(rt) {
+        let transport = TransportConfig::default().max_message_size(1).max_frame_size(1);
+        let (mut client, mut server) =
+            testing::pair_with(&config(&rt).set_transport(transport)).unwrap();
+        let ping = Message::Ping(vec![7; 125].into());
+        client.send(ping.clone()).await.unwrap();
+        assert_eq!(server.next().await.unwrap().unwrap(), ping);
+    }
+
+    async fn a_read_buffer_of_any_size_is_no_panic(rt) {
+        let transport = TransportConfig::default().read_buffer_size(usize::MAX);
+        let (mut client, mut server) =
+            testing::pair_with(&config(&rt).set_transport(transport)).unwrap();
+        client.send("hello".into()).await.unwrap();
+        assert_eq!(server.next().await.unwrap().unwrap(), Message::text("hello"));
+    }
+
+    async fn debug_shows_no_messages(rt) {
+        let (mut client, mut server) = testing::pair_with(&config(&rt)).unwrap();
+        for _ in 0..2 {
+            client.feed("secret".into()).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        server.next().await.unwrap().unwrap();
+        server.feed("secret".into()).await.unwrap();
+        let shown = format!("{server:?}");
+        // The bytes of `secret`, as a slice of bytes would show them.
+        assert!(!shown.contains("secret") && !shown.contains("115, 101, 99"), "{shown}");
+    }
+
+    async fn a_204_has_neither_length_nor_body(rt) {
+        for status in [204, 304] {
+            let (near, mut far) = testing::duplex();
+            far.write_all(&Request::new().bytes()).await.unwrap();
+            let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+            let response = http::Response::builder().status(status).body("body").unwrap();
+            handshake.reject(response).await.unwrap();
+            let mut answer = String::new();
+            far.read_to_string(&mut answer).await.unwrap();
+            assert!(!answer.contains("content-length"), "{answer}");
+            assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+        }
+    }
+
+    async fn a_connection_whose_future_panics_is_told_of(rt) {
+        let (mut request, _client) = testing::upgrade("/");
+        let upgrade = anyws::UpgradeIo::new::<testing::Duplex>(async { panic!("on purpose") });
+        request.extensions_mut().insert(upgrade);
+        let (failed, failure) = oneshot::channel();
+        let ws = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();
+        let response = ws
+            .runtime(Arc::clone(&rt))
+            .on_failed_upgrade(|error| failed.send(error).unwrap())
+            .on_upgrade(|_| async {});
+        assert_eq!(response.status(), 101);
+        assert!(matches!(failure.await, Ok(Error::Upgrade(_))));
+    }
+}
+
+#[cfg(feature = "rt-tokio")]
+mod a_tokio_runtime_that_was_shut_down {
+    use super::*;
+
+    #[test]
+    fn is_no_panic_of_close() {
+        support::bounded(|| {
+            let tokio = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let rt = Arc::new(anyws::TokioRuntime::new(tokio.handle().clone()));
+            let config = anyws::WebSocketConfig::new().set_runtime(rt);
+            let (mut client, _server) = testing::pair_with(&config).unwrap();
+            drop(tokio);
+            // Nobody answers, and no timer fires: it is given up.
+            let closed = futures::executor::block_on(client.close(None));
+            assert!(
+                matches!(closed, Ok(()) | Err(Error::Timeout(_))),
+                "{closed:?}"
+            );
+        });
+    }
+}
+
+#[cfg(feature = "rt-smol")]
+mod an_executor_of_smol {
+    use super::*;
+
+    #[test]
+    fn is_not_kept_alive_by_the_sockets_on_it() {
+        support::bounded(|| {
+            let executor = Arc::new(smol::Executor::new());
+            let rt = Arc::new(anyws::SmolRuntime::with_executor(&executor));
+            let (mut request, client) = testing::upgrade("/");
+            let (open, is_open) = oneshot::channel();
+            let ws = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();
+            let response = ws.runtime(rt).on_upgrade(|mut socket| async move {
+                open.send(()).unwrap();
+                socket.next().await;
+            });
+            let client = client.open(&response).unwrap();
+            smol::block_on(executor.run(is_open)).unwrap();
+            assert_eq!(Arc::strong_count(&executor), 1);
+            drop(client);
+        });
+    }
+}

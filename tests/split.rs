@@ -1,0 +1,353 @@
+//! The two halves of a socket, in two tasks.
+
+use std::{sync::Arc, time::Duration};
+
+use anyws::{
+    CloseCode, CloseFrame, Error, Message, Phase, Runtime, TransportConfig, WebSocket,
+    WebSocketConfig, WebSocketReceiver, WebSocketSender,
+    testing::{self, duplex, duplex_with_capacity},
+};
+use futures::{
+    FutureExt, SinkExt, StreamExt,
+    channel::oneshot::{self, Receiver},
+    future::join,
+    stream::{self, FusedStream},
+};
+
+use self::support::{
+    frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, server, with_peer},
+    scripted::{Event, Scripted},
+};
+
+mod support;
+
+/// Settings for tests that are not to end by a timeout.
+fn config(runtime: &Arc<dyn Runtime>) -> WebSocketConfig {
+    support::config(runtime).set_close_timeout(Duration::from_secs(3600))
+}
+
+/// The halves of a server's socket, and its peer.
+async fn halves(config: &WebSocketConfig) -> (WebSocketSender, WebSocketReceiver, Peer) {
+    let (socket, peer) = with_peer(config).await;
+    let (sender, receiver) = socket.split();
+    (sender, receiver, peer)
+}
+
+/// Runs a future as a task of its own: its waker is its own too.
+fn spawn<T: Send + 'static>(
+    runtime: &Arc<dyn Runtime>,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Receiver<T> {
+    let (done, finished) = oneshot::channel();
+    runtime.spawn(Box::pin(async move {
+        // A test that has failed waits no more.
+        let _ = done.send(future.await);
+    }));
+    finished
+}
+
+/// Lets the tasks of a runtime run until they wait: whatever they are, they take turns with this.
+async fn yield_to_tasks(runtime: &Arc<dyn Runtime>) {
+    for _ in 0..3 {
+        spawn(runtime, async {}).await.unwrap();
+    }
+}
+
+fn normal() -> CloseFrame {
+    CloseFrame {
+        code: CloseCode::Normal,
+        reason: "".into(),
+    }
+}
+
+async fn received(receiver: &mut WebSocketReceiver) -> Message {
+    receiver
+        .next()
+        .await
+        .expect("no end yet")
+        .expect("no error")
+}
+
+async fn assert_close(receiver: &mut WebSocketReceiver) {
+    let item = receiver.next().await;
+    assert!(matches!(item, Some(Ok(Message::Close(_)))), "{item:?}");
+    assert_ended(receiver).await;
+}
+
+async fn assert_ended(receiver: &mut WebSocketReceiver) {
+    for _ in 0..3 {
+        assert!(receiver.next().await.is_none());
+        assert!(receiver.is_terminated());
+    }
+}
+
+async fn assert_closed(sender: &mut WebSocketSender) {
+    let sent = sender.send("late".into()).await;
+    assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    let fed = sender.feed("late".into()).await;
+    assert!(matches!(fed, Err(Error::Closed)), "{fed:?}");
+}
+
+async fn assert_works(client: &mut WebSocket, server: &mut WebSocket) {
+    client.send("there".into()).await.unwrap();
+    assert_eq!(
+        server.next().await.unwrap().unwrap(),
+        Message::text("there")
+    );
+    server.send("back".into()).await.unwrap();
+    assert_eq!(client.next().await.unwrap().unwrap(), Message::text("back"));
+}
+
+/// Sends numbered messages, which are long enough to fill the stream now and then.
+async fn send_numbers(mut sender: WebSocketSender, count: usize) -> WebSocketSender {
+    for number in 0..count {
+        sender
+            .send(Message::text(format!("{number:100}")))
+            .await
+            .unwrap();
+    }
+    sender
+}
+
+async fn receive_numbers(mut receiver: WebSocketReceiver, count: usize) -> WebSocketReceiver {
+    for number in 0..count {
+        assert_eq!(
+            received(&mut receiver).await,
+            Message::text(format!("{number:100}"))
+        );
+    }
+    receiver
+}
+
+/// The settings and the socket of a sender that soon has to wait for room.
+async fn narrow(runtime: &Arc<dyn Runtime>) -> (WebSocketSender, WebSocketReceiver, Peer) {
+    let transport = TransportConfig::default()
+        .write_buffer_size(0)
+        .max_write_buffer_size(100);
+    let (near, far) = duplex_with_capacity(100);
+    let socket = server(far, &config(runtime).set_transport(transport)).await;
+    let (sender, receiver) = socket.split();
+    (sender, receiver, Peer::new(near))
+}
+
+runtimes! {
+    async fn two_tasks_send_and_receive_at_once(rt) {
+        const COUNT: usize = 10_000;
+        let (client, server) = testing::pair_with(&config(&rt)).unwrap();
+        let [client, server] = [client, server].map(|socket| {
+            let (sender, receiver) = socket.split();
+            let sender = spawn(&rt, send_numbers(sender, COUNT));
+            (sender, spawn(&rt, receive_numbers(receiver, COUNT)))
+        });
+        // They are still halves of sockets that work.
+        let mut client = client.0.await.unwrap().reunite(client.1.await.unwrap()).unwrap();
+        let mut server = server.0.await.unwrap().reunite(server.1.await.unwrap()).unwrap();
+        assert_works(&mut client, &mut server).await;
+    }
+
+    async fn halves_put_together_are_a_socket_that_works(rt) {
+        let (mut client, server) = testing::pair_with(&config(&rt)).unwrap();
+        let (mut sender, receiver) = server.split();
+        sender.feed("staged".into()).await.unwrap();
+        let mut server = sender.reunite(receiver).unwrap();
+        server.flush().await.unwrap();
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("staged"));
+        assert_works(&mut client, &mut server).await;
+        let (one, other) = join(client.close(None), server.close(None)).await;
+        one.unwrap();
+        other.unwrap();
+    }
+
+    async fn halves_of_different_sockets_are_given_back(rt) {
+        let (mut client, server) = testing::pair_with(&config(&rt)).unwrap();
+        let (mut other_client, other_server) = testing::pair_with(&config(&rt)).unwrap();
+        let ((sender, receiver), (other_sender, other_receiver)) =
+            (server.split(), other_server.split());
+        let error = sender.reunite(other_receiver).unwrap_err();
+        let (sender, other_receiver) = (error.0, error.1);
+        assert_works(&mut client, &mut sender.reunite(receiver).unwrap()).await;
+        let mut other_server = other_sender.reunite(other_receiver).unwrap();
+        assert_works(&mut other_client, &mut other_server).await;
+    }
+
+    async fn the_receiver_answers_pings_while_the_sender_does_nothing(rt) {
+        let (_sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let reader = spawn(&rt, async move { received(&mut receiver).await; receiver.next().await });
+        peer.send(Frame::new(PING, "hey")).await;
+        assert_eq!(peer.frame().await, Some(Frame::new(PONG, "hey")));
+        peer.send(Frame::text("thanks")).await;
+        assert_eq!(reader.await.unwrap().unwrap().unwrap(), Message::text("thanks"));
+    }
+
+    async fn the_receiver_reads_and_answers_while_the_sender_waits_for_room(rt) {
+        let (mut sender, mut receiver, mut peer) = narrow(&rt).await;
+        let fed = sender.feed(Message::binary(vec![7; 1000])).await;
+        fed.unwrap();
+        let flushed = spawn(&rt, async move { sender.flush().await });
+        peer.send(Frame::new(PING, "hey")).await;
+        assert_eq!(received(&mut receiver).await, Message::Ping("hey".into()));
+        let reader = spawn(&rt, async move { received(&mut receiver).await });
+        assert_eq!(peer.frame().await, Some(Frame::new(BINARY, vec![7; 1000])));
+        assert_eq!(peer.frame().await, Some(Frame::new(PONG, "hey")));
+        flushed.await.unwrap().unwrap();
+        peer.send(Frame::text("both are fine")).await;
+        assert_eq!(reader.await.unwrap(), Message::text("both are fine"));
+    }
+
+    async fn next_of_the_receiver_writes_what_the_sender_has_fed(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        sender.feed("fed".into()).await.unwrap();
+        assert!(receiver.next().now_or_never().is_none());
+        assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::text("fed"))));
+    }
+
+    async fn the_halves_are_a_sink_and_a_stream(rt) {
+        let (mut sender, receiver, mut peer) = halves(&config(&rt)).await;
+        let messages = stream::iter(["one", "two"]).map(|text| Ok(text.into()));
+        messages.forward(&mut sender).await.unwrap();
+        for frame in [Frame::text("one"), Frame::text("two"), Frame::close(1000, "")] {
+            assert_eq!(peer.frame().now_or_never(), Some(Some(frame)));
+        }
+        assert_closed(&mut sender).await;
+        SinkExt::close(&mut sender).await.unwrap();
+        peer.send(Frame::text("on its way")).await;
+        peer.send(Frame::close(1000, "")).await;
+        let items: Vec<_> = receiver.map(Result::unwrap).collect().await;
+        assert_eq!(items, [Message::text("on its way"), Message::Close(Some(normal()))]);
+    }
+
+    async fn the_sender_closes_though_nobody_receives(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let talk = async {
+            // It is discarded.
+            peer.send(Frame::text("on its way")).await;
+            peer.see_off().await
+        };
+        let (closed, (_, close)) = join(sender.close(normal()), talk).await;
+        closed.unwrap();
+        assert_eq!(close, Frame::close(1000, ""));
+        assert_closed(&mut sender).await;
+        // Who asks later still hears of the Close.
+        assert_close(&mut receiver).await;
+    }
+
+    async fn the_sender_closes_while_the_receiver_waits(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let reader = spawn(&rt, async move { assert_close(&mut receiver).await });
+        yield_to_tasks(&rt).await;
+        let (closed, _) = join(sender.close(normal()), peer.see_off()).await;
+        closed.unwrap();
+        reader.await.unwrap();
+    }
+
+    async fn a_receiver_that_waits_hears_that_the_sender_has_given_up(rt) {
+        let config = support::config(&rt).set_close_timeout(Duration::from_millis(50));
+        let (mut sender, mut receiver, _peer) = halves(&config).await;
+        let reader = spawn(&rt, async move { assert_ended(&mut receiver).await });
+        yield_to_tasks(&rt).await;
+        let closed = sender.close(None).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        reader.await.unwrap();
+    }
+
+    async fn a_sender_that_closes_hears_what_the_receiver_has_read(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let closing = spawn(&rt, async move { sender.close(None).await });
+        assert!(peer.frame().await.is_some());
+        let reader = spawn(&rt, async move {
+            while receiver.next().await.is_some() {}
+        });
+        yield_to_tasks(&rt).await;
+        peer.send(Frame::close(1000, "")).await;
+        reader.await.unwrap();
+        assert_eq!(peer.frame().await, None);
+        peer.finish().await;
+        closing.await.unwrap().unwrap();
+    }
+
+    async fn after_a_close_is_received_nothing_can_be_sent(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        peer.send(Frame::close(1000, "")).await;
+        assert_close(&mut receiver).await;
+        assert_closed(&mut sender).await;
+        peer.finish().await;
+        sender.close(None).await.unwrap();
+        assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
+        assert_eq!(peer.frame().await, None);
+    }
+
+    async fn after_an_error_nothing_can_be_sent(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        peer.send(Frame::new(CONTINUATION, "wrong")).await;
+        let item = receiver.next().await;
+        assert!(matches!(item, Some(Err(Error::Protocol(_)))), "{item:?}");
+        assert_ended(&mut receiver).await;
+        assert_closed(&mut sender).await;
+        assert_eq!(peer.frame().await.expect("a Close comes").code(), 1002);
+    }
+
+    async fn a_sender_that_waits_for_room_hears_of_the_end(rt) {
+        for end in [Some(Frame::close(1000, "")), Some(Frame::new(CONTINUATION, "wrong")), None] {
+            let (mut sender, mut receiver, mut peer) = narrow(&rt).await;
+            sender.feed(Message::binary(vec![7; 1000])).await.unwrap();
+            let sending = spawn(&rt, async move { sender.send("no room".into()).await });
+            yield_to_tasks(&rt).await;
+            match end {
+                Some(frame) => peer.send(frame).await,
+                None => peer.finish().await,
+            }
+            assert!(receiver.next().await.is_some());
+            let sent = sending.await.unwrap();
+            assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+        }
+    }
+
+    async fn without_its_sender_the_receiver_works_on(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        sender.feed("staged".into()).await.unwrap();
+        drop(sender);
+        peer.send(Frame::new(PING, "still there?")).await;
+        assert_eq!(received(&mut receiver).await, Message::Ping("still there?".into()));
+        assert!(receiver.next().now_or_never().is_none());
+        assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+        // It is no Close.
+        assert_eq!(peer.frame().await, Some(Frame::new(PONG, "still there?")));
+        peer.send(Frame::close(1000, "")).await;
+        assert_close(&mut receiver).await;
+        assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
+    }
+
+    async fn without_its_receiver_the_sender_works_on(rt) {
+        let (mut sender, receiver, mut peer) = halves(&config(&rt)).await;
+        drop(receiver);
+        sender.send("still here".into()).await.unwrap();
+        assert_eq!(peer.frame().await, Some(Frame::text("still here")));
+        let (closed, (frames, _)) = join(sender.close(None), peer.see_off()).await;
+        closed.unwrap();
+        assert_eq!(frames, []);
+    }
+
+    async fn dropping_both_halves_closes(rt) {
+        for sender_first in [false, true] {
+            let (near, far) = duplex();
+            let (far, script) = Scripted::new(far);
+            let (mut sender, receiver) = server(far, &config(&rt)).await.split();
+            let mut peer = Peer::new(near);
+            sender.feed("staged".into()).await.unwrap();
+            if sender_first {
+                drop(sender);
+                assert!(peer.frame().now_or_never().is_none());
+                drop(receiver);
+            } else {
+                drop(receiver);
+                assert!(peer.frame().now_or_never().is_none());
+                drop(sender);
+            }
+            let (frames, close) = peer.see_off().await;
+            assert_eq!((frames, close), (vec![Frame::text("staged")], Frame::close(1000, "")));
+            script.dropped().await;
+            let events = script.events();
+            assert!(events.ends_with(&[Event::Close, Event::End, Event::Drop]), "{events:?}");
+        }
+    }
+}

@@ -241,7 +241,7 @@ impl<B> WebSocketUpgrade<B> {
     }
 
     /// Sets the handler of connections with the subprotocol `name`, which is supported by that;
-    /// repeatable.
+    /// repeatable. Of two handlers for one name the first counts.
     pub fn on_protocol<H, Fut>(mut self, name: impl Into<Cow<'static, str>>, handler: H) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,

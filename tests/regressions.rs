@@ -25,6 +25,27 @@ mod support;
 struct Flood {
     first: io::Cursor<Vec<u8>>,
     again: Vec<u8>,
+    /// Tells of its end.
+    dropped: Option<oneshot::Sender<()>>,
+}
+
+impl Flood {
+    fn new(first: Vec<u8>, again: Vec<u8>) -> Self {
+        let first = io::Cursor::new(first);
+        Self {
+            first,
+            again,
+            dropped: None,
+        }
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        if let Some(dropped) = self.dropped.take() {
+            let _ = dropped.send(());
+        }
+    }
 }
 
 impl AsyncRead for Flood {
@@ -66,7 +87,7 @@ runtimes! {
     async fn a_flood_of_fragments_leaves_others_their_turn(rt) {
         let mut first = Request::new().bytes();
         first.extend(masked(0x02, b""));
-        let flood = Flood { first: io::Cursor::new(first), again: masked(0x00, b"") };
+        let flood = Flood::new(first, masked(0x00, b""));
         let mut socket = anyws::accept(flood, config(&rt)).await.unwrap();
         // None of the fragments ends the message: a poll that does not give up never returns.
         for _ in 0..10 {
@@ -76,7 +97,7 @@ runtimes! {
 
     async fn a_flood_of_messages_leaves_others_their_turn(rt) {
         let again = masked(0x82, b"four");
-        let flood = Flood { first: io::Cursor::new(Request::new().bytes()), again };
+        let flood = Flood::new(Request::new().bytes(), again);
         let mut socket = anyws::accept(flood, config(&rt)).await.unwrap();
         // A handler that loops on `next` has to come to a wait, though there always is a message.
         while let Poll::Ready(message) = poll!(Box::pin(socket.next())) {
@@ -85,42 +106,9 @@ runtimes! {
     }
 
     async fn a_refused_client_that_floods_is_dropped_in_time(rt) {
-        struct Watched(Flood, Option<oneshot::Sender<()>>);
-        impl AsyncRead for Watched {
-            fn poll_read(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.0).poll_read(cx, buf)
-            }
-        }
-        impl AsyncWrite for Watched {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                Poll::Ready(Ok(buf.len()))
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-        }
-        impl Drop for Watched {
-            fn drop(&mut self) {
-                let _ = self.1.take().map(|dropped| dropped.send(()));
-            }
-        }
-
         let (sender, dropped) = oneshot::channel();
-        let first = io::Cursor::new(Request::plain().line("Host: a").bytes());
-        let flood = Watched(Flood { first, again: vec![0] }, Some(sender));
+        let mut flood = Flood::new(Request::plain().line("Host: a").bytes(), vec![0]);
+        flood.dropped = Some(sender);
         let config = config(&rt).set_close_timeout(Duration::from_millis(50));
         let refused = anyws::accept(flood, config).await;
         assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");

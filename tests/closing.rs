@@ -88,8 +88,11 @@ async fn assert_closed(socket: &mut WebSocket) {
         ] {
             let sent = socket.send(message.clone()).await;
             assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
-            let fed = socket.feed(message).await;
+            let fed = socket.feed(message.clone()).await;
             assert!(matches!(fed, Err(Error::Closed)), "{fed:?}");
+            // The end may also come between `poll_ready` and this.
+            let staged = socket.start_send_unpin(message);
+            assert!(matches!(staged, Err(Error::Closed)), "{staged:?}");
         }
     }
 }
@@ -464,6 +467,23 @@ runtimes! {
         };
         let (closed, ()) = join(close, read).await;
         closed.unwrap();
+    }
+
+    async fn a_pong_that_waits_goes_before_the_close(rt) {
+        for end in 0..4 {
+            let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+            peer.send(Frame::new(PING, "ping")).await;
+            assert_eq!(socket.next().await.unwrap().unwrap(), Message::Ping("ping".into()));
+            match end {
+                0 => assert!(socket.close(None).now_or_never().is_none()),
+                1 => SinkExt::close(&mut socket).await.unwrap(),
+                2 => socket.send(Message::Close(None)).await.unwrap(),
+                _ => {}
+            }
+            drop(socket);
+            let (frames, _) = peer.see_off().await;
+            assert_eq!(frames, [Frame::new(PONG, "ping")]);
+        }
     }
 
     async fn forward_ends_with_a_close(rt) {

@@ -152,6 +152,10 @@ impl Engine {
 
     /// Is ready once a message may be sent: not more than the watermark is staged.
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.pongs > 0 && self.can_send() {
+            // tungstenite would put the pong behind the next message, which may be a Close.
+            let _ = self.poll_flush(cx)?;
+        }
         loop {
             if !self.can_send() {
                 return Poll::Ready(Err(Error::Closed));

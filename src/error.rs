@@ -142,9 +142,10 @@ pub enum ProtocolError {
     /// A new data frame inside a fragmented message (section 5.4).
     #[error("a new message begins inside a fragmented one")]
     ExpectedContinuation,
-    /// A frame behind the Close frame (section 5.5.1).
-    #[error("a frame follows the Close frame")]
-    FrameAfterClose,
+    /// A length that is not written in the shortest form, or whose most significant bit is set
+    /// (section 5.2).
+    #[error("the length of a frame is malformed")]
+    InvalidLength,
     /// The payload of a Close frame is malformed (section 5.5.1).
     #[error("the payload of a Close frame is malformed")]
     InvalidClose,
@@ -159,6 +160,9 @@ pub enum ProtocolError {
         /// The limit that it breaks, in bytes.
         limit: usize,
     },
+    /// A message in more fragments than this (section 7.4.1, code 1008).
+    #[error("a message of more than {0} fragments")]
+    TooManyFragments(u32),
 }
 
 impl ProtocolError {
@@ -168,6 +172,7 @@ impl ProtocolError {
         match self {
             Self::InvalidUtf8 => CloseCode::Invalid,
             Self::TooLarge { .. } => CloseCode::Size,
+            Self::TooManyFragments(_) => CloseCode::Policy,
             _ => CloseCode::Protocol,
         }
     }

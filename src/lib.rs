@@ -140,6 +140,7 @@ mod error;
 mod framework;
 mod handshake;
 pub mod io;
+mod proto;
 pub mod rt;
 mod socket;
 mod split;

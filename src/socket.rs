@@ -10,7 +10,6 @@ use std::{
 use async_tungstenite::tungstenite::protocol::Role;
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
-use futures_util::{SinkExt, StreamExt};
 
 use crate::{
     CloseFrame, Error, Message, Result, WebSocketConfig, WebSocketReceiver, WebSocketSender,
@@ -61,7 +60,6 @@ use crate::{
 #[derive(Debug)]
 pub struct WebSocket {
     connection: Connection,
-    protocol: Option<Box<str>>,
 }
 
 impl WebSocket {
@@ -75,15 +73,14 @@ impl WebSocket {
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
         Self {
-            connection: Connection::new(io, early, role, config, runtime),
-            protocol: protocol.map(Into::into),
+            connection: Connection::new(io, early, role, protocol, config, runtime),
         }
     }
 
     /// Returns the subprotocol that the handshake chose, if any (RFC 6455, section 1.9).
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.protocol.as_deref()
+        self.connection.protocol()
     }
 
     /// Receives the next message, or `None` at the end.
@@ -100,7 +97,7 @@ impl WebSocket {
     ///
     /// It may be dropped at any time: no message is lost.
     pub async fn next(&mut self) -> Option<Result<Message>> {
-        StreamExt::next(self).await
+        poll_fn(|cx| self.connection.engine().poll_next(cx)).await
     }
 
     /// Sends a message: stages it and writes all that is staged.
@@ -118,7 +115,8 @@ impl WebSocket {
     /// `send`, `flush` or `close` writes on. Where the difference matters use the [`Sink`]:
     /// `poll_ready`, then `start_send`.
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        SinkExt::send(self, message).await
+        let mut message = Some(message);
+        poll_fn(|cx| self.connection.engine().poll_send(cx, &mut message)).await
     }
 
     /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
@@ -132,7 +130,8 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send).
     pub async fn feed(&mut self, message: Message) -> Result<()> {
-        SinkExt::feed(self, message).await
+        let mut message = Some(message);
+        poll_fn(|cx| self.connection.engine().poll_feed(cx, &mut message)).await
     }
 
     /// Writes all that is staged and flushes the stream.
@@ -145,7 +144,7 @@ impl WebSocket {
     ///
     /// It may be dropped at any time: the next call writes on.
     pub async fn flush(&mut self) -> Result<()> {
-        SinkExt::flush(self).await
+        poll_fn(|cx| self.connection.engine().poll_flush(cx)).await
     }
 
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
@@ -174,7 +173,7 @@ impl WebSocket {
         let mut deadline = None;
         poll_fn(|cx| {
             if let Some(frame) = frame.take() {
-                deadline = self.connection.start_close(cx, frame)?;
+                deadline = self.connection.start_close(frame)?;
             }
             self.connection.poll_close(cx, deadline.as_mut())
         })
@@ -189,15 +188,12 @@ impl WebSocket {
         split::split(self)
     }
 
-    pub(crate) fn into_parts(self) -> (Connection, Option<Box<str>>) {
-        (self.connection, self.protocol)
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection
     }
 
-    pub(crate) fn from_parts((connection, protocol): (Connection, Option<Box<str>>)) -> Self {
-        Self {
-            connection,
-            protocol,
-        }
+    pub(crate) fn from_connection(connection: Connection) -> Self {
+        Self { connection }
     }
 }
 

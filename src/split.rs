@@ -10,7 +10,7 @@ use std::{
 
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
-use futures_util::{SinkExt, StreamExt, task::AtomicWaker};
+use futures_util::task::AtomicWaker;
 
 use crate::{CloseFrame, Error, Message, Result, WebSocket, connection::Connection};
 
@@ -29,6 +29,7 @@ struct Shared {
     /// Locked inside a poll only, never across an await.
     connection: Mutex<Connection>,
     tasks: Arc<Tasks>,
+    /// A copy, to be read without the lock.
     protocol: Option<Box<str>>,
 }
 
@@ -91,7 +92,8 @@ impl fmt::Debug for Shared {
 }
 
 pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
-    let (connection, protocol) = socket.into_parts();
+    let connection = socket.into_connection();
+    let protocol = connection.protocol().map(Into::into);
     let connection = Mutex::new(connection);
     let shared = Arc::new(Shared {
         connection,
@@ -121,7 +123,13 @@ impl WebSocketSender {
     ///
     /// As for [`WebSocket::send`].
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        SinkExt::send(self, message).await
+        let mut message = Some(message);
+        poll_fn(|cx| {
+            self.drive(cx, |connection, cx| {
+                connection.engine().poll_send(cx, &mut message)
+            })
+        })
+        .await
     }
 
     /// Stages a message; see [`WebSocket::feed`].
@@ -134,7 +142,15 @@ impl WebSocketSender {
     ///
     /// As for [`WebSocket::send`].
     pub async fn feed(&mut self, message: Message) -> Result<()> {
-        SinkExt::feed(self, message).await
+        let mut message = Some(message);
+        poll_fn(|cx| {
+            self.drive(cx, |connection, cx| {
+                connection.engine().poll_feed(cx, &mut message)
+            })
+        })
+        .await?;
+        self.tell_receiver();
+        Ok(())
     }
 
     /// Writes all that is staged; see [`WebSocket::flush`].
@@ -147,7 +163,7 @@ impl WebSocketSender {
     ///
     /// As for [`WebSocket::flush`].
     pub async fn flush(&mut self) -> Result<()> {
-        SinkExt::flush(self).await
+        poll_fn(|cx| Sink::poll_flush(Pin::new(self), cx)).await
     }
 
     /// Closes the connection; see [`WebSocket::close`].
@@ -169,7 +185,7 @@ impl WebSocketSender {
         poll_fn(|cx| {
             self.drive(cx, |connection, cx| {
                 if let Some(frame) = frame.take() {
-                    deadline = connection.start_close(cx, frame)?;
+                    deadline = connection.start_close(frame)?;
                 }
                 connection.poll_close(cx, deadline.as_mut())
             })
@@ -194,7 +210,7 @@ impl WebSocketSender {
             .connection
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(WebSocket::from_parts((connection, shared.protocol)))
+        Ok(WebSocket::from_connection(connection))
     }
 
     fn drive<R>(
@@ -203,6 +219,11 @@ impl WebSocketSender {
         poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> R {
         self.0.drive(&self.0.tasks.sender, cx, poll)
+    }
+
+    /// A receiver that waits writes what is staged, as a whole socket does before it waits.
+    fn tell_receiver(&self) {
+        self.0.tasks.receiver.wake();
     }
 }
 
@@ -223,7 +244,7 @@ impl WebSocketReceiver {
     ///
     /// It may be dropped at any time: no message is lost.
     pub async fn next(&mut self) -> Option<Result<Message>> {
-        StreamExt::next(self).await
+        poll_fn(|cx| Stream::poll_next(Pin::new(self), cx)).await
     }
 }
 
@@ -254,8 +275,7 @@ impl Sink<Message> for WebSocketSender {
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
         self.0.lock().engine().start_send(message)?;
-        // A receiver that waits writes what is staged, as a whole socket does before it waits.
-        self.0.tasks.receiver.wake();
+        self.tell_receiver();
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use anyws::{
     testing::{self, duplex_with_capacity},
 };
 use futures::{
-    FutureExt, SinkExt,
+    AsyncReadExt, FutureExt, SinkExt,
     future::{join, poll_fn},
     poll,
 };
@@ -117,6 +117,17 @@ runtimes! {
             assert_frame(&mut peer, Frame::text("after it")).await;
         })
         .await;
+    }
+
+    async fn feed_waits_until_no_more_than_the_watermark_is_staged_and_no_longer(rt) {
+        let (mut near, far) = duplex_with_capacity(CAPACITY);
+        let mut socket = server(far, &small(&rt)).await;
+        fill(&mut socket).await;
+        let mut bytes = vec![0; 2 * WATERMARK];
+        let (fed, read) = join(socket.feed("after it".into()), near.read_exact(&mut bytes)).await;
+        fed.unwrap();
+        read.unwrap();
+        assert!(socket.flush().now_or_never().is_none(), "the rest is still staged");
     }
 
     async fn send_waits_while_more_than_the_watermark_is_staged(rt) {

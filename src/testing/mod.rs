@@ -39,7 +39,7 @@ pub use self::{
     client::{Client, OpenError, upgrade},
     duplex::{Duplex, duplex, duplex_with_capacity},
 };
-use crate::{Result, WebSocket, WebSocketConfig, rt};
+use crate::{Io, Result, WebSocket, WebSocketConfig, rt};
 
 /// Makes two connected sockets, the client's and the server's, with the default settings.
 ///
@@ -54,7 +54,12 @@ use crate::{Result, WebSocket, WebSocketConfig, rt};
 /// ```
 #[must_use]
 pub fn pair() -> (WebSocket, WebSocket) {
-    connect(&WebSocketConfig::new())
+    let (near, far) = duplex();
+    let config = WebSocketConfig::new();
+    (
+        socket(near, Role::Client, &config),
+        socket(far, Role::Server, &config),
+    )
 }
 
 /// Makes two connected sockets, the client's and the server's, with `config` for both.
@@ -64,16 +69,38 @@ pub fn pair() -> (WebSocket, WebSocket) {
 /// [`Error::Config`](crate::Error::Config) if the settings cannot work, and
 /// [`Error::NoRuntime`](crate::Error::NoRuntime) if a timeout was set and there is no runtime.
 pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
-    config.validate()?;
-    config.check_timeouts(config.runtime.clone().or_else(rt::detect).as_ref())?;
-    Ok(connect(config))
+    let (near, far) = duplex();
+    Ok((client(near, config)?, server(far, config)?))
 }
 
-fn connect(config: &WebSocketConfig) -> (WebSocket, WebSocket) {
-    let (near, far) = duplex();
-    let socket = |io, role| {
-        let runtime = config.runtime.clone().or_else(rt::detect);
-        WebSocket::new(Box::new(io), Vec::new(), role, None, config, runtime)
-    };
-    (socket(near, Role::Client), socket(far, Role::Server))
+/// Makes the client's socket on a stream on which the opening handshake is done.
+///
+/// The stream may be a real one, or one that misbehaves as a test wants it to.
+///
+/// # Errors
+///
+/// As for [`pair_with`].
+pub fn client(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSocket> {
+    check(config)?;
+    Ok(socket(io, Role::Client, config))
+}
+
+/// Makes the server's socket on a stream on which the opening handshake is done.
+///
+/// # Errors
+///
+/// As for [`pair_with`].
+pub fn server(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSocket> {
+    check(config)?;
+    Ok(socket(io, Role::Server, config))
+}
+
+fn check(config: &WebSocketConfig) -> Result<()> {
+    config.validate()?;
+    config.check_timeouts(config.runtime.clone().or_else(rt::detect).as_ref())
+}
+
+fn socket(io: impl Io + 'static, role: Role, config: &WebSocketConfig) -> WebSocket {
+    let runtime = config.runtime.clone().or_else(rt::detect);
+    WebSocket::new(Box::new(io), Vec::new(), role, None, config, runtime)
 }

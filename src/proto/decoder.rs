@@ -1,0 +1,253 @@
+//! Frames out of bytes, and messages out of frames.
+
+use async_tungstenite::tungstenite::protocol::Role;
+use bytes::Bytes;
+
+use super::{
+    assembly::Assembly,
+    close,
+    frame::{Header, OpCode},
+    mask::Mask,
+};
+use crate::{Message, ProtocolError, TransportConfig};
+
+/// Fragments of a message at most: more than any peer has a use for, and few enough that to send
+/// them one byte each is no way to keep a thread busy.
+const MAX_FRAGMENTS: u32 = 131_072;
+
+/// Bytes that are unmasked, checked and copied before the next ones are: few enough to stay in the
+/// processor's nearest cache from the first step to the last.
+const PIECE: usize = 16 * 1024;
+
+/// The reserved bits that an extension gives a meaning; none is negotiated.
+const NEGOTIATED_BITS: u8 = 0;
+
+/// Makes messages of the bytes of a peer, in whatever pieces they come.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    role: Role,
+    accept_unmasked: bool,
+    max_frame: usize,
+    max_message: usize,
+    /// The beginning of a header.
+    partial: [u8; Header::MAX_LEN],
+    partial_len: usize,
+    /// The frame whose header was read.
+    frame: Option<Frame>,
+    /// The data message of which a part has arrived.
+    message: Option<Assembly>,
+    fragments: u32,
+    /// The part of a control frame that has arrived.
+    control: Vec<u8>,
+}
+
+/// What a call of [`Decoder::decode`] has come to.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// Bytes that were taken off the front.
+    pub(crate) taken: usize,
+    /// Frames that began in them.
+    pub(crate) frames: usize,
+    /// The message that ends where the bytes were taken up to; without one, all were taken.
+    pub(crate) message: Option<Message>,
+}
+
+/// A frame on its way.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    opcode: OpCode,
+    fin: bool,
+    mask: Option<Mask>,
+    /// Bytes of payload that are still to come.
+    remaining: usize,
+}
+
+impl Decoder {
+    pub(crate) fn new(role: Role, limits: &TransportConfig) -> Self {
+        Self {
+            role,
+            accept_unmasked: limits.accept_unmasked_frames,
+            max_frame: limits.max_frame_size.unwrap_or(usize::MAX),
+            max_message: limits.max_message_size.unwrap_or(usize::MAX),
+            partial: [0; Header::MAX_LEN],
+            partial_len: 0,
+            frame: None,
+            message: None,
+            fragments: 0,
+            control: Vec::new(),
+        }
+    }
+
+    /// Takes bytes off the front, up to the end of the first message.
+    ///
+    /// Payloads are unmasked where they are. After an error nothing more can be decoded.
+    pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ProtocolError> {
+        let mut taken = 0;
+        let mut frames = 0;
+        let decoded = |taken, frames, message| {
+            Ok(Decoded {
+                taken,
+                frames,
+                message,
+            })
+        };
+        loop {
+            let Some(mut frame) = self.frame else {
+                taken += self.decode_header(&bytes[taken..])?;
+                if self.frame.is_none() {
+                    return decoded(taken, frames, None);
+                }
+                frames += 1;
+                continue;
+            };
+            let length = frame.remaining.min(PIECE).min(bytes.len() - taken);
+            if length == 0 && frame.remaining > 0 {
+                return decoded(taken, frames, None);
+            }
+            let piece = &mut bytes[taken..taken + length];
+            taken += length;
+            frame.remaining -= length;
+            if let Some(mask) = &mut frame.mask {
+                mask.apply(piece);
+            }
+            self.frame = (frame.remaining > 0).then_some(frame);
+            let message = if frame.opcode.is_control() {
+                self.push_control(&frame, piece)?
+            } else {
+                self.push_data(&frame, piece)?
+            };
+            if message.is_some() {
+                return decoded(taken, frames, message);
+            }
+        }
+    }
+
+    /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
+    /// these ones it takes.
+    fn decode_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+        let before = self.partial_len;
+        let (header, length) = if before == 0 {
+            match Header::parse(bytes)? {
+                Some(parsed) => parsed,
+                None => return Ok(self.keep_partial(bytes)),
+            }
+        } else {
+            let added = self.keep_partial(bytes);
+            match Header::parse(&self.partial[..before + added])? {
+                Some((header, length)) => (header, length - before),
+                None => return Ok(added),
+            }
+        };
+        self.partial_len = 0;
+        self.begin(&header)?;
+        Ok(length)
+    }
+
+    /// Keeps what may belong to a header; returns how many bytes that are.
+    fn keep_partial(&mut self, bytes: &[u8]) -> usize {
+        let before = self.partial_len;
+        let added = bytes.len().min(Header::MAX_LEN - before);
+        self.partial[before..before + added].copy_from_slice(&bytes[..added]);
+        self.partial_len += added;
+        added
+    }
+
+    /// Checks what the header alone tells of a frame, and begins it.
+    fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
+        if header.reserved & !NEGOTIATED_BITS != 0 {
+            return Err(ProtocolError::ReservedBits);
+        }
+        match (self.role, header.key) {
+            (Role::Server, None) if !self.accept_unmasked => {
+                return Err(ProtocolError::UnmaskedFrame);
+            }
+            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
+            _ => {}
+        }
+        // What does not fit is above any limit.
+        let remaining = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if !header.opcode.is_control() {
+            self.begin_data(header.opcode, remaining)?;
+        }
+        self.frame = Some(Frame {
+            opcode: header.opcode,
+            fin: header.fin,
+            mask: header.key.map(Mask::new),
+            remaining,
+        });
+        Ok(())
+    }
+
+    /// Checks the place of a data frame in its message, and its length.
+    fn begin_data(&mut self, opcode: OpCode, length: usize) -> Result<(), ProtocolError> {
+        match (opcode, &self.message) {
+            (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
+            (OpCode::Continuation, Some(_)) => self.fragments += 1,
+            (_, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
+            (_, None) => self.fragments = 1,
+        }
+        if self.fragments > MAX_FRAGMENTS {
+            return Err(ProtocolError::TooManyFragments(MAX_FRAGMENTS));
+        }
+        at_most(length, self.max_frame)?;
+        let before = self.message.as_ref().map_or(0, Assembly::len);
+        at_most(before.saturating_add(length), self.max_message)
+    }
+
+    fn push_control(
+        &mut self,
+        frame: &Frame,
+        piece: &[u8],
+    ) -> Result<Option<Message>, ProtocolError> {
+        if frame.remaining > 0 {
+            self.control.extend_from_slice(piece);
+            return Ok(None);
+        }
+        let message = if self.control.is_empty() {
+            control_message(frame.opcode, piece)
+        } else {
+            self.control.extend_from_slice(piece);
+            control_message(frame.opcode, &std::mem::take(&mut self.control))
+        };
+        message.map(Some)
+    }
+
+    fn push_data(&mut self, frame: &Frame, piece: &[u8]) -> Result<Option<Message>, ProtocolError> {
+        let is_whole = frame.fin && frame.remaining == 0;
+        let Some(message) = &mut self.message else {
+            if is_whole {
+                return Assembly::whole(frame.opcode, piece).map(Some);
+            }
+            let message = self.message.insert(Assembly::new(frame.opcode));
+            return push(message, frame, piece).map(|()| None);
+        };
+        push(message, frame, piece)?;
+        if is_whole {
+            self.message.take().map(Assembly::finish).transpose()
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+fn push(message: &mut Assembly, frame: &Frame, piece: &[u8]) -> Result<(), ProtocolError> {
+    let most = frame
+        .fin
+        .then(|| message.len() + piece.len() + frame.remaining);
+    message.push(piece, most)
+}
+
+fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {
+    if size > limit {
+        return Err(ProtocolError::TooLarge { size, limit });
+    }
+    Ok(())
+}
+
+fn control_message(opcode: OpCode, payload: &[u8]) -> Result<Message, ProtocolError> {
+    Ok(match opcode {
+        OpCode::Close => Message::Close(close::parse(payload)?),
+        OpCode::Ping => Message::Ping(Bytes::copy_from_slice(payload)),
+        _ => Message::Pong(Bytes::copy_from_slice(payload)),
+    })
+}

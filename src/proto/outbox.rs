@@ -1,0 +1,264 @@
+//! Frames that wait to be written.
+
+use std::{collections::VecDeque, io::IoSlice, mem};
+
+use async_tungstenite::tungstenite::protocol::Role;
+use bytes::{Buf, Bytes};
+
+use super::{
+    frame::{Header, OpCode},
+    mask::{self, Mask},
+    outgoing::Outgoing,
+    pongs::Pongs,
+    pool,
+};
+
+/// From this length on a payload is not copied behind others, but keeps its own memory.
+const LARGE: usize = 4 * 1024;
+
+/// What is staged of a large payload together with its header where a stream takes one slice at a
+/// time: enough that no write is small.
+const FIRST_PART: usize = 16 * 1024;
+
+/// Bytes that are copied and masked before the next ones are: they stay in the nearest cache.
+const PIECE: usize = 8 * 1024;
+
+/// Written bytes in front of the staged ones, above which these are moved to the front.
+const MAX_WRITTEN: usize = 4 * 1024;
+
+/// Slices in one write at most: a stream that takes several takes these with one call.
+pub(crate) const MAX_SLICES: usize = 16;
+
+/// What is to be written, in order.
+///
+/// Small frames stand behind each other in one buffer, which a large payload interrupts.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    role: Role,
+    small: Vec<u8>,
+    /// Bytes of `small` that were written.
+    written: usize,
+    large: VecDeque<Large>,
+    /// All that waits, in bytes.
+    len: usize,
+    pongs: Pongs,
+    /// The stream takes only the first slice of a write.
+    takes_one_slice: bool,
+}
+
+#[derive(Debug)]
+struct Large {
+    /// The place in `small` at which it follows.
+    at: usize,
+    payload: Bytes,
+}
+
+impl Outbox {
+    pub(crate) fn new(role: Role) -> Self {
+        Self {
+            role,
+            small: Vec::new(),
+            written: 0,
+            large: VecDeque::new(),
+            len: 0,
+            pongs: Pongs::default(),
+            takes_one_slice: false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns how many bytes of the user's wait.
+    pub(crate) fn staged(&self) -> usize {
+        self.len - self.pongs.staged()
+    }
+
+    /// Returns how many bytes of pings came since a pong waits to be written.
+    pub(crate) fn unanswered_pings(&self) -> usize {
+        self.pongs.unanswered()
+    }
+
+    /// Stages a message, in frames of `limit` bytes at most.
+    pub(crate) fn push(&mut self, mut message: Outgoing, limit: Option<usize>) {
+        // A limit of 0 would never come to an end.
+        let limit = limit.map_or(usize::MAX, |limit| limit.max(1));
+        loop {
+            let (opcode, payload, fin) = message.next_frame(limit);
+            self.push_frame(opcode, payload, fin);
+            if fin {
+                return;
+            }
+        }
+    }
+
+    /// Stages the answer to a ping, or keeps it until the one before is written.
+    pub(crate) fn push_pong(&mut self, payload: Bytes) {
+        if self.pongs.is_staged() {
+            self.pongs.wait(payload);
+        } else {
+            self.stage_pong(payload);
+        }
+    }
+
+    /// Stages the answer that waits, as the last one.
+    pub(crate) fn push_last_pong(&mut self) {
+        if let Some(payload) = self.pongs.take_waiting() {
+            self.stage_pong(payload);
+        }
+    }
+
+    /// A peer that has closed wants no answer any more.
+    pub(crate) fn forget_waiting_pong(&mut self) {
+        self.pongs.take_waiting();
+    }
+
+    /// Stages the answer that waits, if the one before was written.
+    pub(crate) fn push_waiting_pong(&mut self) {
+        if !self.pongs.is_staged() {
+            self.push_last_pong();
+        }
+    }
+
+    fn stage_pong(&mut self, payload: Bytes) {
+        let before = self.len;
+        self.push_frame(OpCode::Pong, payload, true);
+        self.pongs.stage(self.len - before, self.len);
+    }
+
+    fn push_frame(&mut self, opcode: OpCode, payload: Bytes, fin: bool) {
+        let key = match self.role {
+            Role::Server => None,
+            Role::Client => Some(mask::new_key()),
+        };
+        let header = Header {
+            fin,
+            reserved: 0,
+            opcode,
+            key,
+            length: payload.len() as u64,
+        };
+        if self.small.capacity() == 0 {
+            self.small = pool::take();
+        }
+        let before = self.small.len();
+        header.write(&mut self.small);
+        self.len += self.small.len() - before + payload.len();
+        if payload.len() < LARGE {
+            extend_masked(&mut self.small, &payload, key);
+        } else {
+            self.push_large(payload, key);
+        }
+    }
+
+    fn push_large(&mut self, mut payload: Bytes, key: Option<[u8; 4]>) {
+        if key.is_some() {
+            let mut masked = Vec::with_capacity(payload.len());
+            extend_masked(&mut masked, &payload, key);
+            payload = masked.into();
+        }
+        if self.takes_one_slice {
+            let first = payload.split_to(payload.len().min(FIRST_PART));
+            self.small.extend_from_slice(&first);
+        }
+        if !payload.is_empty() {
+            let at = self.small.len();
+            self.large.push_back(Large { at, payload });
+        }
+    }
+
+    /// Fills in what is to be written next; returns how many slices that are.
+    pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        let mut add = |bytes: &'a [u8]| {
+            if let Some(slice) = slices.get_mut(count).filter(|_| !bytes.is_empty()) {
+                *slice = IoSlice::new(bytes);
+                count += 1;
+            }
+        };
+        let mut from = self.written;
+        for large in self.large.iter().take(MAX_SLICES) {
+            add(&self.small[from..large.at]);
+            add(&large.payload);
+            from = large.at;
+        }
+        add(&self.small[from..]);
+        count
+    }
+
+    /// A write took `taken` bytes, of which the first of several slices had `first`.
+    pub(crate) fn note_slices(&mut self, taken: usize, first: usize) {
+        // A header of its own is no reason to stop: a stream that takes several slices takes more.
+        self.takes_one_slice |= taken == first;
+    }
+
+    /// The first `taken` bytes were written.
+    pub(crate) fn advance(&mut self, mut taken: usize) {
+        self.pongs.advance(taken);
+        self.len -= taken;
+        if self.len == 0 {
+            self.release();
+            return;
+        }
+        while taken > 0 {
+            let end = self
+                .large
+                .front()
+                .map_or(self.small.len(), |large| large.at);
+            let small = taken.min(end - self.written);
+            self.written += small;
+            taken -= small;
+            if let Some(large) = self.large.front_mut().filter(|_| taken > 0) {
+                let length = taken.min(large.payload.len());
+                large.payload.advance(length);
+                taken -= length;
+                if large.payload.is_empty() {
+                    self.large.pop_front();
+                }
+            }
+        }
+        self.compact();
+    }
+
+    /// Nothing will be written any more.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
+        self.pongs = Pongs::default();
+        self.release();
+    }
+
+    /// Gives back all memory.
+    fn release(&mut self) {
+        self.written = 0;
+        self.large = VecDeque::new();
+        pool::give(mem::take(&mut self.small));
+    }
+
+    /// Makes use of the room of what was written, whenever that is most of the buffer: then each byte
+    /// is moved once at most, on average.
+    fn compact(&mut self) {
+        if self.written < MAX_WRITTEN.max(self.small.len() / 2) {
+            return;
+        }
+        self.small.drain(..self.written);
+        for large in &mut self.large {
+            large.at -= self.written;
+        }
+        self.written = 0;
+    }
+}
+
+/// Copies a payload behind others, and masks it on the way.
+fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>) {
+    let Some(key) = key else {
+        bytes.extend_from_slice(payload);
+        return;
+    };
+    let mut mask = Mask::new(key);
+    for piece in payload.chunks(PIECE) {
+        let start = bytes.len();
+        bytes.extend_from_slice(piece);
+        mask.apply(&mut bytes[start..]);
+    }
+}

@@ -1,0 +1,182 @@
+//! Text that arrives in pieces, and is checked as it arrives (RFC 6455, section 8.1).
+
+use crate::ProtocolError;
+
+/// The longest character in UTF-8, but for its last byte.
+const MAX_PART: usize = 3;
+
+/// A text, and the beginning of the character at which it was cut.
+///
+/// The first piece with a byte that no text has at its place is refused.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    whole: String,
+    part: [u8; MAX_PART + 1],
+    part_len: u8,
+}
+
+impl Text {
+    pub(super) fn len(&self) -> usize {
+        self.whole.len() + usize::from(self.part_len)
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.whole.capacity()
+    }
+
+    pub(super) fn reserve_exact(&mut self, additional: usize) {
+        self.whole.reserve_exact(additional);
+    }
+
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        let piece = self.complete_part(piece)?;
+        let (whole, part) = piece.split_at(piece.len() - cut_len(piece));
+        self.whole.push_str(check(whole)?);
+        for &byte in part {
+            self.push_part(byte)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the text, unless it ends inside a character.
+    pub(super) fn finish(self) -> Result<String, ProtocolError> {
+        match self.part_len {
+            0 => Ok(self.whole),
+            _ => Err(ProtocolError::InvalidUtf8),
+        }
+    }
+
+    /// Takes the rest of a character that was cut; returns what follows it.
+    fn complete_part<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
+        while self.part_len > 0
+            && let Some((&byte, rest)) = piece.split_first()
+        {
+            self.push_part(byte)?;
+            piece = rest;
+        }
+        Ok(piece)
+    }
+
+    /// Takes one byte of a character that is not complete.
+    fn push_part(&mut self, byte: u8) -> Result<(), ProtocolError> {
+        let length = usize::from(self.part_len) + 1;
+        // A character of more than four bytes was refused before.
+        let part = self.part.get_mut(..length);
+        let part = part.ok_or(ProtocolError::InvalidUtf8)?;
+        part[length - 1] = byte;
+        match std::str::from_utf8(part) {
+            Ok(character) => {
+                self.whole.push_str(character);
+                self.part_len = 0;
+            }
+            Err(error) if error.error_len().is_none() => self.part_len += 1,
+            Err(_) => return Err(ProtocolError::InvalidUtf8),
+        }
+        Ok(())
+    }
+}
+
+/// Checks a text that is whole.
+pub(super) fn check(bytes: &[u8]) -> Result<&str, ProtocolError> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)
+}
+
+/// Returns how many bytes at the end begin a character that is not complete.
+fn cut_len(bytes: &[u8]) -> usize {
+    let end = bytes.iter().rev().take(MAX_PART);
+    for (before, &byte) in end.enumerate() {
+        let length = match byte {
+            // It continues a character.
+            0x80..=0xbf => continue,
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xff => 4,
+            _ => 1,
+        };
+        let present = before + 1;
+        return if length > present { present } else { 0 };
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pushes pieces, until one is refused.
+    fn text<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ProtocolError> {
+        let mut text = Text::default();
+        let mut length = 0;
+        for piece in pieces {
+            text.push(piece)?;
+            length += piece.len();
+            assert_eq!(text.len(), length);
+        }
+        text.finish()
+    }
+
+    #[test]
+    fn it_judges_as_the_standard_library_does_whatever_the_cuts() {
+        let samples: [&[u8]; 14] = [
+            "".as_bytes(),
+            "plain".as_bytes(),
+            "größer ∀ 語 🦀 end".as_bytes(),
+            "🦀🦀🦀".as_bytes(),
+            b"\xc0\xaf",
+            b"\xe0\x80\xaf",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            b"\xf5\x80\x80\x80",
+            b"\xff",
+            b"ab\x80",
+            b"ab\xc3",
+            b"\xf0\x9f\xa6",
+            b"\xe8\xaax",
+        ];
+        for sample in samples {
+            let expected = std::str::from_utf8(sample);
+            for one in 0..=sample.len() {
+                for other in one..=sample.len() {
+                    let pieces = [&sample[..one], &sample[one..other], &sample[other..]];
+                    let judged = text(pieces);
+                    assert_eq!(judged.as_deref().ok(), expected.ok(), "{pieces:02x?}");
+                }
+            }
+            let judged = text(sample.chunks(1));
+            assert_eq!(judged.as_deref().ok(), expected.ok(), "{sample:02x?}");
+        }
+    }
+
+    #[test]
+    fn every_length_and_place_is_judged_as_the_standard_library_does() {
+        let plain: Vec<u8> = "aé語🦀".bytes().cycle().take(330).collect();
+        for start in 0..16 {
+            for length in 0..=300 {
+                let bytes = &plain[start..start + length];
+                assert_eq!(check(bytes).ok(), std::str::from_utf8(bytes).ok());
+                let judged = text([bytes]);
+                assert_eq!(judged.as_deref().ok(), std::str::from_utf8(bytes).ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_wrong_byte_is_refused_without_waiting_for_more() {
+        for wrong in [
+            &b"ok \xff"[..],
+            b"ok \xc0",
+            b"ok \xe0\x9f",
+            b"ok \xed\xa0",
+            b"ok \xf0\x8f",
+            b"ok \xf4\x90",
+            b"ok \xf5",
+            b"ok \xf0\x9f\xa6\xc0",
+        ] {
+            let (last, before) = wrong.split_last().unwrap();
+            let mut text = Text::default();
+            text.push(before).unwrap();
+            assert!(text.push(&[*last]).is_err(), "{wrong:02x?}");
+            assert!(Text::default().push(wrong).is_err(), "{wrong:02x?}");
+        }
+    }
+}

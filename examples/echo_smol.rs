@@ -20,10 +20,10 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-async fn serve(stream: TcpStream) -> anyws::Result<()> {
+/// Does the opening handshake.
+async fn open(stream: TcpStream) -> anyws::Result<WebSocket> {
     stream.set_nodelay(true)?;
-    echo(anyws::accept(stream, WebSocketConfig::new()).await?).await;
-    Ok(())
+    anyws::accept(stream, WebSocketConfig::new()).await
 }
 
 fn main() -> std::io::Result<()> {
@@ -40,8 +40,9 @@ fn main() -> std::io::Result<()> {
                 continue;
             };
             smol::spawn(async {
-                if let Err(error) = serve(stream).await {
-                    eprintln!("{error}");
+                match open(stream).await {
+                    Ok(socket) => echo(socket).await,
+                    Err(error) => eprintln!("{error}"),
                 }
             })
             .detach();

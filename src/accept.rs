@@ -17,7 +17,7 @@ use crate::{
     Error, Rejection, Result, WebSocket, WebSocketConfig,
     error::Phase,
     handshake::{Choice, Complete, Head, HeadError, Offer},
-    io::{BoxIo, Io},
+    io::{BoxIo, Io, boxed},
     rt::{self, Deadline, Runtime, Timeout},
 };
 
@@ -52,10 +52,13 @@ const LINGER_BUDGET: usize = 32;
 /// # Cancel safety
 ///
 /// Dropping it drops the stream: nothing is left half open.
-pub async fn accept(io: impl Io + 'static, config: WebSocketConfig) -> Result<WebSocket> {
+pub fn accept(
+    io: impl Io + 'static,
+    config: WebSocketConfig,
+) -> impl Future<Output = Result<WebSocket>> + Send + Unpin {
     // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that it
     // ever holds, and this one may go on to run the handler of the socket.
-    Box::pin(async { Handshake::read(io, config).await?.accept().await }).await
+    Box::pin(async { Handshake::read(io, config).await?.accept().await })
 }
 
 /// A request for a WebSocket that was read from a bare stream, checked and not yet answered.
@@ -103,7 +106,7 @@ impl Handshake {
         let runtime = config.runtime.clone().or_else(rt::detect);
         config.check_timeouts(runtime.as_ref())?;
         let mut connection = Unanswered {
-            io: Box::new(io),
+            io: boxed(io),
             config,
             runtime,
             is_head: false,

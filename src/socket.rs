@@ -114,9 +114,10 @@ impl WebSocket {
     /// is accepted, and is sent once and whole even if this is dropped; the next call of `next`,
     /// `send`, `flush` or `close` writes on. Where the difference matters use the [`Sink`]:
     /// `poll_ready`, then `start_send`.
-    pub async fn send(&mut self, message: Message) -> Result<()> {
+    // No `async fn` would do with one place for the message: each handler has such a future in it.
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(message);
-        poll_fn(|cx| self.connection.engine().poll_send(cx, &mut message)).await
+        poll_fn(move |cx| self.connection.engine().poll_send(cx, &mut message))
     }
 
     /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
@@ -129,9 +130,9 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As for [`send`](Self::send).
-    pub async fn feed(&mut self, message: Message) -> Result<()> {
+    pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(message);
-        poll_fn(|cx| self.connection.engine().poll_feed(cx, &mut message)).await
+        poll_fn(move |cx| self.connection.engine().poll_feed(cx, &mut message))
     }
 
     /// Writes all that is staged and flushes the stream.

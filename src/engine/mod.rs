@@ -79,7 +79,7 @@ pub(crate) struct Engine {
     /// Staged bytes above which senders wait.
     watermark: usize,
     /// The largest payload of a frame that is sent.
-    frame_limit: Option<usize>,
+    frame_limit: usize,
     /// Why a write has failed, while nobody was told.
     write_error: Option<io::Error>,
     /// The peer's Close that arrived while `close` was waiting for it; `next` tells it still.
@@ -103,7 +103,8 @@ impl Engine {
             finished: false,
             write_buffer: limits.write_buffer_size,
             watermark: limits.watermark(),
-            frame_limit: limits.max_frame_size,
+            // The settings of a test are not validated, and 0 would never come to an end.
+            frame_limit: limits.max_frame_size.unwrap_or(usize::MAX).max(1),
             write_error: None,
             untold: None,
             finish_error: None,
@@ -212,7 +213,7 @@ impl Engine {
             self.sending = Sending::Closed;
             // A pong that waits goes before the Close, not behind it.
             self.writer.outbox.push_last_pong();
-            self.writer.outbox.push(close, None);
+            self.writer.outbox.push(close, self.frame_limit);
         }
         Ok(())
     }

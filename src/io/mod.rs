@@ -3,10 +3,14 @@
 //! The one vocabulary is that of `futures-io`. Streams of smol speak it themselves;
 //! `TokioIo` and `HyperIo` translate, one way only, the IO traits of tokio and hyper.
 
+use std::any::Any;
+
 use futures_io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "rt-smol")]
+mod smol;
 #[cfg(feature = "rt-tokio")]
 mod tokio;
 
@@ -29,3 +33,20 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}
 
 /// A byte stream of any type, boxed once for each connection.
 pub(crate) type BoxIo = Box<dyn Io>;
+
+/// Boxes a byte stream; one that a runtime can read at less cost than through its own traits is
+/// wrapped first.
+pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {
+    let mut io = Some(io);
+    ADOPTERS
+        .iter()
+        .find_map(|adopt| adopt(&mut io))
+        .unwrap_or_else(|| Box::new(io.expect("nobody has taken it")))
+}
+
+/// Who knows streams of their own: each takes the value out of the `Option` that it is given if it is
+/// one of them.
+const ADOPTERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
+    #[cfg(feature = "rt-smol")]
+    smol::adopt,
+];

@@ -29,16 +29,13 @@ pub(crate) struct Decoder {
     accept_unmasked: bool,
     max_frame: usize,
     max_message: usize,
-    /// The beginning of a header.
-    partial: [u8; Header::MAX_LEN],
-    partial_len: usize,
     /// The frame whose header was read.
     frame: Option<Frame>,
     /// The data message of which a part has arrived.
     message: Option<Assembly>,
     fragments: u32,
-    /// The part of a control frame that has arrived.
-    control: Vec<u8>,
+    /// What has arrived of a header, or of the payload of a control frame.
+    part: Vec<u8>,
 }
 
 /// What a call of [`Decoder::decode`] has come to.
@@ -69,12 +66,10 @@ impl Decoder {
             accept_unmasked: limits.accept_unmasked_frames,
             max_frame: limits.max_frame_size.unwrap_or(usize::MAX),
             max_message: limits.max_message_size.unwrap_or(usize::MAX),
-            partial: [0; Header::MAX_LEN],
-            partial_len: 0,
             frame: None,
             message: None,
             fragments: 0,
-            control: Vec::new(),
+            part: Vec::new(),
         }
     }
 
@@ -125,31 +120,21 @@ impl Decoder {
     /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
     /// these ones it takes.
     fn decode_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
-        let before = self.partial_len;
-        let (header, length) = if before == 0 {
-            match Header::parse(bytes)? {
-                Some(parsed) => parsed,
-                None => return Ok(self.keep_partial(bytes)),
-            }
-        } else {
-            let added = self.keep_partial(bytes);
-            match Header::parse(&self.partial[..before + added])? {
-                Some((header, length)) => (header, length - before),
-                None => return Ok(added),
-            }
-        };
-        self.partial_len = 0;
-        self.begin(&header)?;
-        Ok(length)
-    }
-
-    /// Keeps what may belong to a header; returns how many bytes that are.
-    fn keep_partial(&mut self, bytes: &[u8]) -> usize {
-        let before = self.partial_len;
+        if self.part.is_empty()
+            && let Some((header, length)) = Header::parse(bytes)?
+        {
+            self.begin(&header)?;
+            return Ok(length);
+        }
+        let before = self.part.len();
         let added = bytes.len().min(Header::MAX_LEN - before);
-        self.partial[before..before + added].copy_from_slice(&bytes[..added]);
-        self.partial_len += added;
-        added
+        self.part.extend_from_slice(&bytes[..added]);
+        let Some((header, length)) = Header::parse(&self.part)? else {
+            return Ok(added);
+        };
+        self.part = Vec::new();
+        self.begin(&header)?;
+        Ok(length - before)
     }
 
     /// Checks what the header alone tells of a frame, and begins it.
@@ -200,14 +185,14 @@ impl Decoder {
         piece: &[u8],
     ) -> Result<Option<Message>, ProtocolError> {
         if frame.remaining > 0 {
-            self.control.extend_from_slice(piece);
+            self.part.extend_from_slice(piece);
             return Ok(None);
         }
-        let message = if self.control.is_empty() {
+        let message = if self.part.is_empty() {
             control_message(frame.opcode, piece)
         } else {
-            self.control.extend_from_slice(piece);
-            control_message(frame.opcode, &std::mem::take(&mut self.control))
+            self.part.extend_from_slice(piece);
+            control_message(frame.opcode, &std::mem::take(&mut self.part))
         };
         message.map(Some)
     }

@@ -80,10 +80,8 @@ impl Outbox {
         self.pongs.unanswered()
     }
 
-    /// Stages a message, in frames of `limit` bytes at most.
-    pub(crate) fn push(&mut self, mut message: Outgoing, limit: Option<usize>) {
-        // A limit of 0 would never come to an end.
-        let limit = limit.map_or(usize::MAX, |limit| limit.max(1));
+    /// Stages a message, in frames of `limit` bytes at most, which is not 0.
+    pub(crate) fn push(&mut self, mut message: Outgoing, limit: usize) {
         loop {
             let (opcode, payload, fin) = message.next_frame(limit);
             self.push_frame(opcode, payload, fin);

@@ -39,7 +39,7 @@ pub use self::{
     client::{Client, OpenError, upgrade},
     duplex::{Duplex, duplex, duplex_with_capacity},
 };
-use crate::{Io, Result, WebSocket, WebSocketConfig, rt};
+use crate::{Io, Result, WebSocket, WebSocketConfig, io::boxed, rt};
 
 /// Makes two connected sockets, the client's and the server's, with the default settings.
 ///
@@ -102,5 +102,5 @@ fn check(config: &WebSocketConfig) -> Result<()> {
 
 fn socket(io: impl Io + 'static, role: Role, config: &WebSocketConfig) -> WebSocket {
     let runtime = config.runtime.clone().or_else(rt::detect);
-    WebSocket::new(Box::new(io), Vec::new(), role, None, config, runtime)
+    WebSocket::new(boxed(io), Vec::new(), role, None, config, runtime)
 }

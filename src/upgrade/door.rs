@@ -11,7 +11,7 @@ use http::Extensions;
 
 use crate::{
     error::BoxError,
-    io::{BoxIo, Io},
+    io::{BoxIo, Io, boxed},
 };
 
 /// A connection that a server hands over once its answer of 101 is out: the door by which servers
@@ -49,7 +49,7 @@ impl UpgradeIo {
     pub fn new<T: Io + 'static>(
         upgrade: impl Future<Output = Result<T, BoxError>> + Send + 'static,
     ) -> Self {
-        let upgrade = async move { upgrade.await.map(|io| Box::new(io) as BoxIo) };
+        let upgrade = async move { upgrade.await.map(boxed) };
         Self(Arc::new(Mutex::new(Some(Box::pin(upgrade)))))
     }
 

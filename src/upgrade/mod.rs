@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request};
 
@@ -306,23 +307,12 @@ impl<B> WebSocketUpgrade<B> {
         match upgrading.into_refusal() {
             Err(error) => failed(error),
             Ok(upgrading) => {
-                let task = async move {
-                    let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
-                    let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
-                    match upgraded.unwrap_or_else(panicked) {
-                        Err(error) => failed(error),
-                        Ok(socket) => {
-                            let name = socket.protocol();
-                            let own = handlers.iter().position(|(own, _)| name == Some(own));
-                            match own {
-                                Some(own) => handlers.swap_remove(own).1.call(socket).await,
-                                None => handler(socket).await,
-                            }
-                        }
-                    }
-                };
-                // The panic hook has told of it, and the socket closes as it is dropped.
-                runtime.spawn(Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop)));
+                let name = upgrading.protocol();
+                let own = handlers.iter().position(|(own, _)| name == Some(own));
+                runtime.spawn(match own.map(|own| handlers.swap_remove(own).1) {
+                    Some(own) => handling(upgrading, |socket| own.call(socket), failed),
+                    None => handling(upgrading, handler, failed),
+                });
             }
         }
         response
@@ -388,6 +378,26 @@ impl<B> WebSocketUpgrade<B> {
             .or(self.request_runtime.as_ref());
         given.cloned().or_else(rt::detect)
     }
+}
+
+/// Makes the task of a connection: waits for its socket, and runs the handler.
+///
+/// It holds as little as it can: a server has one for each socket.
+fn handling<Fut: Future<Output = ()> + Send + 'static>(
+    upgrading: Upgrading,
+    handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
+    failed: impl FnOnce(Error) + Send + 'static,
+) -> BoxFuture<'static, ()> {
+    let task = async move {
+        let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
+        let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
+        match upgraded.unwrap_or_else(panicked) {
+            Ok(socket) => handler(socket).await,
+            Err(error) => failed(error),
+        }
+    };
+    // The panic hook has told of it, and the socket closes as it is dropped.
+    Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
 }
 
 /// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.

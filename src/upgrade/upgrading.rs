@@ -27,7 +27,7 @@ use crate::{
 pub struct Upgrading(State);
 
 enum State {
-    Refused(Option<Error>),
+    Refused(Option<Box<Error>>),
     Upgrading(Box<Pending>),
 }
 
@@ -42,7 +42,7 @@ struct Pending {
 
 impl Upgrading {
     pub(super) fn refused(error: Error) -> Self {
-        Self(State::Refused(Some(error)))
+        Self(State::Refused(Some(Box::new(error))))
     }
 
     pub(super) fn new(
@@ -61,10 +61,18 @@ impl Upgrading {
         })))
     }
 
+    /// Returns the subprotocol that was chosen, if any.
+    pub(super) fn protocol(&self) -> Option<&str> {
+        match &self.0 {
+            State::Refused(_) => None,
+            State::Upgrading(pending) => pending.acceptance.protocol(),
+        }
+    }
+
     /// Returns why the handshake was refused, if it was.
     pub(super) fn into_refusal(self) -> Result<Self, Error> {
         match self.0 {
-            State::Refused(Some(error)) => Err(error),
+            State::Refused(Some(error)) => Err(*error),
             state => Ok(Self(state)),
         }
     }
@@ -83,7 +91,9 @@ impl Future for Upgrading {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             // Polled again after its end, there is nothing more to say than that.
-            State::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+            State::Refused(error) => {
+                Poll::Ready(Err(error.take().map_or(Error::Closed, |error| *error)))
+            }
             State::Upgrading(pending) => pending.poll(cx),
         }
     }

@@ -1,0 +1,51 @@
+//! The floor on tokio: TCP echo without any protocol.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use anyws_compare::server;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+const BUFFER: usize = 64 << 10;
+
+thread_local! {
+    // One for all connections: an idle one owns nothing.
+    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; BUFFER]);
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    server::serve(|stream| async { drop(echo(stream).await) }).await
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    while let Some(rest) = poll_fn(|context| poll_echo(&mut stream, context)).await? {
+        stream.write_all(&rest).await?;
+    }
+    Ok(())
+}
+
+/// Reads once and writes once; gives what was not written, or `None` at the end.
+fn poll_echo(
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<Option<Vec<u8>>>> {
+    RECEIVED.with_borrow_mut(|buffer| {
+        let mut received = ReadBuf::new(buffer);
+        // Not `try_read`: only this spares the second read after one that was short.
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut received))?;
+        let received = received.filled();
+        if received.is_empty() {
+            return Poll::Ready(Ok(None));
+        }
+        let written = match Pin::new(stream).poll_write(context, received) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        Poll::Ready(Ok(Some(received[written..].to_vec())))
+    })
+}

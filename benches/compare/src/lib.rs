@@ -1,3 +1,39 @@
-//! What the servers compared here have in common.
+//! The comparison of anyws with its peers.
+//!
+//! `bin/compare.rs` is the runner, `bin/idle.rs` measures idle connections alone, and the
+//! other binaries are echo servers.
+//!
+//! | Module | What it knows |
+//! |---|---|
+//! | [`server`] | what the servers here have in common |
+//! | [`contestants`] | which servers there are |
+//! | [`workload`] | which loads there are |
+//! | [`wire`] | the client's side of the protocol, in bytes |
+//! | [`batch`], [`reply`] | what is sent at once, and what has to come back |
+//! | [`load`] | many connections on one thread |
+//! | [`process`] | a server's process: start, processor time, memory |
+//! | [`echo`], [`handshakes`], [`idle`] | the three kinds of measurement |
+//! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
+//! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 
+pub mod batch;
+pub mod contestants;
+pub mod echo;
+pub mod handshakes;
+pub mod idle;
+pub mod load;
+pub mod machine;
+pub mod options;
+pub mod plot;
+pub mod process;
+pub mod reply;
+pub mod report;
+pub mod results;
+pub mod rounds;
 pub mod server;
+pub mod targets;
+pub mod wire;
+pub mod workload;
+
+/// Whatever fails ends the run, and its text says why.
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

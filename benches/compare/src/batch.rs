@@ -1,0 +1,119 @@
+//! What is sent at once, and the messages that it is made of.
+
+use crate::wire::{self, BINARY, CONTINUATION, PING, TEXT};
+use crate::workload::{Content, Framing, Workload};
+
+/// Enough that no two connections next to each other send the same.
+const BATCHES: usize = 8;
+/// Beyond this many bytes of payload there are fewer batches: the load shall not live on
+/// memory that the processor's cache does not hold.
+const PAYLOAD_IN_ALL: usize = 4 << 20;
+const PING_PAYLOAD: usize = 16;
+
+/// The messages that are sent in one go, before the first reply is awaited.
+#[derive(Debug)]
+pub struct Batch {
+    /// The masked frames.
+    pub frames: Vec<u8>,
+    /// The opcode of all messages.
+    pub opcode: u8,
+    pub messages: Vec<Vec<u8>>,
+    pub pings: Vec<Vec<u8>>,
+}
+
+impl Batch {
+    /// Makes the batches of a workload, the same ones every time.
+    #[must_use]
+    pub fn all(workload: &Workload) -> Vec<Self> {
+        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let room = PAYLOAD_IN_ALL / (workload.payload * workload.depth);
+        (0..room.clamp(1, BATCHES))
+            .map(|_| Self::new(workload, &mut random))
+            .collect()
+    }
+
+    fn new(workload: &Workload, random: &mut Random) -> Self {
+        let opcode = match workload.content {
+            Content::Binary => BINARY,
+            Content::Ascii | Content::Cyrillic | Content::Cjk => TEXT,
+        };
+        let mut batch = Self {
+            frames: Vec::new(),
+            opcode,
+            messages: Vec::new(),
+            pings: Vec::new(),
+        };
+        for _ in 0..workload.depth {
+            let message = content(workload.content, workload.payload, random);
+            batch.write(&message, workload.framing, random);
+            batch.messages.push(message);
+        }
+        batch
+    }
+
+    fn write(&mut self, message: &[u8], framing: Framing, random: &mut Random) {
+        let (count, with_ping) = match framing {
+            Framing::Whole => (1, false),
+            Framing::Cut(count) => (count, false),
+            Framing::CutWithPing(count) => (count, true),
+        };
+        let size = message.len().div_ceil(count);
+        let mut opcode = self.opcode;
+        for (number, fragment) in (1..).zip(message.chunks(size)) {
+            let is_last = number == count;
+            if is_last && with_ping {
+                let ping = content(Content::Binary, PING_PAYLOAD, random);
+                wire::write_frame(&mut self.frames, true, PING, random.mask(), &ping);
+                self.pings.push(ping);
+            }
+            let mask = random.mask();
+            wire::write_frame(&mut self.frames, is_last, opcode, mask, fragment);
+            opcode = CONTINUATION;
+        }
+    }
+}
+
+/// Random content of exactly `length` bytes.
+fn content(content: Content, length: usize, random: &mut Random) -> Vec<u8> {
+    let (first, count) = match content {
+        Content::Binary => {
+            return (0..length)
+                .map(|_| random.next().to_le_bytes()[0])
+                .collect();
+        }
+        Content::Ascii => (' ', 95),
+        Content::Cyrillic => ('а', 32),
+        Content::Cjk => ('一', 20_000),
+    };
+    let mut text = String::with_capacity(length);
+    while text.len() < length {
+        // Nothing random lies beyond the range, so every number is a character.
+        let character = u32::from(first) + random.below(count);
+        match char::from_u32(character) {
+            Some(character) if text.len() + character.len_utf8() <= length => text.push(character),
+            _ => text.push('.'),
+        }
+    }
+    text.into_bytes()
+}
+
+/// `xorshift64*`: content and masks need to differ, and nothing more.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32
+    }
+
+    fn below(&mut self, limit: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(limit)).unwrap_or_default()
+    }
+
+    fn mask(&mut self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.next().to_le_bytes();
+        [a, b, c, d]
+    }
+}

@@ -1,0 +1,184 @@
+//! Which servers there are.
+
+use std::path::{Path, PathBuf};
+
+/// The runtime that a server stands on: it is compared with the floor of the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    Tokio,
+    Smol,
+}
+
+/// What a server is to the comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Bare TCP echo: what no WebSocket server can go below.
+    Floor,
+    /// An example of anyws.
+    Ours,
+    /// Another library, as its README shows it or as its authors tune it.
+    Peer { tuned: bool },
+}
+
+/// One server of the comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Contestant {
+    /// The name in tables and on the command line.
+    pub name: &'static str,
+    /// The binary of this package.
+    pub binary: &'static str,
+    /// Where its version is taken from; empty for what is no library.
+    pub library: &'static str,
+    pub runtime: Runtime,
+    pub role: Role,
+    /// Takes part in the workloads beyond the core ones: ours, the floors and the closest peers.
+    pub in_tail: bool,
+}
+
+/// All servers, in the order of the tables.
+pub const CONTESTANTS: &[Contestant] = &[
+    floor("floor_tokio", Runtime::Tokio),
+    floor("floor_smol", Runtime::Smol),
+    ours("anyws_tokio", Runtime::Tokio),
+    ours("anyws_smol", Runtime::Smol),
+    ours("anyws_volo", Runtime::Tokio),
+    ours("anyws_axum", Runtime::Tokio),
+    peer("fastwebsockets", "fastwebsockets", "fastwebsockets", false),
+    peer(
+        "fastwebsockets tuned",
+        "fastwebsockets",
+        "fastwebsockets",
+        true,
+    )
+    .in_tail(),
+    peer(
+        "tokio-websockets",
+        "tokio_websockets",
+        "tokio-websockets",
+        false,
+    ),
+    peer(
+        "tokio-websockets tuned",
+        "tokio_websockets",
+        "tokio-websockets",
+        true,
+    )
+    .in_tail(),
+    peer("yawc", "yawc", "yawc", false),
+    peer("yawc tuned", "yawc", "yawc", true).in_tail(),
+    peer(
+        "tokio-tungstenite",
+        "tokio_tungstenite",
+        "tokio-tungstenite",
+        false,
+    ),
+    peer(
+        "tokio-tungstenite tuned",
+        "tokio_tungstenite",
+        "tokio-tungstenite",
+        true,
+    ),
+    peer(
+        "async-tungstenite",
+        "async_tungstenite_smol",
+        "async-tungstenite",
+        false,
+    )
+    .on_smol(),
+    peer(
+        "async-tungstenite tuned",
+        "async_tungstenite_smol",
+        "async-tungstenite",
+        true,
+    )
+    .on_smol(),
+    peer("axum ws", "axum_ws", "axum", false),
+    peer("axum ws tuned", "axum_ws", "axum", true),
+    peer("volo-http ws", "volo_http_ws", "volo-http", false),
+    peer("volo-http ws tuned", "volo_http_ws", "volo-http", true),
+];
+
+const fn floor(name: &'static str, runtime: Runtime) -> Contestant {
+    Contestant {
+        name,
+        binary: name,
+        library: "",
+        runtime,
+        role: Role::Floor,
+        in_tail: true,
+    }
+}
+
+const fn ours(name: &'static str, runtime: Runtime) -> Contestant {
+    Contestant {
+        name,
+        binary: name,
+        library: "anyws",
+        runtime,
+        role: Role::Ours,
+        in_tail: true,
+    }
+}
+
+const fn peer(
+    name: &'static str,
+    binary: &'static str,
+    library: &'static str,
+    tuned: bool,
+) -> Contestant {
+    Contestant {
+        name,
+        binary,
+        library,
+        runtime: Runtime::Tokio,
+        role: Role::Peer { tuned },
+        in_tail: false,
+    }
+}
+
+impl Contestant {
+    const fn in_tail(mut self) -> Self {
+        self.in_tail = true;
+        self
+    }
+
+    const fn on_smol(mut self) -> Self {
+        self.runtime = Runtime::Smol;
+        self
+    }
+
+    #[must_use]
+    pub fn is_floor(&self) -> bool {
+        self.role == Role::Floor
+    }
+
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.role == Role::Ours
+    }
+
+    #[must_use]
+    pub fn is_peer(&self) -> bool {
+        matches!(self.role, Role::Peer { .. })
+    }
+
+    #[must_use]
+    pub fn is_tuned(&self) -> bool {
+        self.role == Role::Peer { tuned: true }
+    }
+
+    /// The floor on the runtime of this server.
+    #[must_use]
+    pub fn floor(&self) -> &'static str {
+        match self.runtime {
+            Runtime::Tokio => "floor_tokio",
+            Runtime::Smol => "floor_smol",
+        }
+    }
+
+    /// The binary, which cargo puts beside the runner's own.
+    #[must_use]
+    pub fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(self.binary)
+    }
+}

@@ -1,0 +1,84 @@
+//! Measures what a server takes to echo messages.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::batch::Batch;
+use crate::contestants::Contestant;
+use crate::load::{Load, Until};
+use crate::process::Server;
+use crate::wire;
+use crate::workload::{self, Workload};
+
+/// What came out of one run against one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The server's processor time for each message or connection, in microseconds.
+    pub cost: f64,
+    /// Messages or connections a second.
+    pub rate: f64,
+    /// The part of its core that the server used. The rate says something about the server
+    /// only where this is near 1.
+    pub busy: f64,
+}
+
+impl Sample {
+    /// # Errors
+    ///
+    /// When nothing was measured.
+    pub fn new(count: u64, processor_time: Duration, elapsed: Duration) -> Result<Self> {
+        if count == 0 || processor_time.is_zero() {
+            return Err(format!("{count} messages in {processor_time:?} are no figure").into());
+        }
+        // Exact up to 2^53.
+        #[expect(clippy::cast_precision_loss)]
+        let count = count as f64;
+        Ok(Self {
+            cost: processor_time.as_secs_f64() * 1e6 / count,
+            rate: count / elapsed.as_secs_f64(),
+            busy: processor_time.as_secs_f64() / elapsed.as_secs_f64(),
+        })
+    }
+}
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    pub warm_up: Duration,
+    pub measured: Duration,
+}
+
+/// Starts the server and runs the workload against it once.
+///
+/// # Errors
+///
+/// When the server does not start or a reply is wrong.
+pub fn measure(
+    contestant: &Contestant,
+    folder: &Path,
+    workload: &Workload,
+    batches: &[Batch],
+    window: Window,
+) -> Result<Sample> {
+    let server = Server::start(contestant, folder)?;
+    let is_raw = contestant.is_floor();
+    let streams: Result<Vec<_>> = (0..workload.connections)
+        .map(|_| wire::connect(server.address(), !is_raw))
+        .collect();
+    let mut load = Load::new(streams?, batches, is_raw)?;
+    let until = match workload.duration {
+        workload::Duration::Once => Until::OneBatchEach,
+        workload::Duration::Window => {
+            load.run(Until::Elapsed(window.warm_up))?;
+            Until::Elapsed(window.measured)
+        }
+    };
+
+    let before = server.processor_time()?;
+    let started = Instant::now();
+    let messages = load.run(until)?;
+    let elapsed = started.elapsed();
+    let processor_time = server.processor_time()?.saturating_sub(before);
+    Sample::new(messages, processor_time, elapsed)
+}

@@ -1,0 +1,204 @@
+//! Many connections on one thread, with as little work as possible for each message.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+
+use crate::Result;
+use crate::batch::Batch;
+use crate::reply::Reply;
+
+/// How long no connection may make progress.
+const SILENCE: Timespec = Timespec {
+    tv_sec: 10,
+    tv_nsec: 0,
+};
+/// How much longer than asked for a run may take, until the last reply is there.
+const GRACE: Duration = Duration::from_secs(60);
+const EVENTS: usize = 256;
+const READ_BUFFER: usize = 256 << 10;
+
+/// When no more is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// Each connection has sent one batch.
+    OneBatchEach,
+    /// So much time has passed.
+    Elapsed(Duration),
+}
+
+/// The connections to one server.
+#[derive(Debug)]
+pub struct Load<'a> {
+    epoll: OwnedFd,
+    batches: &'a [Batch],
+    connections: Vec<Connection>,
+    /// One for all connections, since all of it is checked before the next read.
+    read_buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    /// Which batch is on its way.
+    batch: usize,
+    written: usize,
+    reply: Reply,
+    waits_to_write: bool,
+}
+
+impl<'a> Load<'a> {
+    /// Takes connections that are open and that nothing is on its way on.
+    ///
+    /// `is_raw` is for a server that knows no frames and sends back what it gets.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no room for them.
+    pub fn new(streams: Vec<TcpStream>, batches: &'a [Batch], is_raw: bool) -> Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        let mut connections = Vec::new();
+        for (number, stream) in streams.into_iter().enumerate() {
+            stream.set_nonblocking(true)?;
+            let data = EventData::new_u64(number as u64);
+            epoll::add(&epoll, &stream, data, EventFlags::IN)?;
+            connections.push(Connection {
+                stream,
+                // Neighbours send different bytes.
+                batch: number % batches.len(),
+                written: 0,
+                reply: Reply::new(is_raw),
+                waits_to_write: false,
+            });
+        }
+        Ok(Self {
+            epoll,
+            batches,
+            connections,
+            read_buffer: vec![0; READ_BUFFER],
+        })
+    }
+
+    /// Sends until it is time to stop and receives all replies; gives the number of messages
+    /// that were echoed. At the end nothing is on its way.
+    ///
+    /// # Errors
+    ///
+    /// When a reply is wrong or missing, or a connection ends.
+    pub fn run(&mut self, until: Until) -> Result<u64> {
+        let started = Instant::now();
+        let (limit, mut is_stopping) = match until {
+            Until::OneBatchEach => (Duration::ZERO, true),
+            Until::Elapsed(limit) => (limit, false),
+        };
+        let mut answered = 0;
+        let mut busy = self.connections.len();
+        for number in 0..self.connections.len() {
+            self.send(number)?;
+        }
+
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS);
+        while busy > 0 {
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&SILENCE)) {
+                Ok(0) => return Err(format!("no reply within {} s", SILENCE.tv_sec).into()),
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let elapsed = started.elapsed();
+            if elapsed > limit + GRACE {
+                return Err(format!("no end after {elapsed:?}").into());
+            }
+            is_stopping |= elapsed >= limit;
+
+            for event in &events {
+                let number = usize::try_from(event.data.u64())?;
+                let flags = event.flags;
+                if flags.contains(EventFlags::OUT) {
+                    self.send(number)?;
+                }
+                if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR)
+                    && self.receive(number)?
+                {
+                    answered += self.finish_batch(number);
+                    if is_stopping {
+                        busy -= 1;
+                    } else {
+                        self.send(number)?;
+                    }
+                }
+            }
+        }
+        Ok(answered)
+    }
+
+    /// Gives the connections back, as they were taken.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn into_streams(self) -> Result<Vec<TcpStream>> {
+        let streams = self.connections.into_iter().map(|connection| {
+            epoll::delete(&self.epoll, &connection.stream)?;
+            connection.stream.set_nonblocking(false)?;
+            Ok(connection.stream)
+        });
+        streams.collect()
+    }
+
+    /// Writes what is left of the batch, as far as the system takes it.
+    fn send(&mut self, number: usize) -> Result<()> {
+        let connection = &mut self.connections[number];
+        let frames = &self.batches[connection.batch].frames;
+        while connection.written < frames.len() {
+            match connection.stream.write(&frames[connection.written..]) {
+                Ok(length) => connection.written += length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let waits_to_write = connection.written < frames.len();
+        if waits_to_write != connection.waits_to_write {
+            connection.waits_to_write = waits_to_write;
+            let mut flags = EventFlags::IN;
+            flags.set(EventFlags::OUT, waits_to_write);
+            let data = EventData::new_u64(number as u64);
+            epoll::modify(&self.epoll, &connection.stream, data, flags)?;
+        }
+        Ok(())
+    }
+
+    /// Reads once, and tells whether the reply is complete.
+    fn receive(&mut self, number: usize) -> Result<bool> {
+        let connection = &mut self.connections[number];
+        let length = match connection.stream.read(&mut self.read_buffer) {
+            Ok(0) => return Err("the server ended a connection".into()),
+            Ok(length) => length,
+            Err(error) if is_transient(&error) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let batch = &self.batches[connection.batch];
+        connection.reply.take(batch, &self.read_buffer[..length])
+    }
+
+    /// Turns to the next batch; gives the number of messages in the one that is done.
+    fn finish_batch(&mut self, number: usize) -> u64 {
+        let connection = &mut self.connections[number];
+        let messages = self.batches[connection.batch].messages.len();
+        connection.batch = (connection.batch + 1) % self.batches.len();
+        connection.written = 0;
+        connection.reply.reset();
+        messages as u64
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

@@ -1,0 +1,183 @@
+//! What is to be run: the command line of the runner.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Result;
+use crate::contestants::{CONTESTANTS, Contestant};
+use crate::echo::Window;
+use crate::workload::{Group, WORKLOADS, Workload};
+use crate::{handshakes, idle};
+
+/// The text that `--help` prints.
+pub const USAGE: &str = "\
+usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output FOLDER]
+
+  --quick           short and few runs, to try it out
+  --only NAMES      workloads whose names contain one of these, separated by commas
+  --servers NAMES   servers whose names contain one of these, separated by commas
+  --output FOLDER   where RESULTS.md and results.svg go
+  --list            only prints the names
+
+Without options it takes 20 to 25 minutes and writes to benches/. With any of the first three
+it writes to benches/compare/target/, so that a partial result does not replace a whole one.";
+
+/// What is to be run, and where the results go.
+#[derive(Debug)]
+pub struct Options {
+    pub rounds: usize,
+    pub window: Window,
+    /// Idle connections.
+    pub connections: u32,
+    pub output: PathBuf,
+    /// Everything is run, as long as it should be.
+    pub is_whole: bool,
+    workloads: Names,
+    servers: Names,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    Run(Box<Options>),
+    List,
+    Help,
+}
+
+impl Options {
+    /// # Errors
+    ///
+    /// When it is not understood, or nothing is selected.
+    pub fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Command> {
+        let mut is_quick = false;
+        let mut workloads = Names::All;
+        let mut servers = Names::All;
+        let mut output = None;
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--quick" => is_quick = true,
+                "--only" => workloads = Names::parse(&value()?),
+                "--servers" => servers = Names::parse(&value()?),
+                "--output" => output = Some(PathBuf::from(value()?)),
+                "--list" => return Ok(Command::List),
+                "--help" | "-h" => return Ok(Command::Help),
+                other => return Err(format!("no such option: {other}\n\n{USAGE}").into()),
+            }
+        }
+        let is_whole = !is_quick && workloads == Names::All && servers == Names::All;
+        let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let usual = if is_whole { ".." } else { "target" };
+        let options = Self {
+            rounds: if is_quick { 3 } else { 7 },
+            window: if is_quick {
+                Window {
+                    warm_up: Duration::from_millis(30),
+                    measured: Duration::from_millis(100),
+                }
+            } else {
+                Window {
+                    warm_up: Duration::from_millis(150),
+                    measured: Duration::from_millis(450),
+                }
+            },
+            connections: if is_quick { 1_000 } else { 8_000 },
+            output: output.unwrap_or_else(|| package.join(usual)),
+            is_whole,
+            workloads,
+            servers,
+        };
+        options.check()?;
+        Ok(Command::Run(Box::new(options)))
+    }
+
+    fn check(&self) -> Result<()> {
+        let servers: Vec<_> = CONTESTANTS.iter().map(|server| server.name).collect();
+        if let Some(name) = self.servers.unknown(&servers) {
+            return Err(format!("no server's name contains {name:?}; see --list").into());
+        }
+        let workloads: Vec<_> = workload_names().collect();
+        if let Some(name) = self.workloads.unknown(&workloads) {
+            return Err(format!("no workload's name contains {name:?}; see --list").into());
+        }
+        Ok(())
+    }
+
+    /// The workloads that were selected.
+    pub fn workloads(&self) -> impl Iterator<Item = &'static Workload> {
+        WORKLOADS
+            .iter()
+            .filter(|workload| self.workloads.contain(workload.name))
+    }
+
+    /// The servers that were selected and take part in the workload.
+    #[must_use]
+    pub fn contestants(
+        &self,
+        workload: &Workload,
+    ) -> impl DoubleEndedIterator<Item = &'static Contestant> {
+        let everybody = workload.group == Group::Core;
+        self.selected()
+            .filter(move |server| everybody || server.in_tail)
+    }
+
+    /// The servers whose handshakes are measured.
+    #[must_use]
+    pub fn handshakers(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
+        let runs = self.workloads.contain(handshakes::NAME);
+        self.selected().filter(move |server| {
+            let is_named = |&(ours, peer)| [ours, peer].contains(&server.name);
+            runs && handshakes::PAIRS.iter().any(is_named)
+        })
+    }
+
+    /// The servers whose memory is measured; a tuned one holds what its buffers are set to.
+    pub fn idlers(&self) -> impl Iterator<Item = &'static Contestant> {
+        let runs = self.workloads.contain(idle::NAME);
+        self.selected()
+            .filter(move |server| runs && !server.is_tuned())
+    }
+
+    fn selected(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
+        CONTESTANTS
+            .iter()
+            .filter(|server| self.servers.contain(server.name))
+    }
+}
+
+/// The names of all workloads, those that echo nothing in the end.
+pub fn workload_names() -> impl Iterator<Item = &'static str> {
+    let echoing = WORKLOADS.iter().map(|workload| workload.name);
+    echoing.chain([handshakes::NAME, idle::NAME])
+}
+
+#[derive(Debug, PartialEq)]
+enum Names {
+    All,
+    Containing(Vec<String>),
+}
+
+impl Names {
+    fn parse(list: &str) -> Self {
+        Self::Containing(list.split(',').map(str::to_owned).collect())
+    }
+
+    fn contain(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Containing(parts) => parts.iter().any(|part| name.contains(part.as_str())),
+        }
+    }
+
+    /// A part that no name contains.
+    fn unknown(&self, names: &[&str]) -> Option<&str> {
+        let Self::Containing(parts) = self else {
+            return None;
+        };
+        let is_known = |part: &&String| names.iter().any(|name| name.contains(part.as_str()));
+        parts
+            .iter()
+            .find(|part| !is_known(part))
+            .map(String::as_str)
+    }
+}

@@ -1,0 +1,219 @@
+//! A server's process: its start and end, the processor time and the memory that it takes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+use crate::Result;
+use crate::contestants::Contestant;
+
+/// The processor cores: the server has one for itself, and so has the load.
+const SERVER_CORE: usize = 0;
+const LOAD_CORE: usize = 1;
+
+/// How long a server may take until it listens.
+const STARTING: Duration = Duration::from_secs(10);
+/// Time for a server to go to sleep after its last reply.
+const FALLING_ASLEEP: Duration = Duration::from_millis(2);
+
+/// How long a server's memory may take to settle.
+const SETTLING: Duration = Duration::from_secs(20);
+/// Time between two looks at the server's memory, and how many in a row must agree.
+const SAMPLE: Duration = Duration::from_millis(100);
+const SAMPLES: u32 = 10;
+
+/// A server that runs, and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// Kept open, so that the server may go on to print.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts a server on its own core and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, or does not say where it listens.
+    pub fn start(contestant: &Contestant, folder: &Path) -> Result<Self> {
+        let path = contestant.path(folder);
+        let mut command = Command::new(&path);
+        command.arg("127.0.0.1:0").stdout(Stdio::piped());
+        if contestant.is_tuned() {
+            command.arg("--tuned");
+        }
+        // A child runs where the thread that makes it runs.
+        pin(SERVER_CORE)?;
+        let child = command.spawn();
+        pin(LOAD_CORE)?;
+        let mut child = child.map_err(|error| format!("{}: {error}", path.display()))?;
+
+        let output = child.stdout.take().ok_or("no output of the server")?;
+        match listening_address(output) {
+            Ok((address, output)) => Ok(Self {
+                child,
+                address,
+                _output: output,
+            }),
+            Err(error) => {
+                end(&mut child);
+                Err(error)
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The processor time that all threads of the server have taken so far. To be asked when
+    /// nothing is on its way: the kernel brings the figure up to date when a thread sleeps.
+    ///
+    /// # Errors
+    ///
+    /// When the server is gone or the kernel does not tell.
+    pub fn processor_time(&self) -> Result<Duration> {
+        thread::sleep(FALLING_ASLEEP);
+        let folder = format!("/proc/{}/task", self.pid());
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))? {
+            let path = task?.path().join("schedstat");
+            match fs::read_to_string(&path) {
+                Ok(text) => nanoseconds += running_time(&text)?,
+                // A thread that helped to start and has just ended.
+                Err(error) if error.kind() == ErrorKind::NotFound && nanoseconds > 0 => {}
+                Err(error) => return Err(format!("{}: {error}", path.display()).into()),
+            }
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Binds the calling thread to the core of the load.
+///
+/// # Errors
+///
+/// When the process may not use that core.
+pub fn pin_to_load_core() -> Result<()> {
+    pin(LOAD_CORE)
+}
+
+/// Raises the limit of open files as far as it goes, for this process and the servers.
+///
+/// # Errors
+///
+/// When it stays below `needed`.
+pub fn allow_open_files(needed: u64) -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit)?;
+    match maximum {
+        Some(maximum) if maximum < needed => {
+            Err(format!("{needed} open files are needed, and {maximum} allowed").into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The resident memory of a process in KiB, once it no longer changes.
+///
+/// # Errors
+///
+/// When it goes on to change, or the process is gone.
+pub fn settled_memory(pid: u32) -> Result<u32> {
+    let started = Instant::now();
+    let mut last = resident_memory(pid)?;
+    let mut agreeing = 1;
+    while agreeing < SAMPLES {
+        if started.elapsed() > SETTLING {
+            return Err(format!("the server's memory still changes after {SETTLING:?}").into());
+        }
+        thread::sleep(SAMPLE);
+        let now = resident_memory(pid)?;
+        agreeing = if now == last { agreeing + 1 } else { 1 };
+        last = now;
+    }
+    Ok(last)
+}
+
+/// The resident memory of a process in KiB, which is the unit of `/proc`.
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn resident_memory(pid: u32) -> Result<u32> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| format!("{path} has no VmRSS"))?;
+    Ok(value.parse()?)
+}
+
+/// The first figure of `schedstat`: nanoseconds on a processor.
+fn running_time(schedstat: &str) -> Result<u64> {
+    let first = schedstat.split_whitespace().next();
+    let time = first.and_then(|time| time.parse().ok());
+    Ok(time.ok_or_else(|| format!("not a schedstat: {schedstat:?}"))?)
+}
+
+fn pin(core: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(core);
+    sched_setaffinity(None, &cores)
+        .map_err(|error| format!("core {core} is needed and cannot be used: {error}").into())
+}
+
+fn listening_address(output: ChildStdout) -> Result<(SocketAddr, BufReader<ChildStdout>)> {
+    // Reading a pipe knows no timeout, so a thread does it. It ends with the server.
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut output = BufReader::new(output);
+        let mut line = String::new();
+        let read = output.read_line(&mut line);
+        // Nobody listens any more when it took too long.
+        let _ = sender.send(read.map(|_| (line, output)));
+    });
+    let read = receiver.recv_timeout(STARTING);
+    let (line, output) = read.map_err(|_| "the server does not say that it listens")??;
+    let address = line
+        .trim_end()
+        .strip_prefix("listening on ws://")
+        .and_then(|rest| rest.strip_suffix('/'))
+        .and_then(|address| address.parse().ok())
+        .ok_or_else(|| format!("the server says: {line:?}"))?;
+    Ok((address, output))
+}
+
+/// Not in order: that may take its time, and nothing here needs it.
+fn end(child: &mut Child) {
+    // Both fail only when it has ended already.
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,120 @@
+//! Runs everything, in an order that is fair.
+//!
+//! Each round runs every workload, and every server within it once, with a fresh process. Every
+//! other round goes through the servers backwards, so that a machine that grows slower with time
+//! does not favour those that are named first.
+
+use std::path::Path;
+
+use crate::Result;
+use crate::batch::Batch;
+use crate::contestants::Contestant;
+use crate::echo::{self, Sample};
+use crate::handshakes;
+use crate::idle::{self, Plan};
+use crate::options::Options;
+use crate::process::{Server, allow_open_files, pin_to_load_core};
+use crate::results::Results;
+
+/// More than any workload and the runner itself need.
+const OPEN_FILES: u64 = 1024;
+
+/// Runs what was asked for, with the servers whose binaries are in `folder`.
+///
+/// # Errors
+///
+/// When a server does not start, a reply is wrong or a figure is missing.
+pub fn run(options: &Options, folder: &Path) -> Result<Results> {
+    pin_to_load_core()?;
+    allow_open_files(OPEN_FILES)?;
+    let mut results = Results::default();
+    for round in 0..options.rounds {
+        eprintln!("round {} of {}", round + 1, options.rounds);
+        run_round(options, folder, round, &mut results)?;
+    }
+    for contestant in options.idlers() {
+        let memory = measure_memory(options, folder, contestant);
+        let memory = memory.map_err(|error| format!("idle, {}: {error}", contestant.name))?;
+        results.add_memory(contestant.name, memory);
+    }
+    check(options, &results)?;
+    Ok(results)
+}
+
+fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Results) -> Result<()> {
+    let mut add = |workload, contestant: &Contestant, sample: Result<Sample>| {
+        let name = contestant.name;
+        let sample = sample.map_err(|error| format!("{workload}, {name}: {error}"))?;
+        let Sample { cost, rate, busy } = sample;
+        eprintln!(
+            "  {workload:30} {name:24} {cost:10.3} us {rate:9.0}/s  {:3.0} % busy",
+            busy * 100.0
+        );
+        results.add(workload, name, sample);
+        Result::Ok(())
+    };
+    for workload in options.workloads() {
+        let batches = Batch::all(workload);
+        for contestant in in_order(round, options.contestants(workload)) {
+            let sample = echo::measure(contestant, folder, workload, &batches, options.window);
+            add(workload.name, contestant, sample)?;
+        }
+    }
+    for contestant in in_order(round, options.handshakers()) {
+        let sample = handshakes::measure(contestant, folder, options.window);
+        add(handshakes::NAME, contestant, sample)?;
+    }
+    Ok(())
+}
+
+fn in_order<'a>(
+    round: usize,
+    contestants: impl DoubleEndedIterator<Item = &'a Contestant>,
+) -> Vec<&'a Contestant> {
+    if round.is_multiple_of(2) {
+        contestants.collect()
+    } else {
+        contestants.rev().collect()
+    }
+}
+
+fn measure_memory(
+    options: &Options,
+    folder: &Path,
+    contestant: &Contestant,
+) -> Result<idle::Memory> {
+    let server = Server::start(contestant, folder)?;
+    let plan = Plan {
+        connections: options.connections,
+        is_raw: contestant.is_floor(),
+        with_burst: true,
+    };
+    let memory = idle::measure(server.address(), server.pid(), plan)?;
+    let after_burst = memory
+        .each_after_burst()
+        .ok_or("no figure after the burst")?;
+    eprintln!(
+        "  {:30} {:24} {:10.2} KiB, {after_burst:.2} KiB after the burst",
+        idle::NAME,
+        contestant.name,
+        memory.each(),
+    );
+    Ok(memory)
+}
+
+/// Looks for figures that are missing, whatever the reason.
+fn check(options: &Options, results: &Results) -> Result<()> {
+    for workload in options.workloads() {
+        for contestant in options.contestants(workload) {
+            results.require(workload.name, contestant.name, options.rounds)?;
+        }
+    }
+    for contestant in options.handshakers() {
+        results.require(handshakes::NAME, contestant.name, options.rounds)?;
+    }
+    for contestant in options.idlers() {
+        let memory = results.memory(contestant.name);
+        memory.ok_or_else(|| format!("no memory of {}", contestant.name))?;
+    }
+    Ok(())
+}

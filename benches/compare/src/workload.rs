@@ -1,0 +1,120 @@
+//! Which loads there are.
+
+/// The workloads that every server runs, or only those that take part in the tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    Core,
+    Tail,
+}
+
+/// What the messages hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Binary,
+    /// Text of one byte for each character.
+    Ascii,
+    /// Text of two bytes for each character.
+    Cyrillic,
+    /// Text of three bytes for each character.
+    Cjk,
+}
+
+/// How a message is cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Whole,
+    /// In so many frames of one size.
+    Cut(usize),
+    /// In so many frames of one size, with a ping before the last of them.
+    CutWithPing(usize),
+}
+
+/// How long a workload runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duration {
+    /// A warm-up, then as long as the window is.
+    Window,
+    /// Each connection sends once, to a server that has served nothing before.
+    Once,
+}
+
+/// A load of messages that are echoed.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// The name in tables and on the command line; names are stable.
+    pub name: &'static str,
+    pub connections: usize,
+    /// How many messages are sent at once, before the first reply is awaited.
+    pub depth: usize,
+    /// Bytes of one message.
+    pub payload: usize,
+    pub content: Content,
+    pub framing: Framing,
+    pub duration: Duration,
+    pub group: Group,
+}
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// All echo workloads, in the order of a round.
+pub const WORKLOADS: &[Workload] = &[
+    core("64B-d1-c50", 64, 1, 50),
+    core("64B-d16-c50", 64, 16, 50),
+    core("1KiB-d16-c16", KIB, 16, 16),
+    core("16KiB-d1-c16", 16 * KIB, 1, 16),
+    // Beside the binary workload of this size, with which they are compared.
+    tail("ascii-16KiB-d1-c16", 16 * KIB, 1, 16).of(Content::Ascii),
+    tail("cyrillic-16KiB-d1-c16", 16 * KIB, 1, 16).of(Content::Cyrillic),
+    tail("cjk-16KiB-d1-c16", 16 * KIB, 1, 16).of(Content::Cjk),
+    core("1MiB-d1-c4", MIB, 1, 4),
+    core("64MiB-once", 64 * MIB, 1, 1)
+        .framed(Framing::Cut(4))
+        .once(),
+    tail("20B-d1-c50", 20, 1, 50),
+    tail("64B-d1-c1", 64, 1, 1),
+    tail("64B-d1-c500", 64, 1, 500),
+    tail("64B-d64-c50", 64, 64, 50),
+    // The longest payload with a header of two bytes, and the shortest with one of four.
+    tail("125B-d1-c50", 125, 1, 50),
+    tail("126B-d1-c50", 126, 1, 50),
+    tail("1KiB-d1-c50", KIB, 1, 50),
+    tail("64KiB+1-d1-c16", 64 * KIB + 1, 1, 16),
+    tail("1KiB-in-4-frames-and-ping-c16", KIB, 1, 16).framed(Framing::CutWithPing(4)),
+];
+
+const fn core(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
+    Workload {
+        name,
+        connections,
+        depth,
+        payload,
+        content: Content::Binary,
+        framing: Framing::Whole,
+        duration: Duration::Window,
+        group: Group::Core,
+    }
+}
+
+const fn tail(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
+    let mut workload = core(name, payload, depth, connections);
+    workload.group = Group::Tail;
+    workload
+}
+
+impl Workload {
+    const fn of(mut self, content: Content) -> Self {
+        self.content = content;
+        self
+    }
+
+    const fn framed(mut self, framing: Framing) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    const fn once(mut self) -> Self {
+        self.duration = Duration::Once;
+        self
+    }
+}

@@ -41,10 +41,12 @@ pub struct TransportConfig {
 }
 
 impl TransportConfig {
-    /// Sets how many bytes are asked of the stream in one read; default 4 KiB, at most 16 MiB.
+    /// Sets how many bytes are asked of the stream in one read; default 64 KiB, at most 1 MiB.
     ///
-    /// Each socket keeps a buffer of this size while it lives, also an idle one: hence the small
-    /// default, one page. More pays off for large messages on few sockets.
+    /// The buffer is the thread's: all sockets on a thread read into the same one, which is as large
+    /// as the largest of these sizes, and an idle socket owns none. What was read behind the first
+    /// message is copied to the socket, and kept until the handler has taken it: a smaller size bounds
+    /// what a slow handler keeps. The default is where larger reads stop to pay off.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
         self.read_buffer_size = size;
         self
@@ -128,7 +130,7 @@ impl TransportConfig {
 impl Default for TransportConfig {
     fn default() -> Self {
         Self {
-            read_buffer_size: 4 * 1024,
+            read_buffer_size: 64 * 1024,
             write_buffer_size: 16 * 1024,
             max_write_buffer_size: None,
             max_message_size: Some(64 * 1024 * 1024),

@@ -77,68 +77,67 @@ impl Decoder {
     ///
     /// Payloads are unmasked where they are. After an error nothing more can be decoded.
     pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ProtocolError> {
-        let mut taken = 0;
-        let mut frames = 0;
-        let decoded = |taken, frames, message| {
-            Ok(Decoded {
-                taken,
-                frames,
-                message,
-            })
+        let mut decoded = Decoded {
+            taken: 0,
+            frames: 0,
+            message: None,
         };
-        loop {
-            let Some(mut frame) = self.frame else {
-                taken += self.decode_header(&bytes[taken..])?;
-                if self.frame.is_none() {
-                    return decoded(taken, frames, None);
+        while decoded.message.is_none() {
+            let rest = &mut bytes[decoded.taken..];
+            let mut frame = match self.frame.take() {
+                Some(frame) => frame,
+                None => {
+                    let (length, frame) = self.decode_header(rest)?;
+                    decoded.taken += length;
+                    let Some(frame) = frame else { break };
+                    decoded.frames += 1;
+                    frame
                 }
-                frames += 1;
-                continue;
             };
-            let length = frame.remaining.min(PIECE).min(bytes.len() - taken);
+            let rest = &mut bytes[decoded.taken..];
+            let length = frame.remaining.min(PIECE).min(rest.len());
             if length == 0 && frame.remaining > 0 {
-                return decoded(taken, frames, None);
+                self.frame = Some(frame);
+                break;
             }
-            let piece = &mut bytes[taken..taken + length];
-            taken += length;
+            let piece = &mut rest[..length];
+            decoded.taken += length;
             frame.remaining -= length;
             if let Some(mask) = &mut frame.mask {
                 mask.apply(piece);
             }
-            self.frame = (frame.remaining > 0).then_some(frame);
-            let message = if frame.opcode.is_control() {
+            decoded.message = if frame.opcode.is_control() {
                 self.push_control(&frame, piece)?
             } else {
                 self.push_data(&frame, piece)?
             };
-            if message.is_some() {
-                return decoded(taken, frames, message);
+            if frame.remaining > 0 {
+                self.frame = Some(frame);
             }
         }
+        Ok(decoded)
     }
 
     /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
-    /// these ones it takes.
-    fn decode_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+    /// these ones it takes, and the frame once its header is complete.
+    fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), ProtocolError> {
         if self.part.is_empty()
             && let Some((header, length)) = Header::parse(bytes)?
         {
-            self.begin(&header)?;
-            return Ok(length);
+            return Ok((length, Some(self.begin(&header)?)));
         }
         let before = self.part.len();
         let added = bytes.len().min(Header::MAX_LEN - before);
         self.part.extend_from_slice(&bytes[..added]);
         let Some((header, length)) = Header::parse(&self.part)? else {
-            return Ok(added);
+            return Ok((added, None));
         };
         self.part = Vec::new();
-        self.begin(&header)?;
-        Ok(length - before)
+        Ok((length - before, Some(self.begin(&header)?)))
     }
 
     /// Checks what the header alone tells of a frame, and begins it.
-    fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
+    fn begin(&mut self, header: &Header) -> Result<Frame, ProtocolError> {
         if header.reserved & !NEGOTIATED_BITS != 0 {
             return Err(ProtocolError::ReservedBits);
         }
@@ -154,13 +153,12 @@ impl Decoder {
         if !header.opcode.is_control() {
             self.begin_data(header.opcode, remaining)?;
         }
-        self.frame = Some(Frame {
+        Ok(Frame {
             opcode: header.opcode,
             fin: header.fin,
             mask: header.key.map(Mask::new),
             remaining,
-        });
-        Ok(())
+        })
     }
 
     /// Checks the place of a data frame in its message, and its length.

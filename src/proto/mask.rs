@@ -19,10 +19,12 @@ impl Mask {
         for word in words {
             *word = (u64::from_ne_bytes(*word) ^ twice).to_ne_bytes();
         }
-        for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
-            *byte ^= key;
+        if !rest.is_empty() {
+            for (byte, key) in rest.iter_mut().zip(key.iter().cycle()) {
+                *byte ^= key;
+            }
+            self.0.rotate_left(rest.len() % 4);
         }
-        self.0.rotate_left(rest.len() % 4);
     }
 }
 

@@ -74,7 +74,11 @@ impl Load {
         }
         frame.extend(KEY);
         let payload = b"message ".iter().cycle().take(self.length);
-        frame.extend(payload.zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame.extend(
+            payload
+                .zip(KEY.iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
         frame.repeat(self.depth)
     }
 

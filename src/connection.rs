@@ -49,6 +49,7 @@ impl Connection {
         })))
     }
 
+    #[inline]
     pub(crate) fn engine(&mut self) -> &mut Engine {
         &mut self.inner_mut().engine
     }
@@ -87,6 +88,7 @@ impl Connection {
         deadline.poll_passed(cx).map(|()| self.engine().give_up())
     }
 
+    #[inline]
     fn inner_mut(&mut self) -> &mut Inner {
         self.0.as_mut().expect("only `drop` takes it")
     }

@@ -13,7 +13,7 @@ use futures_sink::Sink;
 
 use crate::{
     CloseFrame, Error, Message, Result, WebSocketConfig, WebSocketReceiver, WebSocketSender,
-    connection::Connection, io::BoxIo, rt::Runtime, split,
+    connection::Connection, io::BoxIo, proto::Outgoing, rt::Runtime, split,
 };
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
@@ -116,7 +116,7 @@ impl WebSocket {
     /// `poll_ready`, then `start_send`.
     // No `async fn` would do with one place for the message: each handler has such a future in it.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
-        let mut message = Some(message);
+        let mut message = Some(Outgoing::new(message));
         poll_fn(move |cx| self.connection.engine().poll_send(cx, &mut message))
     }
 
@@ -131,7 +131,7 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send).
     pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
-        let mut message = Some(message);
+        let mut message = Some(Outgoing::new(message));
         poll_fn(move |cx| self.connection.engine().poll_feed(cx, &mut message))
     }
 

@@ -12,7 +12,9 @@ use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
 use futures_util::task::AtomicWaker;
 
-use crate::{CloseFrame, Error, Message, Result, WebSocket, connection::Connection};
+use crate::{
+    CloseFrame, Error, Message, Result, WebSocket, connection::Connection, proto::Outgoing,
+};
 
 /// The half of a [`WebSocket`] that sends; made by [`WebSocket::split`].
 #[derive(Debug)]
@@ -123,7 +125,7 @@ impl WebSocketSender {
     ///
     /// As for [`WebSocket::send`].
     pub async fn send(&mut self, message: Message) -> Result<()> {
-        let mut message = Some(message);
+        let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
             self.drive(cx, |connection, cx| {
                 connection.engine().poll_send(cx, &mut message)
@@ -142,7 +144,7 @@ impl WebSocketSender {
     ///
     /// As for [`WebSocket::send`].
     pub async fn feed(&mut self, message: Message) -> Result<()> {
-        let mut message = Some(message);
+        let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
             self.drive(cx, |connection, cx| {
                 connection.engine().poll_feed(cx, &mut message)

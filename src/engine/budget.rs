@@ -18,6 +18,7 @@ pub(super) struct Budget(usize);
 
 impl Budget {
     /// Is pending once the turn is over; then the task is woken for the next one.
+    #[inline]
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.0 < TURN {
             return Poll::Ready(());
@@ -27,15 +28,18 @@ impl Budget {
         Poll::Pending
     }
 
+    #[inline]
     pub(super) fn spend_read(&mut self, bytes: usize) {
         self.0 += 1 + bytes / BYTES;
     }
 
+    #[inline]
     pub(super) fn spend_frames(&mut self, frames: usize) {
         self.0 += frames;
     }
 
     /// The connection waits, so others have their turn anyway.
+    #[inline]
     pub(super) fn restore(&mut self) {
         self.0 = 0;
     }

@@ -17,11 +17,11 @@ impl Engine {
         // A write that waits keeps nobody from reading: the peer may wait for that.
         let _ = self.poll_flush_finally(cx);
         while self.incoming == Incoming::Open {
-            match ready!(self.poll_incoming(cx)) {
-                Ok(close @ Message::Close(_)) => self.untold = Some(Box::new(close)),
-                Ok(_) => {}
-                Err(error) => self.finish_error = Some(Box::new(error)),
+            let mut message = None;
+            if let Err(error) = ready!(self.poll_incoming(cx, &mut message)) {
+                self.finish_error = Some(Box::new(error));
             }
+            self.untold = message.filter(Message::is_close).map(Box::new);
         }
         ready!(self.poll_flush_finally(cx));
         if !self.finished {

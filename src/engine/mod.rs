@@ -11,11 +11,12 @@ use std::{
 use async_tungstenite::tungstenite::protocol::Role;
 
 use self::{
-    reader::{Read, Reader},
+    reader::{End, Reader},
     writer::Writer,
 };
 use crate::{
-    CloseCode, CloseFrame, Error, Message, ProtocolError, Result, TransportConfig, Utf8Bytes,
+    CloseCode, CloseFrame, Error, InvalidMessage, Message, ProtocolError, Result, TransportConfig,
+    Utf8Bytes,
     io::BoxIo,
     proto::{Decoder, Outbox, Outgoing, closing_frame},
 };
@@ -53,6 +54,9 @@ enum Sending {
     /// A write failed: nothing more can be sent.
     Failed,
 }
+
+/// The place of a message that is to be sent: what it is made of, or why it may not be sent.
+pub(crate) type Unsent = Option<Result<Outgoing, InvalidMessage>>;
 
 /// What can still be done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,15 +124,21 @@ impl Engine {
             self.told_end = true;
             return Poll::Ready(None);
         }
-        let item = match self.poll_incoming(cx) {
-            Poll::Ready(item) => item,
+        let mut message = None;
+        let received = match self.poll_incoming(cx, &mut message) {
+            Poll::Ready(received) => received,
             Poll::Pending => match self.poll_flush(cx) {
                 Poll::Ready(Err(error)) => Err(error),
                 _ => return Poll::Pending,
             },
         };
-        self.told_end = item.is_err();
-        Poll::Ready(Some(item))
+        match received {
+            Ok(()) => Poll::Ready(message.map(Ok)),
+            Err(error) => {
+                self.told_end = true;
+                Poll::Ready(Some(Err(error)))
+            }
+        }
     }
 
     /// Tells whether `poll_next` has come to its end.
@@ -137,6 +147,7 @@ impl Engine {
     }
 
     /// Is ready once a message may be sent: not more than the watermark is staged.
+    #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.write_enough(cx)?;
         if !self.can_send() {
@@ -150,30 +161,19 @@ impl Engine {
 
     /// Stages a message.
     pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
-        let message = Outgoing::new(message)?;
-        if !self.can_send() {
-            return Err(Error::Closed);
-        }
-        if message.is_close() {
-            self.sending = Sending::Closed;
-        }
-        self.writer.outbox.push(message, self.frame_limit);
-        Ok(())
+        self.stage(&mut Outgoing::new(message)?)
     }
 
     /// Stages a message once there is room, and writes if enough is staged.
     ///
-    /// The message is taken out of its place at that moment; an empty place is ready.
+    /// Its place is empty from then on, and an empty place is ready.
     pub(crate) fn poll_feed(
         &mut self,
         cx: &mut Context<'_>,
-        message: &mut Option<Message>,
+        message: &mut Unsent,
     ) -> Poll<Result<()>> {
         if message.is_some() {
-            ready!(self.poll_ready(cx))?;
-        }
-        if let Some(message) = message.take() {
-            self.start_send(message)?;
+            ready!(self.poll_stage(cx, message))?;
             self.write_enough(cx)?;
         }
         Poll::Ready(Ok(()))
@@ -183,15 +183,36 @@ impl Engine {
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        message: &mut Option<Message>,
+        message: &mut Unsent,
     ) -> Poll<Result<()>> {
         if message.is_some() {
-            ready!(self.poll_ready(cx))?;
-        }
-        if let Some(message) = message.take() {
-            self.start_send(message)?;
+            ready!(self.poll_stage(cx, message))?;
         }
         self.poll_flush(cx)
+    }
+
+    #[inline]
+    fn poll_stage(&mut self, cx: &mut Context<'_>, message: &mut Unsent) -> Poll<Result<()>> {
+        ready!(self.poll_ready(cx))?;
+        let staged = match message {
+            Some(Ok(message)) => self.stage(message),
+            Some(Err(invalid)) => Err(invalid.clone().into()),
+            None => Ok(()),
+        };
+        *message = None;
+        Poll::Ready(staged)
+    }
+
+    #[inline]
+    fn stage(&mut self, message: &mut Outgoing) -> Result<()> {
+        if !self.can_send() {
+            return Err(Error::Closed);
+        }
+        if message.is_close() {
+            self.sending = Sending::Closed;
+        }
+        self.writer.outbox.push(message, self.frame_limit);
+        Ok(())
     }
 
     /// Writes what is staged and flushes the stream.
@@ -208,12 +229,12 @@ impl Engine {
 
     /// Stages a Close frame, unless one was, or nobody is left to read it.
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
-        let close = Outgoing::new(Message::Close(frame))?;
+        let mut close = Outgoing::new(Message::Close(frame))?;
         if self.can_send() {
             self.sending = Sending::Closed;
             // A pong that waits goes before the Close, not behind it.
             self.writer.outbox.push_last_pong();
-            self.writer.outbox.push(close, self.frame_limit);
+            self.writer.outbox.push(&mut close, self.frame_limit);
         }
         Ok(())
     }
@@ -238,37 +259,47 @@ impl Engine {
         }
     }
 
+    #[inline]
     fn can_send(&self) -> bool {
         self.sending == Sending::Open && self.incoming == Incoming::Open
     }
 
-    /// Reads on; a failure is answered by a Close frame.
-    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message>> {
+    /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
+    /// frame.
+    #[inline]
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<()>> {
         // A peer that sends pings and reads no pongs is not read from until it does. Messages of the
         // user's do not count, or two peers that send first would both wait.
         if self.writer.outbox.unanswered_pings() > self.watermark.min(MAX_UNANSWERED) {
             ready!(self.poll_flush_untold(cx));
         }
-        let message = match ready!(self.reader.poll(&mut self.io, cx)) {
-            Read::Message(message) => message,
-            Read::Violation(violation) => return Poll::Ready(Err(self.fail(cx, violation))),
-            Read::End => {
-                self.incoming = Incoming::Gone;
-                return Poll::Ready(Err(Error::ClosedWithoutHandshake));
-            }
-            Read::Failed(error) => {
-                self.incoming = Incoming::Gone;
-                return Poll::Ready(Err(Error::Io(error)));
-            }
-        };
-        match &message {
-            Message::Ping(payload) if self.sending == Sending::Open => {
+        if let Err(end) = ready!(self.reader.poll(&mut self.io, cx, message)) {
+            return Poll::Ready(Err(self.end_receiving(cx, end)));
+        }
+        match message {
+            Some(Message::Ping(payload)) if self.sending == Sending::Open => {
                 self.writer.outbox.push_pong(payload.clone());
             }
-            Message::Close(frame) => self.answer_close(cx, frame.clone()),
+            Some(Message::Close(frame)) => self.answer_close(cx, frame.clone()),
             _ => {}
         }
-        Poll::Ready(Ok(message))
+        Poll::Ready(Ok(()))
+    }
+
+    /// No message comes any more, and this is why.
+    #[cold]
+    fn end_receiving(&mut self, cx: &mut Context<'_>, end: End) -> Error {
+        let error = match end {
+            End::Violation(violation) => return self.fail(cx, violation),
+            End::Stream => Error::ClosedWithoutHandshake,
+            End::Failed(error) => Error::Io(error),
+        };
+        self.incoming = Incoming::Gone;
+        error
     }
 
     /// Answers the peer's Close (RFC 6455, section 5.5.1); tries to write the answer.
@@ -292,6 +323,7 @@ impl Engine {
     }
 
     /// Writes if enough is staged; does not wait.
+    #[inline]
     fn write_enough(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.told_write_error()?;
         if self.writer.outbox.staged() > self.write_buffer
@@ -318,6 +350,7 @@ impl Engine {
     }
 
     /// Tells of a write that has failed before.
+    #[inline]
     fn told_write_error(&mut self) -> Result<()> {
         match self.write_error.take() {
             Some(error) => Err(self.fail_sending(error)),

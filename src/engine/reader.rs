@@ -14,13 +14,13 @@ use crate::{Message, ProtocolError, io::BoxIo, proto, proto::Decoder};
 /// Larger blocks would be read no faster, and each thread keeps its own.
 const MAX_READ: usize = 1024 * 1024;
 
-/// What a read has come to.
-pub(super) enum Read {
-    Message(Message),
+/// Why there are no more messages.
+pub(super) enum End {
     /// The peer broke the protocol: no byte may be decoded any more.
     Violation(ProtocolError),
     /// The stream ended.
-    End,
+    Stream,
+    /// The stream failed.
     Failed(io::Error),
 }
 
@@ -48,25 +48,26 @@ impl Reader {
         }
     }
 
-    /// Comes to the next message, or to the end of them.
-    pub(super) fn poll(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<Read> {
+    /// Comes to the next message, which is put in its place, or to the end of them.
+    ///
+    /// The place goes all the way down to where the message is made: it would be moved at each step
+    /// otherwise, which costs more than all else that is done for a small one.
+    #[inline]
+    pub(super) fn poll(
+        &mut self,
+        io: &mut BoxIo,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), End>> {
         ready!(self.budget.poll_turn(cx));
-        let mut decoded = self.decode_unread();
-        loop {
-            match decoded {
-                Ok(Some(message)) => {
-                    return Poll::Ready(Read::Message(message));
-                }
-                Ok(None) => {}
-                Err(violation) => return Poll::Ready(Read::Violation(violation)),
-            }
-            ready!(self.budget.poll_turn(cx));
-            decoded = match ready!(self.poll_read(io, cx)) {
-                Ok(Some(decoded)) => decoded,
-                Ok(None) => return Poll::Ready(Read::End),
-                Err(error) => return Poll::Ready(Read::Failed(error)),
-            };
+        if !self.unread.is_empty() {
+            self.decode_unread(message).map_err(End::Violation)?;
         }
+        while message.is_none() {
+            ready!(self.budget.poll_turn(cx));
+            ready!(self.poll_read(io, cx, message))?;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads what has arrived and forgets it, up to the end of the stream.
@@ -91,42 +92,42 @@ impl Reader {
         proto::give(mem::take(&mut self.unread));
     }
 
-    fn decode_unread(&mut self) -> Result<Option<Message>, ProtocolError> {
-        if self.unread.is_empty() {
-            return Ok(None);
-        }
-        let decoded = self.decoder.decode(&mut self.unread[self.taken..])?;
+    #[inline]
+    fn decode_unread(&mut self, message: &mut Option<Message>) -> Result<(), ProtocolError> {
+        let unread = &mut self.unread[self.taken..];
+        let decoded = self.decoder.decode(unread, message)?;
         self.budget.spend_frames(decoded.frames);
         self.taken += decoded.taken;
         if self.taken == self.unread.len() {
             self.forget();
         }
-        Ok(decoded.message)
+        Ok(())
     }
 
-    /// Reads once and decodes the first message; what follows it is kept. `None` at the end.
-    #[expect(clippy::type_complexity, reason = "a name for it would say no more")]
+    /// Reads once and decodes the first message; what follows it is kept.
     fn poll_read(
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<Option<Result<Option<Message>, ProtocolError>>>> {
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), End>> {
         scratch::with(self.size, |block| {
             let read = poll_read(io, cx, block);
-            let length = ready!(self.count(read))?;
+            let length = ready!(self.count(read)).map_err(End::Failed)?;
             if length == 0 {
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Err(End::Stream));
             }
             let bytes = &mut block[..length];
-            let decoded = self.decoder.decode(bytes).map(|decoded| {
-                self.budget.spend_frames(decoded.frames);
-                if decoded.taken < length {
-                    self.unread = proto::take();
-                    self.unread.extend_from_slice(&bytes[decoded.taken..]);
-                }
-                decoded.message
-            });
-            Poll::Ready(Ok(Some(decoded)))
+            let decoded = self
+                .decoder
+                .decode(bytes, message)
+                .map_err(End::Violation)?;
+            self.budget.spend_frames(decoded.frames);
+            if decoded.taken < length {
+                self.unread = proto::take();
+                self.unread.extend_from_slice(&bytes[decoded.taken..]);
+            }
+            Poll::Ready(Ok(()))
         })
     }
 

@@ -21,12 +21,18 @@ impl Assembly {
         }
     }
 
-    /// Makes a message of its only piece.
-    pub(super) fn whole(opcode: OpCode, payload: &[u8]) -> Result<Message, ProtocolError> {
-        Ok(match opcode {
+    /// Makes a message of its only piece, and puts it in its place.
+    #[inline]
+    pub(super) fn whole(
+        opcode: OpCode,
+        payload: &[u8],
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
+        *message = Some(match opcode {
             OpCode::Text => Message::Text(text::check(payload)?.into()),
             _ => Message::Binary(payload.to_vec().into()),
-        })
+        });
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {

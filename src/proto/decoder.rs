@@ -1,5 +1,7 @@
 //! Frames out of bytes, and messages out of frames.
 
+use std::mem;
+
 use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 
@@ -39,14 +41,12 @@ pub(crate) struct Decoder {
 }
 
 /// What a call of [`Decoder::decode`] has come to.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Decoded {
-    /// Bytes that were taken off the front.
+    /// Bytes that were taken off the front: all of them, if no message ends in them.
     pub(crate) taken: usize,
     /// Frames that began in them.
     pub(crate) frames: usize,
-    /// The message that ends where the bytes were taken up to; without one, all were taken.
-    pub(crate) message: Option<Message>,
 }
 
 /// A frame on its way.
@@ -73,16 +73,16 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes off the front, up to the end of the first message.
+    /// Takes bytes off the front, up to the end of the first message, which is put in its place.
     ///
     /// Payloads are unmasked where they are. After an error nothing more can be decoded.
-    pub(crate) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ProtocolError> {
-        let mut decoded = Decoded {
-            taken: 0,
-            frames: 0,
-            message: None,
-        };
-        while decoded.message.is_none() {
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        message: &mut Option<Message>,
+    ) -> Result<Decoded, ProtocolError> {
+        let mut decoded = Decoded::default();
+        while message.is_none() {
             let rest = &mut bytes[decoded.taken..];
             let mut frame = match self.frame.take() {
                 Some(frame) => frame,
@@ -106,11 +106,11 @@ impl Decoder {
             if let Some(mask) = &mut frame.mask {
                 mask.apply(piece);
             }
-            decoded.message = if frame.opcode.is_control() {
-                self.push_control(&frame, piece)?
+            if frame.opcode.is_control() {
+                self.push_control(&frame, piece, message)?;
             } else {
-                self.push_data(&frame, piece)?
-            };
+                self.push_data(&frame, piece, message)?;
+            }
             if frame.remaining > 0 {
                 self.frame = Some(frame);
             }
@@ -181,35 +181,39 @@ impl Decoder {
         &mut self,
         frame: &Frame,
         piece: &[u8],
-    ) -> Result<Option<Message>, ProtocolError> {
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
         if frame.remaining > 0 {
             self.part.extend_from_slice(piece);
-            return Ok(None);
-        }
-        let message = if self.part.is_empty() {
-            control_message(frame.opcode, piece)
+        } else if self.part.is_empty() {
+            *message = Some(control_message(frame.opcode, piece)?);
         } else {
-            self.part.extend_from_slice(piece);
-            control_message(frame.opcode, &std::mem::take(&mut self.part))
-        };
-        message.map(Some)
+            let mut payload = mem::take(&mut self.part);
+            payload.extend_from_slice(piece);
+            *message = Some(control_message(frame.opcode, &payload)?);
+        }
+        Ok(())
     }
 
-    fn push_data(&mut self, frame: &Frame, piece: &[u8]) -> Result<Option<Message>, ProtocolError> {
-        let is_whole = frame.fin && frame.remaining == 0;
-        let Some(message) = &mut self.message else {
-            if is_whole {
-                return Assembly::whole(frame.opcode, piece).map(Some);
-            }
-            let message = self.message.insert(Assembly::new(frame.opcode));
-            return push(message, frame, piece).map(|()| None);
-        };
-        push(message, frame, piece)?;
-        if is_whole {
-            self.message.take().map(Assembly::finish).transpose()
-        } else {
-            Ok(None)
+    #[inline]
+    fn push_data(
+        &mut self,
+        frame: &Frame,
+        piece: &[u8],
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
+        let is_last = frame.fin && frame.remaining == 0;
+        if is_last && self.message.is_none() {
+            return Assembly::whole(frame.opcode, piece, message);
         }
+        let assembly = self
+            .message
+            .get_or_insert_with(|| Assembly::new(frame.opcode));
+        push(assembly, frame, piece)?;
+        if is_last && let Some(assembly) = self.message.take() {
+            *message = Some(assembly.finish()?);
+        }
+        Ok(())
     }
 }
 

@@ -66,6 +66,7 @@ impl Header {
     /// not complete.
     ///
     /// What is wrong whatever the connection is told as soon as the bytes that say so are there.
+    #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
@@ -103,6 +104,7 @@ impl Header {
     }
 
     /// Writes the header behind what `bytes` holds, with the shortest form of the length.
+    #[inline]
     pub(super) fn write(&self, bytes: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let mask = if self.key.is_some() { MASK } else { 0 };
@@ -110,23 +112,24 @@ impl Header {
         // The match takes care that no length is cut.
         #[expect(clippy::cast_possible_truncation, reason = "each arm has room for it")]
         match self.length {
-            0..=125 => bytes.extend([first, mask | self.length as u8]),
+            0..=125 => bytes.extend_from_slice(&[first, mask | self.length as u8]),
             126..=0xffff => {
-                bytes.extend([first, mask | LENGTH_16]);
-                bytes.extend((self.length as u16).to_be_bytes());
+                bytes.extend_from_slice(&[first, mask | LENGTH_16]);
+                bytes.extend_from_slice(&(self.length as u16).to_be_bytes());
             }
             _ => {
-                bytes.extend([first, mask | LENGTH_64]);
-                bytes.extend(self.length.to_be_bytes());
+                bytes.extend_from_slice(&[first, mask | LENGTH_64]);
+                bytes.extend_from_slice(&self.length.to_be_bytes());
             }
         }
         if let Some(key) = self.key {
-            bytes.extend(key);
+            bytes.extend_from_slice(&key);
         }
     }
 }
 
 /// Reads the length that `short` begins; `None` while it is not complete.
+#[inline]
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     let (length, rest, least) = match short {
         LENGTH_16 => match rest.split_first_chunk() {

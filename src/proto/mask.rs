@@ -10,6 +10,7 @@ impl Mask {
     }
 
     /// Masks, or unmasks, the next bytes of the payload.
+    #[inline]
     pub(super) fn apply(&mut self, bytes: &mut [u8]) {
         let Self(key) = *self;
         // Eight at once, from which the compiler makes as many as the processor takes.

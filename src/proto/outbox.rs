@@ -66,29 +66,33 @@ impl Outbox {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Returns how many bytes of the user's wait.
+    #[inline]
     pub(crate) fn staged(&self) -> usize {
         self.len - self.pongs.staged()
     }
 
     /// Returns how many bytes of pings came since a pong waits to be written.
+    #[inline]
     pub(crate) fn unanswered_pings(&self) -> usize {
         self.pongs.unanswered()
     }
 
     /// Stages a message, in frames of `limit` bytes at most, which is not 0.
-    pub(crate) fn push(&mut self, mut message: Outgoing, limit: usize) {
-        loop {
-            let (opcode, payload, fin) = message.next_frame(limit);
-            self.push_frame(opcode, payload, fin);
-            if fin {
-                return;
-            }
+    #[inline]
+    pub(crate) fn push(&mut self, message: &mut Outgoing, limit: usize) {
+        let mut opcode = message.opcode;
+        while !opcode.is_control() && message.payload.len() > limit {
+            let mut part = message.payload.split_to(limit);
+            self.push_frame(opcode, &mut part, false);
+            opcode = OpCode::Continuation;
         }
+        self.push_frame(opcode, &mut message.payload, true);
     }
 
     /// Stages the answer to a ping, or keeps it until the one before is written.
@@ -119,13 +123,15 @@ impl Outbox {
         }
     }
 
-    fn stage_pong(&mut self, payload: Bytes) {
+    fn stage_pong(&mut self, mut payload: Bytes) {
         let before = self.len;
-        self.push_frame(OpCode::Pong, payload, true);
+        self.push_frame(OpCode::Pong, &mut payload, true);
         self.pongs.stage(self.len - before, self.len);
     }
 
-    fn push_frame(&mut self, opcode: OpCode, payload: Bytes, fin: bool) {
+    /// Stages a frame; takes the payload out of its place if it is large.
+    #[inline]
+    fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
             Role::Client => Some(mask::new_key()),
@@ -144,9 +150,9 @@ impl Outbox {
         header.write(&mut self.small);
         self.len += self.small.len() - before + payload.len();
         if payload.len() < LARGE {
-            extend_masked(&mut self.small, &payload, key);
+            extend_masked(&mut self.small, payload, key);
         } else {
-            self.push_large(payload, key);
+            self.push_large(mem::take(payload), key);
         }
     }
 
@@ -248,6 +254,7 @@ impl Outbox {
 }
 
 /// Copies a payload behind others, and masks it on the way.
+#[inline]
 fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>) {
     let Some(key) = key else {
         bytes.extend_from_slice(payload);

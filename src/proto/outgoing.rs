@@ -17,6 +17,7 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// Refuses what may not be sent.
+    #[inline]
     pub(crate) fn new(message: Message) -> Result<Self, InvalidMessage> {
         let (opcode, payload) = match message {
             Message::Text(text) => (OpCode::Text, text.into()),
@@ -34,16 +35,5 @@ impl Outgoing {
 
     pub(crate) fn is_close(&self) -> bool {
         self.opcode == OpCode::Close
-    }
-
-    /// Cuts off the next frame, with a payload of `limit` bytes at most: its opcode, its payload, and
-    /// whether it is the last one.
-    pub(super) fn next_frame(&mut self, limit: usize) -> (OpCode, Bytes, bool) {
-        let opcode = self.opcode;
-        if opcode.is_control() || self.payload.len() <= limit {
-            return (opcode, std::mem::take(&mut self.payload), true);
-        }
-        self.opcode = OpCode::Continuation;
-        (opcode, self.payload.split_to(limit), false)
     }
 }

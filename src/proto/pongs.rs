@@ -22,10 +22,12 @@ impl Pongs {
     }
 
     /// Returns how many of the bytes that are staged are those of a pong.
+    #[inline]
     pub(super) fn staged(&self) -> usize {
         self.length.min(self.ahead)
     }
 
+    #[inline]
     pub(super) fn unanswered(&self) -> usize {
         self.unanswered
     }

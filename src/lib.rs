@@ -138,6 +138,8 @@ mod connection;
 mod engine;
 mod error;
 mod framework;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handshake;
 pub mod io;
 mod proto;

@@ -1,0 +1,100 @@
+//! What the fuzz targets see of the insides: the codec of frames, without a stream.
+//!
+//! It is compiled only by `cargo fuzz`, and no part of the API.
+
+use async_tungstenite::tungstenite::protocol::Role;
+
+use crate::{Message, ProtocolError, TransportConfig, proto};
+
+// Compiled a second time: what it makes public is meant for its neighbours alone.
+#[allow(dead_code, clippy::duplicate_mod, reason = "only the header is used")]
+#[path = "proto/frame.rs"]
+mod frame;
+
+/// All of a frame but its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::exhaustive_structs, reason = "the fuzz targets make it")]
+pub struct Header {
+    /// The frame is the last one of its message.
+    pub fin: bool,
+    /// The reserved bits, at their place in the first byte.
+    pub reserved: u8,
+    /// The opcode, one of those that have a meaning.
+    pub opcode: u8,
+    /// The masking key.
+    pub key: Option<[u8; 4]>,
+    /// The length of the payload.
+    pub length: u64,
+}
+
+impl Header {
+    /// Reads a header, and tells how long it is; `None` while it is not complete.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it in any connection.
+    pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+        let parsed = frame::Header::parse(bytes)?;
+        Ok(parsed.map(|(header, taken)| {
+            let header = Self {
+                fin: header.fin,
+                reserved: header.reserved,
+                opcode: header.opcode as u8,
+                key: header.key,
+                length: header.length,
+            };
+            (header, taken)
+        }))
+    }
+
+    /// Writes the header; `None` if the opcode has no meaning.
+    #[must_use]
+    pub fn write(&self) -> Option<Vec<u8>> {
+        let opcode = match self.opcode {
+            0 => frame::OpCode::Continuation,
+            1 => frame::OpCode::Text,
+            2 => frame::OpCode::Binary,
+            8 => frame::OpCode::Close,
+            9 => frame::OpCode::Ping,
+            10 => frame::OpCode::Pong,
+            _ => return None,
+        };
+        let header = frame::Header {
+            fin: self.fin,
+            reserved: self.reserved,
+            opcode,
+            key: self.key,
+            length: self.length,
+        };
+        let mut bytes = Vec::new();
+        header.write(&mut bytes);
+        Some(bytes)
+    }
+}
+
+/// Makes messages of the bytes of a peer.
+#[derive(Debug)]
+pub struct Decoder(proto::Decoder);
+
+impl Decoder {
+    /// Makes the decoder of a server or of a client.
+    #[must_use]
+    pub fn new(is_server: bool, limits: &TransportConfig) -> Self {
+        let role = if is_server {
+            Role::Server
+        } else {
+            Role::Client
+        };
+        Self(proto::Decoder::new(role, limits))
+    }
+
+    /// Takes bytes off the front, up to the end of the first message; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// How the peer broke the protocol; nothing more can be decoded then.
+    pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
+        let decoded = self.0.decode(bytes)?;
+        Ok((decoded.taken, decoded.message))
+    }
+}

@@ -12,6 +12,8 @@ pub mod raw;
 #[cfg(feature = "testing")]
 pub mod scripted;
 pub mod servers;
+#[cfg(feature = "testing")]
+pub mod sockets;
 pub mod threads;
 
 /// A test that takes longer has hung.

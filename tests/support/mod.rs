@@ -5,6 +5,8 @@ use std::{any::Any, future::Future, panic, sync::Arc, sync::mpsc, thread, time::
 
 use anyws::{Runtime, WebSocketConfig};
 
+#[cfg(feature = "testing")]
+pub mod attack;
 pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;

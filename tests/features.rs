@@ -93,7 +93,9 @@ fn the_features_that_examples_and_tests_require_exist() {
 fn every_example_is_in_the_manifest() {
     let manifest = Manifest::read();
     let files = files().into_iter().filter_map(|path| {
-        let is_example = path.parent() == Some(Path::new("examples"));
+        // What drives a check of conformance is an example, too, of a kind.
+        let is_example = path.parent() == Some(Path::new("examples"))
+            || path.parent() == Some(Path::new("conformance"));
         let is_rust = path.extension().is_some_and(|extension| extension == "rs");
         let name = path.file_stem()?.to_str()?.to_owned();
         (is_example && is_rust).then_some(name)

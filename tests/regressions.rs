@@ -10,12 +10,13 @@ use std::{
 
 use anyws::{Error, Handshake, Message, TransportConfig, WebSocketUpgrade, testing};
 use futures::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, channel::oneshot, poll,
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, channel::oneshot, future::join,
+    poll,
 };
 
 use self::support::{
     config,
-    frames::{Frame, PING, with_peer},
+    frames::{Frame, PING, PONG, with_peer},
     raw::{Request, masked},
 };
 
@@ -150,6 +151,20 @@ runtimes! {
         assert_eq!(client.next().await.unwrap().unwrap(), Message::text("staged"));
         drop(sender);
         client.close(None).await.unwrap();
+    }
+
+    async fn no_pong_follows_a_close_that_was_sent_as_a_message(rt) {
+        let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+        let pings = ["one", "two"].map(|payload| Frame::new(PING, payload).masked());
+        peer.send_bytes(&pings.concat()).await;
+        for payload in ["one", "two"] {
+            let ping = Message::Ping(payload.into());
+            assert_eq!(socket.next().await.unwrap().unwrap(), ping);
+        }
+        socket.send(Message::Close(None)).await.unwrap();
+        let (closed, (frames, _)) = join(socket.close(None), peer.see_off()).await;
+        closed.unwrap();
+        assert_eq!(frames, ["one", "two"].map(|payload| Frame::new(PONG, payload)));
     }
 
     async fn control_frames_pass_whatever_the_limits(rt) {

@@ -210,6 +210,8 @@ impl Engine {
         }
         if message.is_close() {
             self.sending = Sending::Closed;
+            // A pong that waits goes before the Close, not behind it.
+            self.writer.outbox.push_last_pong();
         }
         self.writer.outbox.push(message, self.frame_limit);
         Ok(())
@@ -231,10 +233,7 @@ impl Engine {
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
         let mut close = Outgoing::new(Message::Close(frame))?;
         if self.can_send() {
-            self.sending = Sending::Closed;
-            // A pong that waits goes before the Close, not behind it.
-            self.writer.outbox.push_last_pong();
-            self.writer.outbox.push(&mut close, self.frame_limit);
+            self.stage(&mut close)?;
         }
         Ok(())
     }

@@ -124,8 +124,11 @@ impl Reader {
                 .map_err(End::Violation)?;
             self.budget.spend_frames(decoded.frames);
             if decoded.taken < length {
+                let rest = &bytes[decoded.taken..];
                 self.unread = proto::take();
-                self.unread.extend_from_slice(&bytes[decoded.taken..]);
+                // No more will be added.
+                self.unread.reserve_exact(rest.len());
+                self.unread.extend_from_slice(rest);
             }
             Poll::Ready(Ok(()))
         })

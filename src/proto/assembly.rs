@@ -1,6 +1,6 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{frame::OpCode, text, text::Text};
+use super::{frame::OpCode, pool, text, text::Text};
 use crate::{Message, ProtocolError};
 
 /// Room that a message gets at least once it does not come in one piece.
@@ -61,8 +61,10 @@ impl Assembly {
                 Message::Text(text.into())
             }
             Self::Binary(mut bytes) => {
-                bytes.shrink_to_fit();
-                Message::Binary(bytes.into())
+                if bytes.capacity() > pool::MAX_SPARE * bytes.len() {
+                    bytes.shrink_to_fit();
+                }
+                Message::Binary(pool::lend(bytes))
             }
         })
     }
@@ -83,7 +85,13 @@ impl Assembly {
         let additional = grown - self.len();
         match self {
             Self::Text(text) => text.reserve_exact(additional),
-            Self::Binary(bytes) => bytes.reserve_exact(additional),
+            Self::Binary(bytes) => match most.and_then(pool::take_large) {
+                Some(mut larger) => {
+                    larger.extend_from_slice(bytes);
+                    *bytes = larger;
+                }
+                None => bytes.reserve_exact(additional),
+            },
         }
     }
 }

@@ -84,15 +84,14 @@ impl Decoder {
         let mut decoded = Decoded::default();
         while message.is_none() {
             let rest = &mut bytes[decoded.taken..];
-            let mut frame = match self.frame.take() {
-                Some(frame) => frame,
-                None => {
-                    let (length, frame) = self.decode_header(rest)?;
-                    decoded.taken += length;
-                    let Some(frame) = frame else { break };
-                    decoded.frames += 1;
-                    frame
-                }
+            let mut frame = if let Some(frame) = self.frame.take() {
+                frame
+            } else {
+                let (length, frame) = self.decode_header(rest)?;
+                decoded.taken += length;
+                let Some(frame) = frame else { break };
+                decoded.frames += 1;
+                frame
             };
             let rest = &mut bytes[decoded.taken..];
             let length = frame.remaining.min(PIECE).min(rest.len());

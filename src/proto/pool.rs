@@ -1,34 +1,98 @@
 //! Buffers that the connections of a thread lend each other, so that an idle one owns none.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, mem};
 
-/// Buffers that a thread keeps for the next connection that needs one: more than are used at once
-/// while connections take turns.
-const SPARE: usize = 8;
+use bytes::Bytes;
 
-/// What a buffer may have grown to and still be kept.
-const MAX_CAPACITY: usize = 64 * 1024;
+/// Small buffers that a thread keeps: more than are used at once while connections take turns.
+const SMALL: usize = 8;
+
+/// What a small buffer may have grown to and still be kept.
+const MAX_SMALL: usize = 64 * 1024;
+
+/// What a large buffer may have grown to and still be kept.
+const MAX_LARGE: usize = 2 * 1024 * 1024;
+
+/// Bytes that a thread keeps in large buffers: what a few connections need that carry large messages
+/// at the same time. Memory that is given back to the system is paid for by a page fault for every
+/// 4 KiB when it is needed again, which takes longer than to receive what fills it.
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// How many times its length the buffer of a payload may have: a user may keep it for long.
+pub(super) const MAX_SPARE: usize = 2;
 
 thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { small: Vec::new(), large: Vec::new() }) };
 }
 
-/// Takes an empty buffer.
+struct Pool {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+}
+
+/// Takes an empty buffer for frames.
 pub(crate) fn take() -> Vec<u8> {
-    // While the thread ends there is no pool any more.
-    let spare = POOL.try_with(|pool| pool.borrow_mut().pop());
-    spare.ok().flatten().unwrap_or_default()
+    with(|pool| pool.small.pop()).flatten().unwrap_or_default()
 }
 
-/// Gives a buffer back.
+/// Gives a buffer for frames back.
 pub(crate) fn give(mut buffer: Vec<u8>) {
-    if (1..=MAX_CAPACITY).contains(&buffer.capacity()) {
+    if (1..=MAX_SMALL).contains(&buffer.capacity()) {
         buffer.clear();
-        let _ = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < SPARE {
-                pool.push(buffer);
+        with(|pool| {
+            if pool.small.len() < SMALL {
+                pool.small.push(buffer);
             }
         });
     }
+}
+
+/// Takes an empty buffer with room for a payload of `length` bytes, if the payload is large and there
+/// is one that is not much larger.
+pub(super) fn take_large(length: usize) -> Option<Vec<u8>> {
+    if length <= MAX_SMALL {
+        return None;
+    }
+    with(|pool| {
+        let room = length..=length.saturating_mul(MAX_SPARE);
+        let fitting = |buffer: &Vec<u8>| room.contains(&buffer.capacity());
+        let index = pool.large.iter().position(fitting)?;
+        Some(pool.large.swap_remove(index))
+    })
+    .flatten()
+}
+
+/// Makes a payload of a buffer, which comes back once the last user of the payload is done.
+pub(super) fn lend(buffer: Vec<u8>) -> Bytes {
+    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.capacity()) {
+        Bytes::from_owner(Lent(buffer))
+    } else {
+        buffer.into()
+    }
+}
+
+struct Lent(Vec<u8>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let mut buffer = mem::take(&mut self.0);
+        buffer.clear();
+        with(|pool| {
+            let kept: usize = pool.large.iter().map(Vec::capacity).sum();
+            if kept + buffer.capacity() <= LARGE {
+                pool.large.push(buffer);
+            }
+        });
+    }
+}
+
+/// Uses the thread's pool; while the thread ends there is none any more.
+fn with<R>(use_pool: impl FnOnce(&mut Pool) -> R) -> Option<R> {
+    POOL.try_with(|pool| use_pool(&mut pool.borrow_mut())).ok()
 }

@@ -1,4 +1,4 @@
-//! A client that speaks in single frames over a stream in memory, as right or as wrong as a test
+//! A peer that speaks in single frames over a stream in memory, as right or as wrong as a test
 //! wants it to.
 
 use anyws::{
@@ -7,7 +7,7 @@ use anyws::{
 };
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-use super::raw::masked;
+use super::raw::{header, masked};
 
 const FIN: u8 = 0x80;
 pub const CONTINUATION: u8 = 0;
@@ -16,6 +16,44 @@ pub const BINARY: u8 = 2;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
+
+/// Which end of a connection one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Client,
+    Server,
+}
+
+impl Role {
+    pub const BOTH: [Self; 2] = [Self::Server, Self::Client];
+
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// Tells whether this end masks what it sends (RFC 6455, section 5.1).
+    pub fn masks(self) -> bool {
+        self == Self::Client
+    }
+
+    /// Makes the socket of this end on a stream, after the opening handshake.
+    pub fn socket(self, io: impl Io + 'static, config: &WebSocketConfig) -> WebSocket {
+        let socket = match self {
+            Self::Client => testing::client(io, config),
+            Self::Server => testing::server(io, config),
+        };
+        socket.expect("the settings work")
+    }
+
+    /// Makes the socket of this end, and its peer.
+    pub fn with_peer(self, config: &WebSocketConfig) -> (WebSocket, Peer) {
+        let (near, far) = testing::duplex();
+        (self.socket(far, config), Peer::of(self, near))
+    }
+}
 
 /// A frame, whatever its mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,34 +102,63 @@ impl Frame {
     pub fn masked(&self) -> Vec<u8> {
         masked(self.first, &self.payload)
     }
+
+    /// The bytes of the frame as it is sent by the end `from`.
+    pub fn bytes(&self, from: Role) -> Vec<u8> {
+        match from {
+            Role::Client => self.masked(),
+            Role::Server => {
+                let mut bytes = header(self.first, self.payload.len() as u64, false);
+                bytes.extend(&self.payload);
+                bytes
+            }
+        }
+    }
 }
 
-/// The client's end of a connection.
-pub struct Peer(Duplex);
+/// The other end of a socket's connection.
+pub struct Peer {
+    io: Duplex,
+    role: Role,
+    /// The keys by which the frames were masked that were read.
+    pub keys: Vec<[u8; 4]>,
+}
 
 impl Peer {
+    /// Makes the client of a server's socket.
     pub fn new(io: Duplex) -> Self {
-        Self(io)
+        Self::of(Role::Server, io)
+    }
+
+    /// Makes the peer of a socket of the given role.
+    pub fn of(role: Role, io: Duplex) -> Self {
+        Self {
+            io,
+            role: role.other(),
+            keys: Vec::new(),
+        }
     }
 
     pub async fn send(&mut self, frame: Frame) {
-        self.send_bytes(&frame.masked()).await;
+        self.send_bytes(&frame.bytes(self.role)).await;
     }
 
     pub async fn send_bytes(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).await.expect("the stream is open");
+        self.io.write_all(bytes).await.expect("the stream is open");
     }
 
-    /// Reads a frame, which is masked no more than a server's may be, and as short as it can be;
-    /// `None` if the server has shut down its write side.
+    /// Reads a frame, which is masked as the role of its sender wants it, and as short as it can
+    /// be; `None` if the sender has shut down its write side.
     pub async fn frame(&mut self) -> Option<Frame> {
         let mut first = [0];
-        if self.0.read(&mut first).await.expect("a read works") == 0 {
+        if self.io.read(&mut first).await.expect("a read works") == 0 {
             return None;
         }
         let [length] = self.take().await;
-        let length = match length {
-            ..=125 => length.into(),
+        let is_masked = length & 0x80 != 0;
+        assert_eq!(is_masked, self.role.other().masks(), "a wrong mask bit");
+        let length = match length & 0x7f {
+            short @ ..=125 => short.into(),
             126 => {
                 let length = u16::from_be_bytes(self.take().await);
                 assert!(length > 125, "a shorter length would do");
@@ -102,20 +169,27 @@ impl Peer {
                 assert!(length > 0xffff, "a shorter length would do");
                 usize::try_from(length).unwrap()
             }
-            128.. => panic!("a server masks nothing"),
+            128.. => unreachable!("the mask bit was taken off"),
         };
+        let key = if is_masked { self.take().await } else { [0; 4] };
+        if is_masked {
+            self.keys.push(key);
+        }
         let mut payload = vec![0; length];
-        self.0.read_exact(&mut payload).await.expect("it is whole");
+        self.io.read_exact(&mut payload).await.expect("it is whole");
+        for (byte, key) in payload.iter_mut().zip(key.iter().cycle()) {
+            *byte ^= key;
+        }
         let [first] = first;
         Some(Frame { first, payload })
     }
 
     /// Shuts down the write side.
     pub async fn finish(&mut self) {
-        self.0.close().await.expect("closing a Duplex works");
+        self.io.close().await.expect("closing a Duplex works");
     }
 
-    /// Does the client's part in closing: answers the Close, waits for the server to end the TCP
+    /// Does a client's part in closing: answers the Close, waits for the server to end the TCP
     /// connection, and ends it too. Returns what came before the Close, and the Close.
     pub async fn see_off(&mut self) -> (Vec<Frame>, Frame) {
         let mut frames = Vec::new();
@@ -133,7 +207,7 @@ impl Peer {
 
     async fn take<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.read_exact(&mut bytes).await.expect("it is whole");
+        self.io.read_exact(&mut bytes).await.expect("it is whole");
         bytes
     }
 }

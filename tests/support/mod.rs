@@ -5,6 +5,8 @@ use std::{any::Any, future::Future, panic, sync::Arc, sync::mpsc, thread, time::
 
 use anyws::{Runtime, WebSocketConfig};
 
+#[cfg(feature = "testing")]
+pub mod attack;
 pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;
@@ -12,6 +14,8 @@ pub mod raw;
 #[cfg(feature = "testing")]
 pub mod scripted;
 pub mod servers;
+#[cfg(feature = "testing")]
+pub mod sockets;
 pub mod threads;
 
 /// A test that takes longer has hung.

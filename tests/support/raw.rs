@@ -108,24 +108,36 @@ impl fmt::Display for Request {
     }
 }
 
+/// What the test's clients mask with: the key of RFC 6455, section 5.7.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
 /// Makes a frame as a client sends it.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ ..126 => frame.push(0x80 | u8::try_from(length).unwrap()),
-        length @ ..0x1_0000 => {
-            frame.push(0xfe);
-            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+    let mut frame = header(first, payload.len() as u64, true);
+    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b));
+    frame
+}
+
+/// Makes the header of a frame that announces `length` bytes in the shortest form: as a client
+/// sends it, which masks, or as a server does.
+pub fn header(first: u8, length: u64, is_masked: bool) -> Vec<u8> {
+    let bit = if is_masked { 0x80 } else { 0 };
+    let mut header = vec![first];
+    match length {
+        0..=125 => header.push(bit | u8::try_from(length).unwrap()),
+        126..=0xffff => {
+            header.push(bit | 0x7e);
+            header.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
-        length => {
-            frame.push(0xff);
-            frame.extend((length as u64).to_be_bytes());
+        _ => {
+            header.push(bit | 0x7f);
+            header.extend(length.to_be_bytes());
         }
     }
-    frame.extend(KEY);
-    frame.extend(payload.iter().zip(KEY.iter().cycle()).map(|(a, b)| a ^ b));
-    frame
+    if is_masked {
+        header.extend(MASK);
+    }
+    header
 }
 
 /// Reads the head of an answer, more strictly than most clients do; `None` while it is not

@@ -1,6 +1,9 @@
 //! Turns: how long a connection may keep its thread before others get theirs.
 
-use std::task::{Context, Poll};
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 /// What a connection may do in one turn: 256 frames, or half a MiB of them. That is well below a
 /// millisecond, and the turn that follows costs less than a thousandth of it.
@@ -28,19 +31,18 @@ impl Budget {
         Poll::Pending
     }
 
+    /// Counts a read, with what it has read; one that waits ends the turn, so that the next one is a
+    /// whole one.
     #[inline]
-    pub(super) fn spend_read(&mut self, bytes: usize) {
-        self.0 += 1 + bytes / BYTES;
+    pub(super) fn count_read(&mut self, read: &Poll<io::Result<usize>>) {
+        match read {
+            Poll::Pending => self.0 = 0,
+            Poll::Ready(length) => self.0 += 1 + length.as_ref().unwrap_or(&0) / BYTES,
+        }
     }
 
     #[inline]
     pub(super) fn spend_frames(&mut self, frames: usize) {
         self.0 += frames;
-    }
-
-    /// The connection waits, so others have their turn anyway.
-    #[inline]
-    pub(super) fn restore(&mut self) {
-        self.0 = 0;
     }
 }

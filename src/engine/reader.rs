@@ -70,18 +70,22 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what has arrived and forgets it, up to the end of the stream.
+    /// Reads what arrives and forgets it, up to the end of the stream; an error if it fails instead.
     pub(super) fn poll_drain(
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget();
+        let Self { size, budget, .. } = self;
         loop {
-            ready!(self.budget.poll_turn(cx));
-            let read = scratch::with(self.size, |block| poll_read(io, cx, block));
-            if ready!(self.count(read))? == 0 {
-                return Poll::Ready(Ok(()));
+            ready!(budget.poll_turn(cx));
+            match ready!(scratch::with(*size, |block| poll_read(
+                io, cx, block, budget
+            ))) {
+                Ok(_) => {}
+                Err(End::Failed(error)) => return Poll::Ready(Err(error)),
+                Err(_) => return Poll::Ready(Ok(())),
             }
         }
     }
@@ -111,18 +115,19 @@ impl Reader {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<(), End>> {
+        let Self {
+            decoder, budget, ..
+        } = self;
+        if let Some(room) = decoder.payload_room() {
+            let length = ready!(poll_read(io, cx, room, budget))?;
+            let filled = decoder.fill_payload(length, message);
+            return Poll::Ready(filled.map_err(End::Violation));
+        }
         scratch::with(self.size, |block| {
-            let read = poll_read(io, cx, block);
-            let length = ready!(self.count(read)).map_err(End::Failed)?;
-            if length == 0 {
-                return Poll::Ready(Err(End::Stream));
-            }
+            let length = ready!(poll_read(io, cx, block, budget))?;
             let bytes = &mut block[..length];
-            let decoded = self
-                .decoder
-                .decode(bytes, message)
-                .map_err(End::Violation)?;
-            self.budget.spend_frames(decoded.frames);
+            let decoded = decoder.decode(bytes, message).map_err(End::Violation)?;
+            budget.spend_frames(decoded.frames);
             if decoded.taken < length {
                 let rest = &bytes[decoded.taken..];
                 self.unread = proto::take();
@@ -133,23 +138,23 @@ impl Reader {
             Poll::Ready(Ok(()))
         })
     }
-
-    /// Counts a read to the turn of the connection.
-    fn count(&mut self, read: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &read {
-            Poll::Pending => self.budget.restore(),
-            Poll::Ready(length) => self.budget.spend_read(*length.as_ref().unwrap_or(&0)),
-        }
-        read
-    }
 }
 
-/// Reads, and once more where a signal came in between.
-fn poll_read(io: &mut BoxIo, cx: &mut Context<'_>, block: &mut [u8]) -> Poll<io::Result<usize>> {
+/// Reads one byte at least, and once more where a signal came in between.
+fn poll_read(
+    io: &mut BoxIo,
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+    budget: &mut Budget,
+) -> Poll<Result<usize, End>> {
     loop {
-        match Pin::new(&mut *io).poll_read(cx, block) {
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => return read,
+        let read = Pin::new(&mut *io).poll_read(cx, bytes);
+        budget.count_read(&read);
+        match ready!(read) {
+            Ok(0) => return Poll::Ready(Err(End::Stream)),
+            Ok(length) => return Poll::Ready(Ok(length)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Poll::Ready(Err(End::Failed(error))),
         }
     }
 }

@@ -6,18 +6,22 @@ use crate::{Message, ProtocolError};
 /// Room that a message gets at least once it does not come in one piece.
 const MIN_ROOM: usize = 256;
 
+/// Bytes that a stream may read into a message at once: what is unmasked next is still in the
+/// processor's second cache then.
+const MAX_READ: usize = 256 * 1024;
+
 /// What has arrived of a message, its mask taken off.
 #[derive(Debug)]
 pub(super) enum Assembly {
     Text(Text),
-    Binary(Vec<u8>),
+    Binary(Binary),
 }
 
 impl Assembly {
     pub(super) fn new(opcode: OpCode) -> Self {
         match opcode {
             OpCode::Text => Self::Text(Text::default()),
-            _ => Self::Binary(Vec::new()),
+            _ => Self::Binary(Binary::default()),
         }
     }
 
@@ -38,18 +42,23 @@ impl Assembly {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(binary) => binary.len(),
         }
     }
 
     /// Adds the next piece; `most` is the length of the whole message if that is known.
     pub(super) fn push(&mut self, piece: &[u8], most: Option<usize>) -> Result<(), ProtocolError> {
-        self.make_room(piece.len(), most);
         match self {
-            Self::Text(text) => text.push(piece)?,
-            Self::Binary(bytes) => bytes.extend_from_slice(piece),
+            Self::Text(text) => {
+                let room = grown(text.len(), text.capacity(), piece.len(), most);
+                text.reserve_exact(room - text.len());
+                text.push(piece)
+            }
+            Self::Binary(binary) => {
+                binary.push(piece, most);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     pub(super) fn finish(self) -> Result<Message, ProtocolError> {
@@ -60,38 +69,75 @@ impl Assembly {
                 text.shrink_to_fit();
                 Message::Text(text.into())
             }
-            Self::Binary(mut bytes) => {
-                if bytes.capacity() > pool::MAX_SPARE * bytes.len() {
-                    bytes.shrink_to_fit();
-                }
-                Message::Binary(pool::lend(bytes))
-            }
+            Self::Binary(Binary { buffer, filled }) => Message::Binary(pool::lend(buffer, filled)),
         })
     }
+}
 
-    /// Room grows with what has arrived, whatever was announced; but no more of it is made than the
-    /// message needs.
+/// Bytes that have arrived, in front of others that will be overwritten.
+#[derive(Debug, Default)]
+pub(super) struct Binary {
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Binary {
+    pub(super) fn len(&self) -> usize {
+        self.filled
+    }
+
+    fn push(&mut self, piece: &[u8], most: Option<usize>) {
+        self.make_room(piece.len(), most);
+        // What is there already need not be made.
+        let old = piece.len().min(self.buffer.len() - self.filled);
+        let (over, behind) = piece.split_at(old);
+        self.buffer[self.filled..self.filled + old].copy_from_slice(over);
+        self.buffer.extend_from_slice(behind);
+        self.filled += piece.len();
+    }
+
+    /// Returns the place of the next bytes, `length` of them at most, for a stream to read into.
+    pub(super) fn room(&mut self, length: usize, most: Option<usize>) -> &mut [u8] {
+        // As much again as has arrived: what was only announced gets no memory.
+        let length = length.min(MAX_READ).min(self.filled.max(MIN_ROOM));
+        self.make_room(length, most);
+        let end = self.filled + length;
+        if self.buffer.len() < end {
+            self.buffer.resize(end, 0);
+        }
+        &mut self.buffer[self.filled..end]
+    }
+
+    /// Returns the next `length` bytes, which a stream has read.
+    pub(super) fn fill(&mut self, length: usize) -> &mut [u8] {
+        let start = self.filled;
+        self.filled += length;
+        &mut self.buffer[start..self.filled]
+    }
+
     fn make_room(&mut self, additional: usize, most: Option<usize>) {
-        let needed = self.len() + additional;
-        let room = match self {
-            Self::Text(text) => text.capacity(),
-            Self::Binary(bytes) => bytes.capacity(),
-        };
-        if needed <= room {
+        let room = grown(self.filled, self.buffer.capacity(), additional, most);
+        if room <= self.buffer.capacity() {
             return;
         }
-        let grown = needed.saturating_mul(2).max(MIN_ROOM);
-        let grown = most.map_or(grown, |most| grown.min(most)).max(needed);
-        let additional = grown - self.len();
-        match self {
-            Self::Text(text) => text.reserve_exact(additional),
-            Self::Binary(bytes) => match most.and_then(pool::take_large) {
-                Some(mut larger) => {
-                    larger.extend_from_slice(bytes);
-                    *bytes = larger;
-                }
-                None => bytes.reserve_exact(additional),
-            },
+        match most.and_then(pool::take_large) {
+            Some(mut larger) => {
+                larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+                self.buffer = larger;
+            }
+            None => self.buffer.reserve_exact(room - self.buffer.len()),
         }
     }
+}
+
+/// Returns the room that a message needs for more bytes.
+///
+/// It grows with what has arrived, whatever was announced; but it is no more than the message needs.
+fn grown(length: usize, room: usize, additional: usize, most: Option<usize>) -> usize {
+    let needed = length + additional;
+    if needed <= room {
+        return room;
+    }
+    let grown = needed.saturating_mul(2).max(MIN_ROOM);
+    most.map_or(grown, |most| grown.min(most)).max(needed)
 }

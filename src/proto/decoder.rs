@@ -21,6 +21,10 @@ const MAX_FRAGMENTS: u32 = 131_072;
 /// processor's nearest cache from the first step to the last.
 const PIECE: usize = 16 * 1024;
 
+/// The rest of a payload from which on a stream reads into the message itself. For less there is no
+/// gain: a read of its own would miss the frames that follow.
+const LARGE_REST: usize = 32 * 1024;
+
 /// The reserved bits that an extension gives a meaning; none is negotiated.
 const NEGOTIATED_BITS: u8 = 0;
 
@@ -57,6 +61,13 @@ struct Frame {
     mask: Option<Mask>,
     /// Bytes of payload that are still to come.
     remaining: usize,
+}
+
+impl Frame {
+    /// Tells whether its message is complete.
+    fn is_last(&self) -> bool {
+        self.fin && self.remaining == 0
+    }
 }
 
 impl Decoder {
@@ -115,6 +126,39 @@ impl Decoder {
             }
         }
         Ok(decoded)
+    }
+
+    /// Returns the place of the next bytes of a large payload, if such a one is on its way: they need
+    /// not be copied then.
+    pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
+        let frame = self.frame.filter(|frame| frame.remaining >= LARGE_REST)?;
+        match &mut self.message {
+            Some(Assembly::Binary(binary)) => {
+                let most = frame.fin.then(|| binary.len() + frame.remaining);
+                Some(binary.room(frame.remaining, most))
+            }
+            // Text goes through a check, which copies it.
+            _ => None,
+        }
+    }
+
+    /// The next `length` bytes of a large payload are in their place.
+    pub(crate) fn fill_payload(
+        &mut self,
+        length: usize,
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
+        let (Some(mut frame), Some(Assembly::Binary(binary))) = (self.frame, &mut self.message)
+        else {
+            return Ok(());
+        };
+        let bytes = binary.fill(length);
+        if let Some(mask) = &mut frame.mask {
+            mask.apply(bytes);
+        }
+        frame.remaining -= length;
+        self.frame = (frame.remaining > 0).then_some(frame);
+        self.finish_last(&frame, message)
     }
 
     /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
@@ -201,26 +245,32 @@ impl Decoder {
         piece: &[u8],
         message: &mut Option<Message>,
     ) -> Result<(), ProtocolError> {
-        let is_last = frame.fin && frame.remaining == 0;
-        if is_last && self.message.is_none() {
+        if frame.is_last() && self.message.is_none() {
             return Assembly::whole(frame.opcode, piece, message);
         }
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));
-        push(assembly, frame, piece)?;
-        if is_last && let Some(assembly) = self.message.take() {
+        let most = frame
+            .fin
+            .then(|| assembly.len() + piece.len() + frame.remaining);
+        assembly.push(piece, most)?;
+        self.finish_last(frame, message)
+    }
+
+    /// Finishes the message if all of its last frame has come.
+    fn finish_last(
+        &mut self,
+        frame: &Frame,
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
+        if frame.is_last()
+            && let Some(assembly) = self.message.take()
+        {
             *message = Some(assembly.finish()?);
         }
         Ok(())
     }
-}
-
-fn push(message: &mut Assembly, frame: &Frame, piece: &[u8]) -> Result<(), ProtocolError> {
-    let most = frame
-        .fin
-        .then(|| message.len() + piece.len() + frame.remaining);
-    message.push(piece, most)
 }
 
 fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {

@@ -19,7 +19,7 @@ const MAX_LARGE: usize = 2 * 1024 * 1024;
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// How many times its length the buffer of a payload may have: a user may keep it for long.
-pub(super) const MAX_SPARE: usize = 2;
+const MAX_SPARE: usize = 2;
 
 thread_local! {
     static POOL: RefCell<Pool> = const { RefCell::new(Pool { small: Vec::new(), large: Vec::new() }) };
@@ -47,42 +47,50 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
     }
 }
 
-/// Takes an empty buffer with room for a payload of `length` bytes, if the payload is large and there
-/// is one that is not much larger.
+/// Takes a buffer of `length` bytes, whatever they are, for a payload, if that is large and there is
+/// one that is not much larger.
 pub(super) fn take_large(length: usize) -> Option<Vec<u8>> {
     if length <= MAX_SMALL {
         return None;
     }
     with(|pool| {
-        let room = length..=length.saturating_mul(MAX_SPARE);
-        let fitting = |buffer: &Vec<u8>| room.contains(&buffer.capacity());
-        let index = pool.large.iter().position(fitting)?;
+        let fitting = length..=length.saturating_mul(MAX_SPARE);
+        let mut large = pool.large.iter();
+        let index = large.position(|buffer| fitting.contains(&buffer.len()))?;
         Some(pool.large.swap_remove(index))
     })
     .flatten()
 }
 
-/// Makes a payload of a buffer, which comes back once the last user of the payload is done.
-pub(super) fn lend(buffer: Vec<u8>) -> Bytes {
-    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.capacity()) {
-        Bytes::from_owner(Lent(buffer))
-    } else {
-        buffer.into()
+/// Makes a payload of the first `length` bytes of a buffer, which comes back once the last user of the
+/// payload is done.
+pub(super) fn lend(mut buffer: Vec<u8>, length: usize) -> Bytes {
+    if buffer.capacity() > MAX_SPARE * length {
+        buffer.truncate(length);
+        buffer.shrink_to_fit();
     }
+    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.len()) {
+        return Bytes::from_owner(Lent { buffer, length });
+    }
+    buffer.truncate(length);
+    buffer.into()
 }
 
-struct Lent(Vec<u8>);
+/// A payload in a buffer of the pool.
+struct Lent {
+    buffer: Vec<u8>,
+    length: usize,
+}
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.buffer[..self.length]
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let mut buffer = mem::take(&mut self.0);
-        buffer.clear();
+        let buffer = mem::take(&mut self.buffer);
         with(|pool| {
             let kept: usize = pool.large.iter().map(Vec::capacity).sum();
             if kept + buffer.capacity() <= LARGE {

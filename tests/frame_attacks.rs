@@ -1,6 +1,6 @@
 //! Regression tests for the advisories on frames, one for each class; the classes are in
-//! conformance/RULES.md. What a socket holds is counted by an allocator: where memory grows by being
-//! moved it counts the old place and the new one.
+//! conformance/RULES.md. What a socket holds is counted by an allocator: where memory grows by
+//! being moved it counts the old place and the new one.
 //!
 //! All of it is for both roles: a client has its enemies too.
 // What a computation costs is what Linux tells.
@@ -298,8 +298,8 @@ fn length_overflow() {
     }
 }
 
-/// Eight times the frames, or the pieces, cost about eight times as much; were it looked through anew
-/// for each of them, it would be sixty-four times.
+/// Eight times the frames, or the pieces, cost about eight times as much; were it looked through
+/// anew for each of them, it would be sixty-four times.
 #[test]
 fn superlinear_parsing() {
     type Shape = fn(usize) -> Attack;
@@ -540,8 +540,8 @@ fn rsv1_without_negotiation() {
     }
 }
 
-/// A socket that waits owns no buffer, whatever it has carried before: what it holds is what it held
-/// when it was made.
+/// A socket that waits owns no buffer, whatever it has carried before: what it holds is what it
+/// held when it was made.
 #[test]
 fn memory_of_an_idle_socket() {
     const SOCKETS: usize = 50;

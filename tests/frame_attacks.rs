@@ -64,16 +64,22 @@ fn counted(work: impl FnOnce()) -> AllocationInfo {
     for role in Role::BOTH {
         let echoed = frame(role, BINARY, [7; 100]);
         let mut socket = role.socket(Attack::new(echoed, Then::Wait), &alone());
-        echo_once(&mut socket);
+        echo_all(&mut socket);
     }
     measure(work)
 }
 
-/// Sends the message back that has arrived, and waits for the next one.
-fn echo_once(socket: &mut WebSocket) {
-    let message = block_on(socket.next()).unwrap().unwrap();
-    block_on(socket.send(message)).unwrap();
-    assert!(drive(socket.next(), || true).is_none());
+/// Sends the messages back that have arrived, and waits for the next one.
+fn echo_all(socket: &mut WebSocket) {
+    let end = drive(
+        async {
+            while let Some(message) = socket.next().await {
+                socket.send(message.unwrap()).await.unwrap();
+            }
+        },
+        || true,
+    );
+    assert_eq!(end, None, "the peer waits, too");
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -558,7 +564,8 @@ fn memory_of_an_idle_socket() {
     for role in Role::BOTH {
         for length in [64, 5000, MIB] {
             for one_slice in [false, true] {
-                let carried = Bytes::from(frame(role, BINARY, vec![7; length]));
+                // More than one, as those behind the first are kept until they are asked for.
+                let carried = Bytes::from(frame(role, BINARY, vec![7; length]).repeat(3));
                 let socket = || {
                     let mut attack = Attack::new(carried.clone(), Then::Wait);
                     if one_slice {
@@ -567,11 +574,11 @@ fn memory_of_an_idle_socket() {
                     role.socket(attack, &alone())
                 };
                 // The thread has its buffers by this one.
-                echo_once(&mut socket());
+                echo_all(&mut socket());
                 let mut sockets = Vec::with_capacity(SOCKETS);
                 let made = counted(|| sockets.extend((0..SOCKETS).map(|_| socket())));
                 assert_at_most(made.bytes_current, SOCKETS * KIB, "bytes for new sockets");
-                let carried = measure(|| sockets.iter_mut().for_each(echo_once));
+                let carried = measure(|| sockets.iter_mut().for_each(echo_all));
                 assert_eq!(carried.bytes_current, 0, "for {length} bytes");
             }
         }

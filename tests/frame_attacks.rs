@@ -137,6 +137,24 @@ fn endless_fragments() {
     }
 }
 
+/// The same: there is no more room for an unfinished message than one may have.
+#[test]
+fn endless_fragments_get_no_room_beyond_the_limit() {
+    // What was doubled again and again is above half of it at some time.
+    const LIMIT: usize = 700 * KIB;
+    let config = with_limits(|limits| limits.max_message_size(LIMIT));
+    for role in Role::BOTH {
+        for opcode in [TEXT, BINARY] {
+            let next = fragment(role, CONTINUATION, [b'x'; KIB]).repeat(699);
+            let start = fragment(role, opcode, "x");
+            let attack = Attack::new([start, next].concat(), Then::Wait);
+            let mut socket = role.socket(attack, &config);
+            let memory = counted(|| assert!(drive(socket.next(), || true).is_none()));
+            assert_at_most(memory.bytes_current, LIMIT + 64 * KIB, "bytes are held");
+        }
+    }
+}
+
 /// ws CVE-2026-48779: a million empty continuations, or such of one byte.
 #[test]
 fn fragment_count() {
@@ -581,6 +599,33 @@ fn memory_of_an_idle_socket() {
                 let carried = measure(|| sockets.iter_mut().for_each(echo_all));
                 assert_eq!(carried.bytes_current, 0, "for {length} bytes");
             }
+        }
+    }
+}
+
+/// A socket that has come to its end holds nothing of the message that was not completed, though
+/// it is not dropped yet, or is draining its stream.
+#[test]
+fn memory_of_a_socket_at_its_end() {
+    for role in Role::BOTH {
+        let start = fragment(role, BINARY, vec![7; MIB]);
+        for (end, then) in [
+            (frame(role, BINARY, "not a continuation"), Then::Wait),
+            (frame(role, CLOSE, [3, 232]), Then::Wait),
+            (vec![], Then::End),
+            (vec![], Then::Fail(ErrorKind::ConnectionReset)),
+        ] {
+            let attack = Attack::new([&start[..], &end].concat(), then.clone());
+            let mut socket = role.socket(attack, &alone());
+            let memory = counted(|| {
+                let item = block_on(socket.next()).expect("a Close or an error");
+                assert!(item.is_err() || item.unwrap().is_close());
+            });
+            assert_at_most(
+                memory.bytes_current,
+                KIB,
+                &format!("bytes are held after {then:?}"),
+            );
         }
     }
 }

@@ -81,6 +81,22 @@ runtimes! {
         }
     }
 
+    /// Autobahn's cases 2.10 and 2.11 want every pong of a peer that reads.
+    async fn row_47_each_ping_of_a_burst_is_answered_if_the_peer_reads_5_5_3(rt) {
+        for role in Role::BOTH {
+            let (mut socket, mut peer) = role.with_peer(&patient(&rt));
+            let pings = (0..10).flat_map(|number| Frame::new(PING, [number]).bytes(role.other()));
+            peer.send_bytes(&pings.collect::<Vec<_>>()).await;
+            for number in 0..10 {
+                assert_eq!(received(&mut socket), Message::Ping(vec![number].into()));
+            }
+            assert_waits(&mut socket);
+            for number in 0..10 {
+                assert_eq!(now(peer.frame()), Some(Frame::new(PONG, [number])), "{role:?}");
+            }
+        }
+    }
+
     async fn row_47_no_ping_is_answered_after_a_close_was_received_5_5_2(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = blocked(role, &patient(&rt)).await;

@@ -1,6 +1,6 @@
 //! Regression tests for the advisories on frames, one for each class; the classes are in
-//! conformance/RULES.md. What a socket holds is counted by an allocator: where memory grows by being
-//! moved it counts the old place and the new one.
+//! conformance/RULES.md. What a socket holds is counted by an allocator: where memory grows by
+//! being moved it counts the old place and the new one.
 //!
 //! All of it is for both roles: a client has its enemies too.
 // What a computation costs is what Linux tells.
@@ -64,16 +64,22 @@ fn counted(work: impl FnOnce()) -> AllocationInfo {
     for role in Role::BOTH {
         let echoed = frame(role, BINARY, [7; 100]);
         let mut socket = role.socket(Attack::new(echoed, Then::Wait), &alone());
-        echo_once(&mut socket);
+        echo_all(&mut socket);
     }
     measure(work)
 }
 
-/// Sends the message back that has arrived, and waits for the next one.
-fn echo_once(socket: &mut WebSocket) {
-    let message = block_on(socket.next()).unwrap().unwrap();
-    block_on(socket.send(message)).unwrap();
-    assert!(drive(socket.next(), || true).is_none());
+/// Sends the messages back that have arrived, and waits for the next one.
+fn echo_all(socket: &mut WebSocket) {
+    let end = drive(
+        async {
+            while let Some(message) = socket.next().await {
+                socket.send(message.unwrap()).await.unwrap();
+            }
+        },
+        || true,
+    );
+    assert_eq!(end, None, "the peer waits, too");
 }
 
 async fn echo(mut socket: WebSocket) {
@@ -95,8 +101,13 @@ async fn read_to_the_error(socket: &mut WebSocket) -> Error {
 
 /// Demands that a socket comes to fail with `code`.
 fn assert_fails(socket: &mut WebSocket, code: u16) {
-    let error = block_on(read_to_the_error(socket));
-    match error {
+    let mut turns = 0;
+    let error = drive(read_to_the_error(socket), || {
+        turns += 1;
+        // Many more than an attack takes that is seen.
+        turns < 10_000
+    });
+    match error.expect("it fails in time") {
         Error::Protocol(error) => assert_eq!(error.close_code(), CloseCode::from(code), "{error}"),
         other => panic!("{other:?}"),
     }
@@ -122,6 +133,24 @@ fn endless_fragments() {
             assert_at_most(log.read(), LIMIT + 2 * BLOCK, "bytes were read");
             // Room is doubled when it is too small, up to twice the limit, and moved.
             assert_at_most(memory.bytes_max, 3 * LIMIT + BLOCK, "bytes were held");
+        }
+    }
+}
+
+/// The same: there is no more room for an unfinished message than one may have.
+#[test]
+fn endless_fragments_get_no_room_beyond_the_limit() {
+    // What was doubled again and again is above half of it at some time.
+    const LIMIT: usize = 700 * KIB;
+    let config = with_limits(|limits| limits.max_message_size(LIMIT));
+    for role in Role::BOTH {
+        for opcode in [TEXT, BINARY] {
+            let next = fragment(role, CONTINUATION, [b'x'; KIB]).repeat(699);
+            let start = fragment(role, opcode, "x");
+            let attack = Attack::new([start, next].concat(), Then::Wait);
+            let mut socket = role.socket(attack, &config);
+            let memory = counted(|| assert!(drive(socket.next(), || true).is_none()));
+            assert_at_most(memory.bytes_current, LIMIT + 64 * KIB, "bytes are held");
         }
     }
 }
@@ -299,8 +328,8 @@ fn length_overflow() {
     }
 }
 
-/// Eight times the frames, or the pieces, cost about eight times as much; were it looked through anew
-/// for each of them, it would be sixty-four times.
+/// Eight times the frames, or the pieces, cost about eight times as much; were it looked through
+/// anew for each of them, it would be sixty-four times.
 #[test]
 fn superlinear_parsing() {
     type Shape = fn(usize) -> Attack;
@@ -469,6 +498,11 @@ fn quadratic_write_copies_little() {
 /// stream is, and others come to theirs.
 #[test]
 fn executor_starvation() {
+    // A turn without an end is a test without one.
+    support::bounded(starve_executor);
+}
+
+fn starve_executor() {
     const TURNS: u32 = 50;
     /// A ticker of 10 ms that is never 50 ms late leaves a turn 40.
     const TURN: Duration = Duration::from_millis(40);
@@ -552,15 +586,16 @@ fn rsv1_without_negotiation() {
     }
 }
 
-/// A socket that waits owns no buffer, whatever it has carried before: what it holds is what it held
-/// when it was made.
+/// A socket that waits owns no buffer, whatever it has carried before: what it holds is what it
+/// held when it was made.
 #[test]
 fn memory_of_an_idle_socket() {
     const SOCKETS: usize = 50;
     for role in Role::BOTH {
         for length in [64, 5000, MIB] {
             for one_slice in [false, true] {
-                let carried = Bytes::from(frame(role, BINARY, vec![7; length]));
+                // More than one, as those behind the first are kept until they are asked for.
+                let carried = Bytes::from(frame(role, BINARY, vec![7; length]).repeat(3));
                 let socket = || {
                     let mut attack = Attack::new(carried.clone(), Then::Wait);
                     if one_slice {
@@ -569,13 +604,40 @@ fn memory_of_an_idle_socket() {
                     role.socket(attack, &alone())
                 };
                 // The thread has its buffers by this one.
-                echo_once(&mut socket());
+                echo_all(&mut socket());
                 let mut sockets = Vec::with_capacity(SOCKETS);
                 let made = counted(|| sockets.extend((0..SOCKETS).map(|_| socket())));
                 assert_at_most(made.bytes_current, SOCKETS * KIB, "bytes for new sockets");
-                let carried = measure(|| sockets.iter_mut().for_each(echo_once));
+                let carried = measure(|| sockets.iter_mut().for_each(echo_all));
                 assert_eq!(carried.bytes_current, 0, "for {length} bytes");
             }
+        }
+    }
+}
+
+/// A socket that has come to its end holds nothing of the message that was not completed, though
+/// it is not dropped yet, or is draining its stream.
+#[test]
+fn memory_of_a_socket_at_its_end() {
+    for role in Role::BOTH {
+        let start = fragment(role, BINARY, vec![7; MIB]);
+        for (end, then) in [
+            (frame(role, BINARY, "not a continuation"), Then::Wait),
+            (frame(role, CLOSE, [3, 232]), Then::Wait),
+            (vec![], Then::End),
+            (vec![], Then::Fail(ErrorKind::ConnectionReset)),
+        ] {
+            let attack = Attack::new([&start[..], &end].concat(), then.clone());
+            let mut socket = role.socket(attack, &alone());
+            let memory = counted(|| {
+                let item = block_on(socket.next()).expect("a Close or an error");
+                assert!(item.is_err() || item.unwrap().is_close());
+            });
+            assert_at_most(
+                memory.bytes_current,
+                KIB,
+                &format!("bytes are held after {then:?}"),
+            );
         }
     }
 }

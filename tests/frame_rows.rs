@@ -343,7 +343,7 @@ runtimes! {
         for role in Role::BOTH {
             for wrong in WRONG_TEXTS {
                 let (last, before) = wrong.split_last().unwrap();
-                // An unfinished frame, of an unfinished message or of a whole one, and an unfinished
+                // An unfinished frame of an unfinished message or of a whole one, and an unfinished
                 // fragment behind another.
                 for (first, start) in
                     [(TEXT, None), (FIN | TEXT, None), (CONTINUATION, Some("é"))]

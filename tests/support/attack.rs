@@ -1,5 +1,5 @@
-//! A stream by which a test attacks a socket: what is read from it is made on the way, as fast as it
-//! is read, and what is written to it is counted and forgotten. So it needs no memory of its own.
+//! A stream by which a test attacks a socket: what is read from it is made on the way, as fast as
+//! it is read, and what is written to it is counted and forgotten. So it needs no memory itself.
 
 use std::{
     future::Future,
@@ -27,7 +27,7 @@ pub enum Then {
     Fail(ErrorKind),
 }
 
-/// The stream, which is in no hurry to tell that it is dropped.
+/// The stream.
 pub struct Attack {
     first: Bytes,
     then: Then,
@@ -189,8 +189,8 @@ impl Drop for Attack {
     }
 }
 
-/// Polls a future until it is ready, or waits for something else than its next turn, or `each`, which
-/// is asked after each poll, has seen enough.
+/// Polls a future until it is ready, or waits for something else than its next turn, or `each`,
+/// which is asked after each poll, has seen enough.
 pub fn drive<T>(future: impl Future<Output = T>, mut each: impl FnMut() -> bool) -> Option<T> {
     #[derive(Default)]
     struct Turn(AtomicBool);

@@ -17,7 +17,7 @@ use self::support::{
     cost::cost,
     frames::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, Role, TEXT},
     raw::header,
-    sockets::{assert_waits, close_frame, now},
+    sockets::{assert_waits, close_frame},
 };
 
 mod support;
@@ -463,9 +463,9 @@ fn quadratic_write() {
                         let log = attack.log();
                         let mut socket = role.socket(attack, &config);
                         for message in shape(n) {
-                            now(socket.feed(message)).unwrap();
+                            block_on(socket.feed(message)).unwrap();
                         }
-                        let (cost, flushed) = cost(|| now(socket.flush()));
+                        let (cost, flushed) = cost(|| block_on(socket.flush()));
                         flushed.unwrap();
                         assert!(log.written() > n - n / 100);
                         cost
@@ -489,7 +489,7 @@ fn quadratic_write_copies_little() {
         let message = Message::binary(vec![7; LENGTH]);
         let attack = Attack::new(Bytes::new(), Then::Wait).takes(16 * KIB);
         let mut socket = role.socket(attack, &alone());
-        let memory = counted(|| now(socket.send(message)).unwrap());
+        let memory = counted(|| block_on(socket.send(message)).unwrap());
         assert_at_most(memory.bytes_total, most + 64 * KIB, "bytes were allocated");
     }
 }
@@ -603,13 +603,14 @@ fn memory_of_an_idle_socket() {
                     }
                     role.socket(attack, &alone())
                 };
-                // The thread has its buffers by this one.
-                echo_all(&mut socket());
+                // The thread has its buffers by these, and they have their sizes.
+                (0..SOCKETS).for_each(|_| echo_all(&mut socket()));
                 let mut sockets = Vec::with_capacity(SOCKETS);
                 let made = counted(|| sockets.extend((0..SOCKETS).map(|_| socket())));
                 assert_at_most(made.bytes_current, SOCKETS * KIB, "bytes for new sockets");
                 let carried = measure(|| sockets.iter_mut().for_each(echo_all));
-                assert_eq!(carried.bytes_current, 0, "for {length} bytes");
+                // One of the thread's buffers may still grow: for all of the sockets together.
+                assert_at_most(carried.bytes_current, 32 * KIB, "bytes were kept");
             }
         }
     }

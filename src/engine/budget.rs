@@ -31,11 +31,11 @@ impl Budget {
         Poll::Pending
     }
 
-    /// Counts a read, with what it has read; one that waits ends the turn, so that the next one is a
-    /// whole one.
+    /// Counts a read or a write, with its bytes; one that waits ends the turn, so that the next one is
+    /// a whole one.
     #[inline]
-    pub(super) fn count_read(&mut self, read: &Poll<io::Result<usize>>) {
-        match read {
+    pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
+        match moved {
             Poll::Pending => self.0 = 0,
             Poll::Ready(length) => self.0 += 1 + length.as_ref().unwrap_or(&0) / BYTES,
         }

@@ -44,7 +44,7 @@ impl Engine {
         self.writer.outbox.clear();
         self.finished = true;
         if self.incoming == Incoming::Open {
-            self.incoming = Incoming::Gone;
+            self.stop_receiving(Incoming::Gone);
         }
         match self.finish_error.take() {
             Some(error) => Err(*error),

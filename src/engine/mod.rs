@@ -122,6 +122,8 @@ impl Engine {
         }
         if self.told_end || self.incoming != Incoming::Open {
             self.told_end = true;
+            // An answer to a Close may still wait to be written.
+            let _ = self.poll_flush_untold(cx);
             return Poll::Ready(None);
         }
         let mut message = None;
@@ -281,6 +283,10 @@ impl Engine {
         }
         match message {
             Some(Message::Ping(payload)) if self.sending == Sending::Open => {
+                // The pong before has to make room: a peer that reads is sent them all.
+                if self.writer.outbox.is_pong_staged() {
+                    let _ = self.poll_flush_untold(cx);
+                }
                 self.writer.outbox.push_pong(payload.clone());
             }
             Some(Message::Close(frame)) => self.answer_close(cx, frame.clone()),
@@ -297,7 +303,7 @@ impl Engine {
             End::Stream => Error::ClosedWithoutHandshake,
             End::Failed(error) => Error::Io(error),
         };
-        self.incoming = Incoming::Gone;
+        self.stop_receiving(Incoming::Gone);
         error
     }
 
@@ -306,8 +312,7 @@ impl Engine {
         self.writer.outbox.forget_waiting_pong();
         // What was received may be sent.
         let _ = self.start_close(frame);
-        self.incoming = Incoming::Closed;
-        self.reader.forget();
+        self.stop_receiving(Incoming::Closed);
         let _ = self.poll_flush_untold(cx);
     }
 
@@ -315,10 +320,14 @@ impl Engine {
     fn fail(&mut self, cx: &mut Context<'_>, violation: ProtocolError) -> Error {
         // Whether the Close gets through is no matter of who made the failure.
         let _ = self.start_close(Some(closing_frame(&violation)));
-        self.incoming = Incoming::Failed;
-        self.reader.forget();
+        self.stop_receiving(Incoming::Failed);
         let _ = self.poll_flush_untold(cx);
         violation.into()
+    }
+
+    fn stop_receiving(&mut self, end: Incoming) {
+        self.incoming = end;
+        self.reader.forget();
     }
 
     /// Writes if enough is staged; does not wait.

@@ -90,8 +90,13 @@ impl Reader {
         }
     }
 
-    /// No message is wanted any more of what was read.
+    /// No message is wanted any more, not of what was read either.
     pub(super) fn forget(&mut self) {
+        self.decoder.forget();
+        self.give_unread();
+    }
+
+    fn give_unread(&mut self) {
         self.taken = 0;
         proto::give(mem::take(&mut self.unread));
     }
@@ -103,7 +108,7 @@ impl Reader {
         self.budget.spend_frames(decoded.frames);
         self.taken += decoded.taken;
         if self.taken == self.unread.len() {
-            self.forget();
+            self.give_unread();
         }
         Ok(())
     }
@@ -149,7 +154,7 @@ fn poll_read(
 ) -> Poll<Result<usize, End>> {
     loop {
         let read = Pin::new(&mut *io).poll_read(cx, bytes);
-        budget.count_read(&read);
+        budget.count(&read);
         match ready!(read) {
             Ok(0) => return Poll::Ready(Err(End::Stream)),
             Ok(length) => return Poll::Ready(Ok(length)),

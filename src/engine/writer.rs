@@ -8,6 +8,7 @@ use std::{
 
 use futures_io::AsyncWrite;
 
+use super::budget::Budget;
 use crate::{
     io::BoxIo,
     proto::{MAX_SLICES, Outbox},
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) outbox: Outbox,
+    budget: Budget,
     /// Bytes were written that the stream was not told to flush.
     unflushed: bool,
     /// The write side was shut down.
@@ -27,6 +29,7 @@ impl Writer {
     pub(super) fn new(outbox: Outbox) -> Self {
         Self {
             outbox,
+            budget: Budget::default(),
             unflushed: false,
             is_shut_down: false,
         }
@@ -71,6 +74,7 @@ impl Writer {
     }
 
     fn poll_write_some(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.budget.poll_turn(cx));
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.outbox.fill(&mut slices);
         let slices = &slices[..count];
@@ -81,6 +85,7 @@ impl Writer {
         } else {
             io.poll_write_vectored(cx, slices)
         };
+        self.budget.count(&written);
         match ready!(written) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Ok(taken) => {

@@ -46,8 +46,8 @@ impl Assembly {
         }
     }
 
-    /// Adds the next piece; `most` is the length of the whole message if that is known.
-    pub(super) fn push(&mut self, piece: &[u8], most: Option<usize>) -> Result<(), ProtocolError> {
+    /// Adds the next piece; `most` is the length of the whole message, or its limit.
+    pub(super) fn push(&mut self, piece: &[u8], most: usize) -> Result<(), ProtocolError> {
         match self {
             Self::Text(text) => {
                 let room = grown(text.len(), text.capacity(), piece.len(), most);
@@ -86,7 +86,7 @@ impl Binary {
         self.filled
     }
 
-    fn push(&mut self, piece: &[u8], most: Option<usize>) {
+    fn push(&mut self, piece: &[u8], most: usize) {
         self.make_room(piece.len(), most);
         // What is there already need not be made.
         let old = piece.len().min(self.buffer.len() - self.filled);
@@ -97,11 +97,10 @@ impl Binary {
     }
 
     /// Returns the place of the next bytes, `length` of them at most, for a stream to read into.
-    pub(super) fn room(&mut self, length: usize, most: Option<usize>) -> &mut [u8] {
-        // As much again as has arrived: what was only announced gets no memory.
-        let length = length.min(MAX_READ).min(self.filled.max(MIN_ROOM));
-        self.make_room(length, most);
-        let end = self.filled + length;
+    pub(super) fn room(&mut self, length: usize, most: usize) -> &mut [u8] {
+        self.make_room(1, most);
+        let room = self.buffer.capacity() - self.filled;
+        let end = self.filled + length.min(MAX_READ).min(room);
         if self.buffer.len() < end {
             self.buffer.resize(end, 0);
         }
@@ -115,12 +114,12 @@ impl Binary {
         &mut self.buffer[start..self.filled]
     }
 
-    fn make_room(&mut self, additional: usize, most: Option<usize>) {
+    fn make_room(&mut self, additional: usize, most: usize) {
         let room = grown(self.filled, self.buffer.capacity(), additional, most);
         if room <= self.buffer.capacity() {
             return;
         }
-        match most.and_then(pool::take_large) {
+        match pool::take_large(most) {
             Some(mut larger) => {
                 larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
                 self.buffer = larger;
@@ -130,14 +129,14 @@ impl Binary {
     }
 }
 
-/// Returns the room that a message needs for more bytes.
+/// Returns the room that a message gets for more bytes.
 ///
 /// It grows with what has arrived, whatever was announced; but it is no more than the message needs.
-fn grown(length: usize, room: usize, additional: usize, most: Option<usize>) -> usize {
+fn grown(length: usize, room: usize, additional: usize, most: usize) -> usize {
     let needed = length + additional;
     if needed <= room {
         return room;
     }
     let grown = needed.saturating_mul(2).max(MIN_ROOM);
-    most.map_or(grown, |most| grown.min(most)).max(needed)
+    grown.min(most).max(needed)
 }

@@ -64,6 +64,16 @@ struct Frame {
 }
 
 impl Frame {
+    /// Returns the length of its message, of which `length` bytes have come; the limit if others
+    /// follow.
+    fn most(&self, length: usize, limit: usize) -> usize {
+        if self.fin {
+            length.saturating_add(self.remaining)
+        } else {
+            limit
+        }
+    }
+
     /// Tells whether its message is complete.
     fn is_last(&self) -> bool {
         self.fin && self.remaining == 0
@@ -128,13 +138,20 @@ impl Decoder {
         Ok(decoded)
     }
 
+    /// Gives back what has arrived of a message: no more will.
+    pub(crate) fn forget(&mut self) {
+        self.frame = None;
+        self.message = None;
+        self.part = Vec::new();
+    }
+
     /// Returns the place of the next bytes of a large payload, if such a one is on its way: they need
     /// not be copied then.
     pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
         let frame = self.frame.filter(|frame| frame.remaining >= LARGE_REST)?;
         match &mut self.message {
             Some(Assembly::Binary(binary)) => {
-                let most = frame.fin.then(|| binary.len() + frame.remaining);
+                let most = frame.most(binary.len(), self.max_message);
                 Some(binary.room(frame.remaining, most))
             }
             // Text goes through a check, which copies it.
@@ -251,9 +268,7 @@ impl Decoder {
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));
-        let most = frame
-            .fin
-            .then(|| assembly.len() + piece.len() + frame.remaining);
+        let most = frame.most(assembly.len() + piece.len(), self.max_message);
         assembly.push(piece, most)?;
         self.finish_last(frame, message)
     }

@@ -95,6 +95,11 @@ impl Outbox {
         self.push_frame(opcode, &mut message.payload, true);
     }
 
+    /// Tells whether the answer to a ping waits to be written.
+    pub(crate) fn is_pong_staged(&self) -> bool {
+        self.pongs.is_staged()
+    }
+
     /// Stages the answer to a ping, or keeps it until the one before is written.
     pub(crate) fn push_pong(&mut self, payload: Bytes) {
         if self.pongs.is_staged() {

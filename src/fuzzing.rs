@@ -4,12 +4,7 @@
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use crate::{Message, ProtocolError, TransportConfig, proto};
-
-// Compiled a second time: what it makes public is meant for its neighbours alone.
-#[allow(dead_code, clippy::duplicate_mod, reason = "only the header is used")]
-#[path = "proto/frame.rs"]
-mod frame;
+use crate::{Message, ProtocolError, TransportConfig, proto, proto::frame};
 
 /// All of a frame but its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +89,8 @@ impl Decoder {
     ///
     /// How the peer broke the protocol; nothing more can be decoded then.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
-        let decoded = self.0.decode(bytes)?;
-        Ok((decoded.taken, decoded.message))
+        let mut message = None;
+        let decoded = self.0.decode(bytes, &mut message)?;
+        Ok((decoded.taken, message))
     }
 }

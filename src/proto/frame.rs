@@ -17,7 +17,7 @@ const LENGTH_64: u8 = 127;
 
 /// What a frame is (RFC 6455, section 11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OpCode {
+pub(crate) enum OpCode {
     Continuation = 0,
     Text = 1,
     Binary = 2,
@@ -40,34 +40,34 @@ impl OpCode {
     }
 
     /// Tells whether it controls the connection, and does not carry data (RFC 6455, section 5.5).
-    pub(super) fn is_control(self) -> bool {
+    pub(crate) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 }
 
 /// All of a frame but its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The frame is the last one of its message.
-    pub(super) fin: bool,
+    pub(crate) fin: bool,
     /// The reserved bits, which extensions use, at their place in the first byte.
-    pub(super) reserved: u8,
-    pub(super) opcode: OpCode,
-    pub(super) key: Option<[u8; 4]>,
+    pub(crate) reserved: u8,
+    pub(crate) opcode: OpCode,
+    pub(crate) key: Option<[u8; 4]>,
     /// The length of the payload.
-    pub(super) length: u64,
+    pub(crate) length: u64,
 }
 
 impl Header {
     /// Two bytes, the longest length and a key.
-    pub(super) const MAX_LEN: usize = 14;
+    pub(crate) const MAX_LEN: usize = 14;
 
     /// Reads a header from the beginning of `bytes`, and tells how long it is; `None` while it is
     /// not complete.
     ///
     /// What is wrong whatever the connection is told as soon as the bytes that say so are there.
     #[inline]
-    pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -105,7 +105,7 @@ impl Header {
 
     /// Writes the header behind what `bytes` holds, with the shortest form of the length.
     #[inline]
-    pub(super) fn write(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let mask = if self.key.is_some() { MASK } else { 0 };
         let first = fin | self.reserved | self.opcode as u8;

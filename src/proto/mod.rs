@@ -8,7 +8,7 @@
 mod assembly;
 mod close;
 mod decoder;
-mod frame;
+pub(crate) mod frame;
 mod mask;
 mod outbox;
 mod outgoing;

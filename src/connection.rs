@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
@@ -103,10 +103,7 @@ impl Drop for Connection {
         // What fails from here on has nobody to be told to.
         let _ = inner.engine.start_close(Some(dropping_frame()));
         match inner.runtime.take().filter(|runtime| runtime.has_timers()) {
-            None => {
-                let cx = &mut Context::from_waker(Waker::noop());
-                let _ = inner.engine.poll_flush(cx);
-            }
+            None => inner.engine.flush_without_waiting(),
             Some(runtime) => {
                 let task = finish(inner, Arc::clone(&runtime));
                 runtime.spawn(Box::pin(task));

@@ -642,3 +642,20 @@ fn memory_of_a_socket_at_its_end() {
         }
     }
 }
+
+/// A socket that nobody can finish writes all that its stream takes before it is gone, however
+/// little that is at a time: others have no turn to wait for.
+#[test]
+fn a_dropped_socket_writes_all_that_a_slow_stream_takes() {
+    const LENGTH: usize = 10_000;
+    for role in Role::BOTH {
+        let attack = Attack::new(Bytes::new(), Then::Wait).takes(1);
+        let log = attack.log();
+        let mut socket = role.socket(attack, &alone());
+        block_on(socket.feed(Message::binary(vec![7; LENGTH]))).unwrap();
+        drop(socket);
+        // Two headers, and the code of the Close.
+        let headers = if role == Role::Client { 8 + 6 } else { 4 + 2 };
+        assert_eq!(log.written(), LENGTH + headers + 2);
+    }
+}

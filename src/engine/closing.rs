@@ -1,6 +1,6 @@
 //! The end of a connection: the closing handshake, then the TCP connection (RFC 6455, section 7).
 
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use async_tungstenite::tungstenite::protocol::Role;
 
@@ -29,6 +29,20 @@ impl Engine {
             self.finished = true;
         }
         Poll::Ready(self.finish_error.take().map_or(Ok(()), |error| Err(*error)))
+    }
+
+    /// Writes as much as the stream takes at once.
+    pub(crate) fn flush_without_waiting(&mut self) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        // Nobody will ask for another turn.
+        while !self.writer.outbox.is_empty() {
+            let before = self.writer.outbox.len();
+            let _ = self.poll_flush(cx);
+            if self.writer.outbox.len() == before {
+                break;
+            }
+        }
+        let _ = self.poll_flush(cx);
     }
 
     /// Tells whether nothing is left to be done but to drop the stream.

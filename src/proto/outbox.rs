@@ -71,6 +71,11 @@ impl Outbox {
         self.len == 0
     }
 
+    /// Returns how many bytes wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Returns how many bytes of the user's wait.
     #[inline]
     pub(crate) fn staged(&self) -> usize {

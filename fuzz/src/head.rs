@@ -169,8 +169,9 @@ impl Head {
         assert_eq!(parts.len(), 3, "{self:?}");
         assert_eq!((parts[0], parts[2]), ("GET", "HTTP/1.1"), "{self:?}");
         let host = self.one("host").expect("one Host");
+        // A name may have a comma in it (RFC 3986, section 3.2.2).
         assert!(
-            !host.is_empty() && !host.contains(['@', '/', ' ', ',']),
+            !host.is_empty() && !host.contains(['@', '/', ' ']),
             "{self:?}"
         );
         assert!(self.has("upgrade", "websocket"), "{self:?}");

@@ -4,7 +4,10 @@
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use crate::{Message, ProtocolError, TransportConfig, proto, proto::frame};
+use crate::{
+    Message, ProtocolError, TransportConfig, proto,
+    proto::{frame, mask::Key},
+};
 
 /// All of a frame but its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl Header {
                 fin: header.fin,
                 reserved: header.reserved,
                 opcode: header.opcode as u8,
-                key: header.key,
+                key: header.key.map(Key::to_bytes),
                 length: header.length,
             };
             (header, taken)
@@ -58,7 +61,7 @@ impl Header {
             fin: self.fin,
             reserved: self.reserved,
             opcode,
-            key: self.key,
+            key: self.key.map(Key::from_bytes),
             length: self.length,
         };
         let mut bytes = Vec::new();

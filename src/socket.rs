@@ -107,6 +107,7 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// It may be dropped at any time: no message is lost.
+    #[inline]
     pub async fn next(&mut self) -> Option<Result<Message>> {
         poll_fn(|cx| self.connection.engine().poll_next(cx)).await
     }
@@ -134,6 +135,7 @@ impl WebSocket {
     /// `send`, `flush` or `close` writes on. Where the difference matters use the [`Sink`]:
     /// `poll_ready`, then `start_send`.
     // No `async fn` would do with one place for the message: each handler has such a future in it.
+    #[inline]
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
         poll_fn(move |cx| self.connection.engine().poll_send(cx, &mut message))
@@ -155,6 +157,7 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// As for [`send`](Self::send).
+    #[inline]
     pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
         poll_fn(move |cx| self.connection.engine().poll_feed(cx, &mut message))

@@ -180,12 +180,19 @@ impl Decoder {
 
     /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
     /// these ones it takes, and the frame once its header is complete.
+    #[inline]
     fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), ProtocolError> {
         if self.part.is_empty()
             && let Some((header, length)) = Header::parse(bytes)?
         {
             return Ok((length, Some(self.begin(&header)?)));
         }
+        self.decode_cut_header(bytes)
+    }
+
+    /// Reads the header of the next frame where it was cut.
+    #[cold]
+    fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), ProtocolError> {
         let before = self.part.len();
         let added = bytes.len().min(Header::MAX_LEN - before);
         self.part.extend_from_slice(&bytes[..added]);
@@ -197,6 +204,7 @@ impl Decoder {
     }
 
     /// Checks what the header alone tells of a frame, and begins it.
+    #[inline]
     fn begin(&mut self, header: &Header) -> Result<Frame, ProtocolError> {
         if header.reserved & !NEGOTIATED_BITS != 0 {
             return Err(ProtocolError::ReservedBits);
@@ -222,6 +230,7 @@ impl Decoder {
     }
 
     /// Checks the place of a data frame in its message, and its length.
+    #[inline]
     fn begin_data(&mut self, opcode: OpCode, length: usize) -> Result<(), ProtocolError> {
         match (opcode, &self.message) {
             (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
@@ -237,6 +246,7 @@ impl Decoder {
         at_most(before.saturating_add(length), self.max_message)
     }
 
+    #[inline(never)]
     fn push_control(
         &mut self,
         frame: &Frame,
@@ -265,6 +275,16 @@ impl Decoder {
         if frame.is_last() && self.message.is_none() {
             return Assembly::whole(frame.opcode, piece, message);
         }
+        self.push_part(frame, piece, message)
+    }
+
+    /// Takes a piece of a message that does not come in one.
+    fn push_part(
+        &mut self,
+        frame: &Frame,
+        piece: &[u8],
+        message: &mut Option<Message>,
+    ) -> Result<(), ProtocolError> {
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));

@@ -1,5 +1,6 @@
 //! The header of a frame (RFC 6455, section 5.2).
 
+use super::mask::Key;
 use crate::ProtocolError;
 
 /// RFC 6455, section 5.5: the most that a control frame carries.
@@ -53,7 +54,7 @@ pub(crate) struct Header {
     /// The reserved bits, which extensions use, at their place in the first byte.
     pub(crate) reserved: u8,
     pub(crate) opcode: OpCode,
-    pub(crate) key: Option<[u8; 4]>,
+    pub(crate) key: Option<Key>,
     /// The length of the payload.
     pub(crate) length: u64,
 }
@@ -89,7 +90,7 @@ impl Header {
             (None, rest)
         } else {
             match rest.split_first_chunk() {
-                Some((key, rest)) => (Some(*key), rest),
+                Some((key, rest)) => (Some(Key::from_bytes(*key)), rest),
                 None => return Ok(None),
             }
         };
@@ -123,7 +124,7 @@ impl Header {
             }
         }
         if let Some(key) = self.key {
-            bytes.extend_from_slice(&key);
+            bytes.extend_from_slice(&key.to_bytes());
         }
     }
 }
@@ -153,7 +154,7 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protocol
 mod tests {
     use super::*;
 
-    fn header(opcode: OpCode, length: u64, key: Option<[u8; 4]>) -> Header {
+    fn header(opcode: OpCode, length: u64, key: Option<Key>) -> Header {
         Header {
             fin: true,
             reserved: 0,
@@ -173,10 +174,12 @@ mod tests {
     fn a_header_is_read_as_it_was_written_and_not_before_it_is_complete() {
         let lengths = [0, 1, 125, 126, 127, 65_535, 65_536, u64::MAX >> 1];
         for opcode in [OpCode::Continuation, OpCode::Text, OpCode::Binary] {
-            for (length, key) in lengths
-                .into_iter()
-                .flat_map(|length| [(length, None), (length, Some([1, 2, 3, 4]))])
-            {
+            for (length, key) in lengths.into_iter().flat_map(|length| {
+                [
+                    (length, None),
+                    (length, Some(Key::from_bytes([1, 2, 3, 4]))),
+                ]
+            }) {
                 for (fin, reserved) in [(true, 0), (false, 0x40), (true, 0x30)] {
                     let header = Header {
                         fin,

@@ -9,7 +9,7 @@ mod assembly;
 mod close;
 mod decoder;
 pub(crate) mod frame;
-mod mask;
+pub(crate) mod mask;
 mod outbox;
 mod outgoing;
 mod pongs;

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 
 use super::{
     frame::{Header, OpCode},
-    mask::{self, Mask},
+    mask::{Key, Mask},
     outgoing::Outgoing,
     pongs::Pongs,
     pool,
@@ -144,7 +144,7 @@ impl Outbox {
     fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
-            Role::Client => Some(mask::new_key()),
+            Role::Client => Some(Key::random()),
         };
         let header = Header {
             fin,
@@ -166,7 +166,8 @@ impl Outbox {
         }
     }
 
-    fn push_large(&mut self, mut payload: Bytes, key: Option<[u8; 4]>) {
+    #[inline(never)]
+    fn push_large(&mut self, mut payload: Bytes, key: Option<Key>) {
         if key.is_some() {
             let mut masked = Vec::with_capacity(payload.len());
             extend_masked(&mut masked, &payload, key);
@@ -265,11 +266,15 @@ impl Outbox {
 
 /// Copies a payload behind others, and masks it on the way.
 #[inline]
-fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<[u8; 4]>) {
-    let Some(key) = key else {
-        bytes.extend_from_slice(payload);
-        return;
-    };
+fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<Key>) {
+    match key {
+        Some(key) => extend_by_key(bytes, payload, key),
+        None => bytes.extend_from_slice(payload),
+    }
+}
+
+#[inline(never)]
+fn extend_by_key(bytes: &mut Vec<u8>, payload: &[u8], key: Key) {
     let mut mask = Mask::new(key);
     for piece in payload.chunks(PIECE) {
         let start = bytes.len();

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use anyws::{Error, Handshake, Message, TransportConfig, WebSocketUpgrade, testing};
+use anyws::{
+    Error, Handshake, Message, TransportConfig, WebSocketUpgrade,
+    testing::{self, Duplex},
+};
 use futures::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt, channel::oneshot, future::join,
     poll,
@@ -84,7 +87,59 @@ impl AsyncWrite for Flood {
     }
 }
 
+/// A stream whose first writes wait, and wake nobody when they need not any more.
+struct Reluctant {
+    io: Duplex,
+    waits: usize,
+}
+
+impl AsyncRead for Reluctant {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Reluctant {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.waits > 0 {
+            self.waits -= 1;
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_close(cx)
+    }
+}
+
 runtimes! {
+    async fn a_peer_whose_pongs_can_be_written_after_all_is_read_from(rt) {
+        let limits = TransportConfig::default().write_buffer_size(0).max_write_buffer_size(1);
+        let (mut near, io) = testing::duplex();
+        // The flush for the second ping waits, and so does the first one of the third `next`.
+        let stream = Reluctant { io, waits: 2 };
+        let mut socket = testing::server(stream, &config(&rt).set_transport(limits)).unwrap();
+        let frames = [Frame::new(PING, "one"), Frame::new(PING, "two"), Frame::text("last")];
+        near.write_all(&frames.map(|frame| frame.masked()).concat()).await.unwrap();
+        for expected in [Message::Ping("one".into()), Message::Ping("two".into()), "last".into()] {
+            let received = socket.next().now_or_never().expect("it has arrived");
+            assert_eq!(received.unwrap().unwrap(), expected);
+        }
+    }
+
     async fn a_flood_of_fragments_leaves_others_their_turn(rt) {
         let mut first = Request::new().bytes();
         first.extend(masked(0x02, b""));
@@ -213,7 +268,7 @@ runtimes! {
 
     async fn a_connection_whose_future_panics_is_told_of(rt) {
         let (mut request, _client) = testing::upgrade("/");
-        let upgrade = anyws::UpgradeIo::new::<testing::Duplex>(async { panic!("on purpose") });
+        let upgrade = anyws::UpgradeIo::new::<Duplex>(async { panic!("on purpose") });
         request.extensions_mut().insert(upgrade);
         let (failed, failure) = oneshot::channel();
         let ws = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();

@@ -127,12 +127,17 @@ impl Engine {
             return Poll::Ready(None);
         }
         let mut message = None;
-        let received = match self.poll_incoming(cx, &mut message) {
-            Poll::Ready(received) => received,
-            Poll::Pending => match self.poll_flush(cx) {
-                Poll::Ready(Err(error)) => Err(error),
+        let received = loop {
+            if let Poll::Ready(received) = self.poll_incoming(cx, &mut message) {
+                break received;
+            }
+            let was_paused = self.is_paused();
+            match self.poll_flush(cx) {
+                Poll::Ready(Err(error)) => break Err(error),
+                // Nothing would wake this task for what it may read on.
+                Poll::Ready(Ok(())) if was_paused => {}
                 _ => return Poll::Pending,
-            },
+            }
         };
         match received {
             Ok(()) => Poll::Ready(message.map(Ok)),
@@ -273,9 +278,7 @@ impl Engine {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<()>> {
-        // A peer that sends pings and reads no pongs is not read from until it does. Messages of the
-        // user's do not count, or two peers that send first would both wait.
-        if self.writer.outbox.unanswered_pings() > self.watermark.min(MAX_UNANSWERED) {
+        if self.is_paused() {
             ready!(self.poll_flush_untold(cx));
         }
         if let Err(end) = ready!(self.reader.poll(&mut self.io, cx, message)) {
@@ -323,6 +326,13 @@ impl Engine {
         self.stop_receiving(Incoming::Failed);
         let _ = self.poll_flush_untold(cx);
         violation.into()
+    }
+
+    /// A peer that sends pings and reads no pongs is not read from until it does. Messages of the
+    /// user's do not count, or two peers that send first would both wait.
+    #[inline]
+    fn is_paused(&self) -> bool {
+        self.writer.outbox.unanswered_pings() > self.watermark.min(MAX_UNANSWERED)
     }
 
     fn stop_receiving(&mut self, end: Incoming) {

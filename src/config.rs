@@ -19,7 +19,7 @@ const DEFAULT_WATERMARK: usize = 128 * 1024;
 /// Settings of the transport: buffers and limits, in bytes.
 ///
 /// The names are those of tungstenite's `WebSocketConfig`, which converts into this type; the
-/// defaults are smaller, because every socket pays for them.
+/// defaults of the buffers are smaller, for many sockets and not for one.
 ///
 /// ```
 /// use anyws::{TransportConfig, WebSocketConfig};
@@ -43,10 +43,13 @@ pub struct TransportConfig {
 impl TransportConfig {
     /// Sets how many bytes are asked of the stream in one read; default 64 KiB, at most 1 MiB.
     ///
-    /// The buffer is the thread's: all sockets on a thread read into the same one, which is as large
-    /// as the largest of these sizes, and an idle socket owns none. What was read behind the first
-    /// message is copied to the socket, and kept until the handler has taken it: a smaller size bounds
-    /// what a slow handler keeps. The default is where larger reads stop to pay off.
+    /// The buffer is the thread's: all sockets on a thread read into the same one, which is as
+    /// large as the largest of these sizes and kept until the thread ends. An idle socket owns
+    /// none. What was read behind a message is copied to the socket, and kept until the handler has
+    /// taken it: up to this many bytes for a handler that does not call `next`. 0 is taken as 1.
+    ///
+    /// A binary payload of which 32 KiB or more are still to come is read into the message itself,
+    /// up to 256 KiB at once, whatever this size is.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
         self.read_buffer_size = size;
         self
@@ -66,7 +69,10 @@ impl TransportConfig {
     ///
     /// It has to be above [`write_buffer_size`](Self::write_buffer_size). A single message may be
     /// larger: it is taken whenever the queue is not above the watermark. So a socket stages at
-    /// most this many bytes plus one message, and 128 KiB of pongs. The default is what a slow peer may cost in memory.
+    /// most this many bytes plus one message; and two answers to pings, which do not count: one
+    /// that is being written and the latest, which waits. While a pong cannot be written, a peer
+    /// may send this many bytes of pings, but no more than 128 KiB; then it is not read from until
+    /// it reads. The default is what a slow peer may cost in memory.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
         self.max_write_buffer_size = Some(max);
         self
@@ -74,19 +80,21 @@ impl TransportConfig {
 
     /// Sets the largest message that is received, in bytes; default 64 MiB, `None` for no limit.
     ///
-    /// A larger one closes the connection with code 1009. The default is tungstenite's; a server
-    /// whose messages are small does well to lower it, as each socket may hold one message.
+    /// A larger one closes the connection with code 1009, at the header of the frame that makes it
+    /// too large. Memory is taken as bytes arrive, not when a length is announced, but each socket
+    /// may come to hold one message: a server whose messages are small does well to lower the
+    /// limit. The default is tungstenite's.
     pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_message_size = max.into();
         self
     }
 
-    /// Sets the largest frame that is received, in bytes of payload; default 16 MiB, `None` for no
-    /// limit.
+    /// Sets the largest data frame that is received, in bytes of payload; default 16 MiB, `None`
+    /// for no limit.
     ///
-    /// A larger one closes the connection with code 1009. Messages above this size are sent in
-    /// fragments of it, so that a peer with the same limits takes them. Frames of up to 125 bytes, as
-    /// control frames are, always pass. The default is tungstenite's.
+    /// A larger one closes the connection with code 1009, at its header. Messages above this size
+    /// are sent in fragments of it, so that a peer with the same limits takes them. Control frames,
+    /// which have at most 125 bytes, are not held to it. The default is tungstenite's.
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_frame_size = max.into();
         self
@@ -140,8 +148,8 @@ impl Default for TransportConfig {
     }
 }
 
-/// Takes every value as it is: tungstenite's defaults too, whose read buffer is 128 KiB for each
-/// socket and whose write buffer has no bound.
+/// Takes every value as it is, tungstenite's defaults too: reads of 128 KiB, and writes from 128
+/// KiB on with no bound on what is staged.
 impl From<TungsteniteConfig> for TransportConfig {
     fn from(config: TungsteniteConfig) -> Self {
         Self {

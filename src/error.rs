@@ -36,7 +36,7 @@ pub enum Error {
     /// or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
     #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
     NoRuntime,
-    /// The peer broke the protocol; it was told so by a Close frame.
+    /// The peer broke the protocol; it was told so by a Close frame, unless one was sent before.
     #[error("the peer broke the WebSocket protocol: {0}")]
     Protocol(#[from] ProtocolError),
     /// The opening handshake was refused; the answer said so to the client.
@@ -115,16 +115,21 @@ pub enum InvalidMessage {
 }
 
 /// How the peer broke the protocol; sections are of RFC 6455.
+///
+/// The peer is sent a Close with code 1002 ([`close_code`](Self::close_code)) unless the variant
+/// names another one, and nothing that it sent behind the violation is parsed. Whatever a header
+/// tells is found before the payload has come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A reserved bit is set without an extension that gives it a meaning (section 5.2).
     #[error("a reserved bit is set, but no extension was negotiated")]
     ReservedBits,
-    /// An opcode without a meaning (section 5.2).
+    /// An opcode without a meaning: 3 to 7 or 11 to 15 (section 5.2).
     #[error("unknown opcode {0}")]
     UnknownOpcode(u8),
-    /// A frame from a client that is not masked (section 5.1).
+    /// A frame from a client that is not masked (section 5.1); see
+    /// [`accept_unmasked_frames`](crate::TransportConfig::accept_unmasked_frames).
     #[error("a frame from a client is not masked")]
     UnmaskedFrame,
     /// A frame from a server that is masked (section 5.1).
@@ -146,21 +151,25 @@ pub enum ProtocolError {
     /// (section 5.2).
     #[error("the length of a frame is malformed")]
     InvalidLength,
-    /// The payload of a Close frame is malformed (section 5.5.1).
+    /// The payload of a Close frame is a single byte, or begins with a code that never goes on the
+    /// wire (sections 5.5.1 and 7.4).
     #[error("the payload of a Close frame is malformed")]
     InvalidClose,
-    /// Text, or the reason of a Close frame, is not UTF-8 (section 8.1).
+    /// Text, or the reason of a Close frame, is not UTF-8 (section 8.1, code 1007). Text is refused
+    /// at its first wrong byte, before frame and message are complete.
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
-    /// A message or frame is larger than the limit (section 7.4.1, code 1009).
+    /// A message or frame is larger than the limit (section 7.4.1, code 1009):
+    /// [`max_message_size`](crate::TransportConfig::max_message_size) or
+    /// [`max_frame_size`](crate::TransportConfig::max_frame_size).
     #[error("a message or frame of {size} bytes is above the limit of {limit}")]
     TooLarge {
-        /// Size as far as it is known, in bytes.
+        /// The size of the frame, or of its message up to its end, in bytes.
         size: usize,
         /// The limit that it breaks, in bytes.
         limit: usize,
     },
-    /// A message in more fragments than this (section 7.4.1, code 1008).
+    /// A message in more fragments than this, 131,072 (section 7.4.1, code 1008).
     #[error("a message of more than {0} fragments")]
     TooManyFragments(u32),
 }

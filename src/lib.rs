@@ -89,7 +89,7 @@
 //!
 //! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
 //! [`on_upgrade`](WebSocketUpgrade::on_upgrade), keeps the timeouts, and closes sockets that were
-//! dropped. It is the first of these:
+//! dropped. A socket takes the first of these:
 //!
 //! 1. the one that was handed over: [`WebSocketUpgrade::runtime`] or
 //!    [`WebSocketConfig::set_runtime`];
@@ -124,7 +124,8 @@
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper`) adds `anyws::axum`, the extractor in axum. It does not bring
 //!   `rt-tokio`: turn that on too, or hand over a [`Runtime`].
-//! - **`testing`** adds `anyws::testing`: sockets, streams and upgrades in memory.
+//! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
+//!   role on any stream.
 //! - **`full`** is all of these.
 //!
 //! `features.md` in the repository has what each costs, and what is left out on purpose.

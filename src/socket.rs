@@ -23,9 +23,10 @@ use crate::{
 ///
 /// # Receiving
 ///
-/// [`next`](Self::next) answers pings by itself, and writes what [`feed`](Self::feed) has staged
-/// before it waits. The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already, and
-/// `None` follows for ever. A stream that ends without a Close is one
+/// [`next`](Self::next) stages the answer to a ping by itself, and writes all that is staged before
+/// it waits. While one pong cannot be written only the latest ping is kept to be answered (RFC
+/// 6455, section 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already,
+/// and `None` follows for ever. A stream that ends without a Close is one
 /// [`Error::ClosedWithoutHandshake`], a peer that breaks the protocol is one [`Error::Protocol`]
 /// after a Close frame that tells it so; `None` follows both.
 ///
@@ -33,16 +34,23 @@ use crate::{
 ///
 /// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only stages, so that several
 /// messages leave in one write. Both wait while more is staged than
-/// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size). While a task waits in
-/// one of them it answers no ping.
+/// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by default.
+/// While a task waits in one of them nothing is read and no ping is answered: two peers that both
+/// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
+/// at the same time.
+///
+/// # Turns
+///
+/// After 256 frames or 512 KiB without a pause a socket lets other tasks run, though it could go
+/// on: a peer that is faster than the handler keeps no thread to itself.
 ///
 /// # The end
 ///
 /// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open is
 /// handed to a task on its runtime, which writes what is staged, sends Close 1000 (1011 while a
 /// panic unwinds), and ends the TCP connection in the order of RFC 6455, section 7.1.1, within the
-/// close timeout. Without a runtime that has timers there is one write that does not wait, and then the stream is
-/// dropped.
+/// close timeout. Without a runtime that has timers as much is written as the stream takes at once,
+/// and then the stream is dropped.
 ///
 /// ```
 /// use anyws::{Message, WebSocket};
@@ -85,13 +93,16 @@ impl WebSocket {
 
     /// Receives the next message, or `None` at the end.
     ///
-    /// Control frames come too: a ping was answered already, a pong needs no answer, and a Close is
-    /// the last message.
+    /// Control frames come too. The answer to a ping is staged already, to be written by the next
+    /// call of `next`, `send` or `flush`; a pong needs no answer; a Close was answered, and is the
+    /// last message. What is staged is written before this waits, and a write that is blocked does
+    /// not keep it from receiving.
     ///
     /// # Errors
     ///
     /// At most one error is returned, then `None`: [`Error::ClosedWithoutHandshake`],
-    /// [`Error::Protocol`] or [`Error::Io`].
+    /// [`Error::Protocol`] or [`Error::Io`]. After a write that has failed, what had arrived comes
+    /// before the error.
     ///
     /// # Cancel safety
     ///
@@ -103,11 +114,19 @@ impl WebSocket {
 
     /// Sends a message: stages it and writes all that is staged.
     ///
+    /// It waits for room while more is staged than
+    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), and then until the
+    /// stream has taken everything: as long as the peer does not read, if it has to. There is no
+    /// timeout for it but the caller's own. While it waits no ping is answered.
+    ///
+    /// A message above [`max_frame_size`](crate::TransportConfig::max_frame_size) is sent in
+    /// fragments.
+    ///
     /// # Errors
     ///
     /// [`Error::InvalidMessage`] for what may not be sent: a raw frame, a ping or pong above 125
-    /// bytes, a close code that is not for the wire. [`Error::Closed`] once a Close was sent or
-    /// received. [`Error::Io`] if the stream fails.
+    /// bytes, a close code that is not for the wire, a close reason above 123 bytes.
+    /// [`Error::Closed`] once a Close was sent or received. [`Error::Io`] if the stream fails.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +142,13 @@ impl WebSocket {
     }
 
     /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
-    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged.
+    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged, 16 KiB
+    /// by default.
+    ///
+    /// It waits only while more is staged than
+    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by
+    /// default: the peer does not read then, and no ping of its is answered meanwhile. A handler
+    /// that awaits something else after a `feed` flushes before.
     ///
     /// # Errors
     ///
@@ -157,7 +182,7 @@ impl WebSocket {
     /// `None` sends a Close without a code. After the peer's Close, or after an error that `next`
     /// returned, it only does what is left to do. It takes at most the close timeout, 10 s by
     /// default ([`set_close_timeout`]); without a runtime with timers the Close is written and
-    /// nothing waits for the answer.
+    /// nothing waits for the answer. Pings are not answered any more: nothing follows a Close.
     ///
     /// # Errors
     ///

@@ -17,6 +17,8 @@ use crate::{
 };
 
 /// The half of a [`WebSocket`] that sends; made by [`WebSocket::split`].
+///
+/// While it waits for a peer that does not read, the other half receives on and answers pings.
 #[derive(Debug)]
 pub struct WebSocketSender(Arc<Shared>);
 

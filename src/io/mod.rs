@@ -2,6 +2,9 @@
 //!
 //! The one vocabulary is that of `futures-io`. Streams of smol speak it themselves;
 //! `TokioIo` and `HyperIo` translate, one way only, the IO traits of tokio and hyper.
+//!
+//! With feature `rt-smol` a `smol::net::TcpStream` is recognised where a stream is handed over, and
+//! read with fewer calls of the system; an `async_io::Async` or a stream in a wrapper is not.
 
 use std::any::Any;
 
@@ -22,6 +25,21 @@ pub use self::hyper::HyperIo;
 pub use self::tokio::TokioIo;
 
 /// A byte stream that a WebSocket can run over; every type with these supertraits is one.
+///
+/// # Reading
+///
+/// `poll_read` tells exactly how many bytes it has put into the buffer, which is lent: behind them
+/// stand bytes that other sockets of the thread have read. 0 is the end of the stream.
+///
+/// # Writing
+///
+/// A stream should have a `poll_write_vectored` of its own if what is below it has: many small
+/// frames with the large payloads between them, which are not copied, leave in one call then. The
+/// default one writes the first slice only; a socket notices, and copies the first 16 KiB of each
+/// large payload behind its header from then on, so that no write is small. `poll_flush` is called
+/// once all that is staged was written.
+///
+/// # Closing
 ///
 /// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open:
 /// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind

@@ -1,5 +1,8 @@
 //! Tests without a network: sockets, byte streams and upgrades in memory.
 //!
+//! [`pair`] makes two sockets that are connected. [`client`] and [`server`] make one on any stream,
+//! a [`duplex`] or one of the test's own, to see and to send single bytes at its other end.
+//!
 //! A route is tested by a request that carries its own connection: [`upgrade`] makes the two, the
 //! route answers the request, and [`Client::open`] takes the answer and gives the client's socket.
 //! It works for every framework whose router can be called as a function.
@@ -75,7 +78,8 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
 
 /// Makes the client's socket on a stream on which the opening handshake is done.
 ///
-/// The stream may be a real one, or one that misbehaves as a test wants it to.
+/// The stream may be a real one, or one that misbehaves as a test wants it to. The frames of a
+/// client are masked.
 ///
 /// # Errors
 ///

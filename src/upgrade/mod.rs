@@ -186,7 +186,8 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
-    /// Sets the size of the read buffer; see [`TransportConfig::read_buffer_size`].
+    /// Sets how many bytes are asked of the stream in one read; see
+    /// [`TransportConfig::read_buffer_size`].
     pub fn read_buffer_size(self, size: usize) -> Self {
         self.transport(|transport| transport.read_buffer_size(size))
     }
@@ -206,7 +207,7 @@ impl<B> WebSocketUpgrade<B> {
         self.transport(|transport| transport.max_message_size(max))
     }
 
-    /// Sets the largest frame that is received; see [`TransportConfig::max_frame_size`].
+    /// Sets the largest data frame that is received; see [`TransportConfig::max_frame_size`].
     pub fn max_frame_size(self, max: impl Into<Option<usize>>) -> Self {
         self.transport(|transport| transport.max_frame_size(max))
     }

@@ -7,7 +7,7 @@ use std::{
 
 /// What a connection may do in one turn: 256 frames, or half a MiB of them. That is well below a
 /// millisecond, and the turn that follows costs less than a thousandth of it.
-const TURN: usize = 256;
+const TURN: u32 = 256;
 
 /// Bytes that cost as much as a frame.
 const BYTES: usize = 2 * 1024;
@@ -17,7 +17,7 @@ const BYTES: usize = 2 * 1024;
 /// It is counted across polls that were ready: a handler that loops on `next` would not yield either
 /// where the runtime has no budget of its own, as smol has none.
 #[derive(Debug, Default)]
-pub(super) struct Budget(usize);
+pub(super) struct Budget(u32);
 
 impl Budget {
     /// Is pending once the turn is over; then the task is woken for the next one.
@@ -37,12 +37,14 @@ impl Budget {
     pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
         match moved {
             Poll::Pending => self.0 = 0,
-            Poll::Ready(length) => self.0 += 1 + length.as_ref().unwrap_or(&0) / BYTES,
+            Poll::Ready(length) => self.spend(1 + length.as_ref().unwrap_or(&0) / BYTES),
         }
     }
 
+    /// Counts frames, or what costs as much.
     #[inline]
-    pub(super) fn spend_frames(&mut self, frames: usize) {
-        self.0 += frames;
+    pub(super) fn spend(&mut self, frames: usize) {
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.0 = self.0.saturating_add(frames);
     }
 }

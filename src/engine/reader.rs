@@ -12,7 +12,7 @@ use super::{budget::Budget, scratch};
 use crate::{Message, ProtocolError, io::BoxIo, proto, proto::Decoder};
 
 /// Larger blocks would be read no faster, and each thread keeps its own.
-const MAX_READ: usize = 1024 * 1024;
+const MAX_READ: u32 = 1024 * 1024;
 
 /// Why there are no more messages.
 pub(super) enum End {
@@ -32,7 +32,7 @@ pub(super) struct Reader {
     unread: Vec<u8>,
     taken: usize,
     /// Bytes that are asked of the stream in one read.
-    size: usize,
+    size: u32,
     budget: Budget,
 }
 
@@ -43,7 +43,7 @@ impl Reader {
             decoder,
             unread: early,
             taken: 0,
-            size: size.clamp(1, MAX_READ),
+            size: u32::try_from(size).unwrap_or(MAX_READ).clamp(1, MAX_READ),
             budget: Budget::default(),
         }
     }
@@ -77,10 +77,11 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget();
-        let Self { size, budget, .. } = self;
+        let size = self.size as usize;
+        let budget = &mut self.budget;
         loop {
             ready!(budget.poll_turn(cx));
-            match ready!(scratch::with(*size, |block| poll_read(
+            match ready!(scratch::with(size, |block| poll_read(
                 io, cx, block, budget
             ))) {
                 Ok(_) => {}
@@ -105,7 +106,7 @@ impl Reader {
     fn decode_unread(&mut self, message: &mut Option<Message>) -> Result<(), ProtocolError> {
         let unread = &mut self.unread[self.taken..];
         let decoded = self.decoder.decode(unread, message)?;
-        self.budget.spend_frames(decoded.frames);
+        self.budget.spend(decoded.frames);
         self.taken += decoded.taken;
         if self.taken == self.unread.len() {
             self.give_unread();
@@ -128,11 +129,11 @@ impl Reader {
             let filled = decoder.fill_payload(length, message);
             return Poll::Ready(filled.map_err(End::Violation));
         }
-        scratch::with(self.size, |block| {
+        scratch::with(self.size as usize, |block| {
             let length = ready!(poll_read(io, cx, block, budget))?;
             let bytes = &mut block[..length];
             let decoded = decoder.decode(bytes, message).map_err(End::Violation)?;
-            budget.spend_frames(decoded.frames);
+            budget.spend(decoded.frames);
             if decoded.taken < length {
                 let rest = &bytes[decoded.taken..];
                 self.unread = proto::take();

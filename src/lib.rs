@@ -147,6 +147,7 @@ mod proto;
 pub mod rt;
 mod socket;
 mod split;
+mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;

@@ -4,17 +4,22 @@ use std::{
     fmt,
     future::poll_fn,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc as StdArc, PoisonError},
     task::{Context, Poll, Wake, Waker},
 };
 
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
-use futures_util::task::AtomicWaker;
 
 use crate::{
-    CloseFrame, Error, Message, Result, WebSocket, connection::Connection, proto::Outgoing,
+    CloseFrame, Error, Message, Result, WebSocket,
+    connection::Connection,
+    proto::Outgoing,
+    sync::{Arc, AtomicWaker, Mutex, MutexGuard},
 };
+
+#[cfg(all(test, anyws_loom))]
+mod loom_tests;
 
 /// The half of a [`WebSocket`] that sends; made by [`WebSocket::split`].
 ///
@@ -32,7 +37,8 @@ pub struct WebSocketReceiver(Arc<Shared>);
 struct Shared {
     /// Locked inside a poll only, never across an await.
     connection: Mutex<Connection>,
-    tasks: Arc<Tasks>,
+    /// A `Waker` is made of it, which only std's `Arc` can be.
+    tasks: StdArc<Tasks>,
     /// A copy, to be read without the lock.
     protocol: Option<Box<str>>,
 }
@@ -48,11 +54,11 @@ struct Tasks {
 }
 
 impl Wake for Tasks {
-    fn wake(self: Arc<Self>) {
+    fn wake(self: StdArc<Self>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Self>) {
+    fn wake_by_ref(self: &StdArc<Self>) {
         self.sender.wake();
         self.receiver.wake();
     }
@@ -67,7 +73,7 @@ impl Shared {
         poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> R {
         task.register(cx.waker());
-        let waker = Waker::from(Arc::clone(&self.tasks));
+        let waker = Waker::from(StdArc::clone(&self.tasks));
         let mut connection = self.lock();
         let before = connection.engine().stage_of_life();
         let result = poll(&mut connection, &mut Context::from_waker(&waker));
@@ -101,7 +107,7 @@ pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
     let connection = Mutex::new(connection);
     let shared = Arc::new(Shared {
         connection,
-        tasks: Arc::default(),
+        tasks: StdArc::default(),
         protocol,
     });
     (

@@ -1,0 +1,14 @@
+//! What the two tasks of a split socket share, from one place: so that loom can stand in for it and
+//! try the orders in which threads may take their turns.
+
+#[cfg(not(all(test, anyws_loom)))]
+pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+
+#[cfg(not(all(test, anyws_loom)))]
+pub(crate) use futures_util::task::AtomicWaker;
+
+#[cfg(all(test, anyws_loom))]
+mod model;
+
+#[cfg(all(test, anyws_loom))]
+pub(crate) use self::model::{Arc, AtomicWaker, Mutex, MutexGuard};

@@ -1,0 +1,19 @@
+//! loom's types, with the methods of those that they stand for.
+
+use std::task::Waker;
+
+pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+
+/// loom's own takes wakers by value.
+#[derive(Default)]
+pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
+
+impl AtomicWaker {
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.0.register_by_ref(waker);
+    }
+
+    pub(crate) fn wake(&self) {
+        self.0.wake();
+    }
+}

@@ -41,7 +41,7 @@ use crate::{
 ///
 /// # Turns
 ///
-/// After 256 frames or 512 KiB without a pause a socket lets other tasks run, though it could go
+/// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go
 /// on: a peer that is faster than the handler keeps no thread to itself.
 ///
 /// # The end

@@ -556,7 +556,7 @@ fn starve_executor() {
                             0
                         };
                         assert_at_most(frames, 256 + 2 * BLOCK / flood.len(), "frames in a turn");
-                        assert_at_most(bytes, MIB, "bytes in a turn");
+                        assert_at_most(bytes, 2 * MIB + 256 * KIB, "bytes in a turn");
                         before = log.read();
                         turns += 1;
                         turns < TURNS

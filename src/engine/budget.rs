@@ -5,12 +5,12 @@ use std::{
     task::{Context, Poll},
 };
 
-/// What a connection may do in one turn: 256 frames, or half a MiB of them. That is well below a
+/// What a connection may do in one turn: 256 frames, or 2 MiB of them. That is about half a
 /// millisecond, and the turn that follows costs less than a thousandth of it.
 const TURN: u32 = 256;
 
 /// Bytes that cost as much as a frame.
-const BYTES: usize = 2 * 1024;
+const BYTES: usize = 8 * 1024;
 
 /// What was done since the connection has waited for the last time.
 ///

@@ -57,7 +57,7 @@ pub(super) fn take_large(length: usize) -> Option<Vec<u8>> {
         let fitting = length..=length.saturating_mul(MAX_SPARE);
         let mut large = pool.large.iter();
         let index = large.position(|buffer| fitting.contains(&buffer.len()))?;
-        Some(pool.large.swap_remove(index))
+        Some(pool.large.remove(index))
     })
     .flatten()
 }
@@ -92,9 +92,11 @@ impl Drop for Lent {
     fn drop(&mut self) {
         let buffer = mem::take(&mut self.buffer);
         with(|pool| {
-            let kept: usize = pool.large.iter().map(Vec::capacity).sum();
-            if kept + buffer.capacity() <= LARGE {
-                pool.large.push(buffer);
+            pool.large.push(buffer);
+            // The lowest are kept: allocators give memory back from the top, which one buffer holds.
+            pool.large.sort_unstable_by_key(|buffer| buffer.as_ptr());
+            while pool.large.iter().map(Vec::capacity).sum::<usize>() > LARGE {
+                pool.large.pop();
             }
         });
     }

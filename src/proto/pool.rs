@@ -94,7 +94,7 @@ impl Drop for Lent {
         with(|pool| {
             pool.large.push(buffer);
             // The lowest are kept: allocators give memory back from the top, which one buffer holds.
-            pool.large.sort_unstable_by_key(|buffer| buffer.as_ptr());
+            pool.large.sort_unstable_by_key(Vec::as_ptr);
             while pool.large.iter().map(Vec::capacity).sum::<usize>() > LARGE {
                 pool.large.pop();
             }

@@ -39,6 +39,7 @@ pub struct Contestant {
 pub const CONTESTANTS: &[Contestant] = &[
     floor("floor_tokio", Runtime::Tokio),
     floor("floor_smol", Runtime::Smol),
+    floor("copies_tokio", Runtime::Tokio).in_core_only(),
     ours("anyws_tokio", Runtime::Tokio),
     ours("anyws_smol", Runtime::Smol),
     ours("anyws_volo", Runtime::Tokio),
@@ -137,6 +138,11 @@ const fn peer(
 }
 
 impl Contestant {
+    const fn in_core_only(mut self) -> Self {
+        self.in_tail = false;
+        self
+    }
+
     const fn in_tail(mut self) -> Self {
         self.in_tail = true;
         self

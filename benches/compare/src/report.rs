@@ -22,6 +22,8 @@ const RULES: &str = "\
   otherwise they are the load's figure and not the server's.
 - Server and load have one processor core each. Every server is single-threaded, built in one
   package, with one lock file, the release profile and the allocator of the system.
+- The load never sleeps: no server has to wake it, which would cost the more, the slower the
+  server is.
 - The load is the same for all: raw sockets, frames masked beforehand with random keys. Every
   reply is checked for its headers and lengths, and its bytes in part.
 - Every server checks UTF-8 and masks, sets TCP_NODELAY, takes messages of 64 MiB and does not

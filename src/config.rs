@@ -43,13 +43,13 @@ pub struct TransportConfig {
 impl TransportConfig {
     /// Sets how many bytes are asked of the stream in one read; default 64 KiB, at most 1 MiB.
     ///
-    /// The buffer is the thread's: all sockets on a thread read into the same one, which is as
-    /// large as the largest of these sizes and kept until the thread ends. An idle socket owns
-    /// none. What was read behind a message is copied to the socket, and kept until the handler has
-    /// taken it: up to this many bytes for a handler that does not call `next`. 0 is taken as 1.
+    /// The buffers are the thread's: its sockets read into the same few, which are as large as the
+    /// largest of these sizes and kept until the thread ends. An idle socket owns none. One that
+    /// has read more than its handler has taken keeps the buffer, or a copy of what is less than an
+    /// eighth of it: up to this many bytes for a handler that does not call `next`. 0 is taken as 1.
     ///
-    /// A binary payload of which 32 KiB or more are still to come is read into the message itself,
-    /// up to 256 KiB at once, whatever this size is.
+    /// A binary payload of which 32 KiB or more are still to come may be read into the message
+    /// itself, up to 256 KiB at once, whatever this size is.
     pub fn read_buffer_size(mut self, size: usize) -> Self {
         self.read_buffer_size = size;
         self

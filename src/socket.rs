@@ -138,7 +138,10 @@ impl WebSocket {
     #[inline]
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
-        poll_fn(move |cx| self.connection.engine().poll_send(cx, &mut message))
+        poll_fn(move |cx| {
+            let sent = self.connection.engine().poll_send(cx, &mut message);
+            sent.map_err(|error| *error)
+        })
     }
 
     /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
@@ -160,7 +163,10 @@ impl WebSocket {
     #[inline]
     pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
-        poll_fn(move |cx| self.connection.engine().poll_feed(cx, &mut message))
+        poll_fn(move |cx| {
+            let sent = self.connection.engine().poll_feed(cx, &mut message);
+            sent.map_err(|error| *error)
+        })
     }
 
     /// Writes all that is staged and flushes the stream.

@@ -136,7 +136,10 @@ impl WebSocketSender {
         let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
             self.drive(cx, |connection, cx| {
-                connection.engine().poll_send(cx, &mut message)
+                connection
+                    .engine()
+                    .poll_send(cx, &mut message)
+                    .map_err(|error| *error)
             })
         })
         .await
@@ -155,7 +158,10 @@ impl WebSocketSender {
         let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
             self.drive(cx, |connection, cx| {
-                connection.engine().poll_feed(cx, &mut message)
+                connection
+                    .engine()
+                    .poll_feed(cx, &mut message)
+                    .map_err(|error| *error)
             })
         })
         .await?;

@@ -17,7 +17,7 @@ use self::support::{
     cost::cost,
     frames::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, Role, TEXT},
     raw::header,
-    sockets::{assert_waits, close_frame},
+    sockets::{assert_waits, close_frame, received},
 };
 
 mod support;
@@ -612,6 +612,33 @@ fn memory_of_an_idle_socket() {
                 // One of the thread's buffers may still grow: for all of the sockets together.
                 assert_at_most(carried.bytes_current, 32 * KIB, "bytes were kept");
             }
+        }
+    }
+}
+
+/// A socket holds as much as came behind a message that its handler is busy with, and not the block
+/// that it was read into; that one, only while a good part of it is still to be used.
+#[test]
+fn memory_of_a_socket_that_is_not_asked_for_more() {
+    const SOCKETS: usize = 50;
+    for role in Role::BOTH {
+        for (count, most) in [(3, 2 * KIB), (7, 8 * KIB), (40, 66 * KIB)] {
+            let sent = Bytes::from(frame(role, BINARY, vec![7; KIB]).repeat(count));
+            let socket = || role.socket(Attack::new(sent.clone(), Then::Wait), &alone());
+            (0..SOCKETS).for_each(|_| echo_all(&mut socket()));
+            let mut sockets: Vec<_> = (0..SOCKETS).map(|_| socket()).collect();
+            let unread = counted(|| {
+                for socket in &mut sockets {
+                    assert!(received(socket).is_binary());
+                }
+            });
+            assert_at_most(
+                unread.bytes_current,
+                SOCKETS * most,
+                "bytes for what is unread",
+            );
+            let all = counted(|| sockets.iter_mut().for_each(echo_all));
+            assert!(all.bytes_current < 0, "nothing was given back: {all:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use anyws::{Error, Message, ProtocolError, TransportConfig, WebSocketConfig};
+use anyws::{Error, Message, ProtocolError, TransportConfig, WebSocket, WebSocketConfig};
 use futures::{AsyncRead, AsyncWrite, FutureExt, executor::block_on};
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 
@@ -163,6 +163,7 @@ fn length() -> impl Strategy<Value = usize> {
     prop_oneof![
         0..10_usize,
         120..130_usize,
+        2040..2060_usize,
         4080..4110_usize,
         16_000..17_000_usize,
         65_530..65_540_usize,
@@ -291,17 +292,16 @@ fn sent(role: Role, messages: &[Message], way: &Treatment, max_frame: Option<usi
 /// Receives the messages in `bytes`, which no Close ends.
 fn received(role: Role, bytes: Vec<u8>, way: &Treatment, max_frame: Option<usize>) -> Vec<Message> {
     let mut socket = role.socket(way.stream(bytes), &way.config(max_frame));
-    let mut messages = Vec::new();
-    block_on(async {
-        loop {
-            match socket.next().await.expect("an error comes before the end") {
-                Ok(message) => messages.push(message),
-                Err(Error::ClosedWithoutHandshake) => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    });
-    messages
+    std::iter::from_fn(|| receive(&mut socket)).collect()
+}
+
+/// Receives a message, or `None` at the end of the stream, which no Close is before.
+fn receive(socket: &mut WebSocket) -> Option<Message> {
+    match block_on(socket.next()).expect("an error comes before the end") {
+        Ok(message) => Some(message),
+        Err(Error::ClosedWithoutHandshake) => None,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Small numbers of cases, of which none is kept in a file.
@@ -327,6 +327,31 @@ proptest! {
         let bytes = sent(from, &messages, &there, max_frame);
         // Not `prop_assert_eq`: nobody wants to read all the bytes.
         prop_assert!(received(from.other(), bytes, &back, max_frame) == messages);
+    }
+
+    #[test]
+    fn sockets_of_a_thread_that_take_turns_keep_their_bytes_apart(
+        peers in vec((role(), messages(), treatment()), 2..8),
+        turns in vec(any::<prop::sample::Index>(), 1..20),
+    ) {
+        let mut waiting: Vec<_> = peers
+            .into_iter()
+            .map(|(from, messages, way)| {
+                let bytes = sent(from, &messages, &way, None);
+                let socket = from.other().socket(way.stream(bytes), &way.config(None));
+                (socket, messages.into_iter())
+            })
+            .collect();
+        let mut turns = turns.iter().cycle();
+        while !waiting.is_empty() {
+            let turn = turns.next().map_or(0, |turn| turn.index(waiting.len()));
+            let (socket, expected) = &mut waiting[turn];
+            let expected = expected.next();
+            prop_assert!(receive(socket) == expected);
+            if expected.is_none() {
+                waiting.swap_remove(turn);
+            }
+        }
     }
 
     #[test]

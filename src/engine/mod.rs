@@ -58,6 +58,11 @@ enum Sending {
 /// The place of a message that is to be sent: what it is made of, or why it may not be sent.
 pub(crate) type Unsent = Option<Result<Outgoing, InvalidMessage>>;
 
+/// What receiving or sending has come to. It fits in registers: an error of its full size would be in
+/// memory, and to look there whether all went well costs a twentieth of all that is done for a small
+/// message.
+pub(crate) type Outcome = Result<(), Box<Error>>;
+
 /// What can still be done with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StageOfLife {
@@ -116,19 +121,34 @@ impl Engine {
     }
 
     /// Returns the next message; staged frames are written before it waits.
+    #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
+        let mut message = None;
+        let received = ready!(self.poll_message(cx, &mut message));
+        Poll::Ready(match received {
+            Ok(()) => message.map(Ok),
+            Err(error) => Some(Err(*error)),
+        })
+    }
+
+    /// Comes to the next message, which is put in its place, or to the end, which leaves it empty.
+    fn poll_message(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Outcome> {
         if let Some(close) = self.untold.take() {
-            return Poll::Ready(Some(Ok(*close)));
+            *message = Some(*close);
+            return Poll::Ready(Ok(()));
         }
         if self.told_end || self.incoming != Incoming::Open {
             self.told_end = true;
             // An answer to a Close may still wait to be written.
             let _ = self.poll_flush_untold(cx);
-            return Poll::Ready(None);
+            return Poll::Ready(Ok(()));
         }
-        let mut message = None;
         let received = loop {
-            if let Poll::Ready(received) = self.poll_incoming(cx, &mut message) {
+            if let Poll::Ready(received) = self.poll_incoming(cx, message) {
                 break received;
             }
             let was_paused = self.is_paused();
@@ -139,13 +159,8 @@ impl Engine {
                 _ => return Poll::Pending,
             }
         };
-        match received {
-            Ok(()) => Poll::Ready(message.map(Ok)),
-            Err(error) => {
-                self.told_end = true;
-                Poll::Ready(Some(Err(error)))
-            }
-        }
+        self.told_end = received.is_err();
+        Poll::Ready(received.map_err(Box::new))
     }
 
     /// Tells whether `poll_next` has come to its end.
@@ -178,7 +193,7 @@ impl Engine {
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Unsent,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Outcome> {
         if message.is_some() {
             ready!(self.poll_stage(cx, message))?;
             self.write_enough(cx)?;
@@ -191,11 +206,11 @@ impl Engine {
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Unsent,
-    ) -> Poll<Result<()>> {
+    ) -> Poll<Outcome> {
         if message.is_some() {
             ready!(self.poll_stage(cx, message))?;
         }
-        self.poll_flush(cx)
+        self.poll_flush(cx).map_err(Box::new)
     }
 
     #[inline]
@@ -370,10 +385,13 @@ impl Engine {
     /// Tells of a write that has failed before.
     #[inline]
     fn told_write_error(&mut self) -> Result<()> {
-        match self.write_error.take() {
-            Some(error) => Err(self.fail_sending(error)),
-            None => Ok(()),
+        // To take nothing would be a write for each message.
+        if self.write_error.is_some()
+            && let Some(error) = self.write_error.take()
+        {
+            return Err(self.fail_sending(error));
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io, mem,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -9,10 +10,19 @@ use std::{
 use futures_io::AsyncRead;
 
 use super::{budget::Budget, scratch};
-use crate::{Message, ProtocolError, io::BoxIo, proto, proto::Decoder};
+use crate::{
+    Message, ProtocolError,
+    io::BoxIo,
+    proto,
+    proto::{Decoded, Decoder},
+};
 
 /// Larger blocks would be read no faster, and each thread keeps its own.
 const MAX_READ: u32 = 1024 * 1024;
+
+/// A connection keeps the block it has read into as long as this part of it holds messages; of less
+/// it keeps a copy, which is soon made and leaves the block to others.
+const MIN_KEPT: usize = 8;
 
 /// Why there are no more messages.
 pub(super) enum End {
@@ -28,9 +38,10 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Reader {
     decoder: Decoder,
-    /// Bytes that were read behind a message, from `taken` on; no memory where there are none.
-    unread: Vec<u8>,
-    taken: usize,
+    /// Bytes that were read behind a message are in here; no memory where there are none.
+    buffer: Vec<u8>,
+    /// Their place.
+    unread: Range<u32>,
     /// Bytes that are asked of the stream in one read.
     size: u32,
     budget: Budget,
@@ -41,8 +52,8 @@ impl Reader {
     pub(super) fn new(decoder: Decoder, early: Vec<u8>, size: usize) -> Self {
         Self {
             decoder,
-            unread: early,
-            taken: 0,
+            unread: 0..place(early.len()),
+            buffer: early,
             size: u32::try_from(size).unwrap_or(MAX_READ).clamp(1, MAX_READ),
             budget: Budget::default(),
         }
@@ -60,7 +71,7 @@ impl Reader {
         message: &mut Option<Message>,
     ) -> Poll<Result<(), End>> {
         ready!(self.budget.poll_turn(cx));
-        if !self.unread.is_empty() {
+        if !self.buffer.is_empty() {
             self.decode_unread(message).map_err(End::Violation)?;
         }
         while message.is_none() {
@@ -77,13 +88,13 @@ impl Reader {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.forget();
-        let size = self.size as usize;
         let budget = &mut self.budget;
         loop {
             ready!(budget.poll_turn(cx));
-            match ready!(scratch::with(size, |block| poll_read(
-                io, cx, block, budget
-            ))) {
+            let mut block = scratch::take(self.size as usize);
+            let read = poll_read(io, cx, &mut block, budget);
+            scratch::give(block);
+            match ready!(read) {
                 Ok(_) => {}
                 Err(End::Failed(error)) => return Poll::Ready(Err(error)),
                 Err(_) => return Poll::Ready(Ok(())),
@@ -98,17 +109,22 @@ impl Reader {
     }
 
     fn give_unread(&mut self) {
-        self.taken = 0;
-        proto::give(mem::take(&mut self.unread));
+        let buffer = mem::take(&mut self.buffer);
+        if buffer.len() < self.size as usize {
+            proto::give(buffer);
+        } else {
+            scratch::give(buffer.into());
+        }
     }
 
     #[inline]
     fn decode_unread(&mut self, message: &mut Option<Message>) -> Result<(), ProtocolError> {
-        let unread = &mut self.unread[self.taken..];
+        let Range { start, end } = self.unread;
+        let unread = &mut self.buffer[start as usize..end as usize];
         let decoded = self.decoder.decode(unread, message)?;
         self.budget.spend(decoded.frames);
-        self.taken += decoded.taken;
-        if self.taken == self.unread.len() {
+        self.unread.start += place(decoded.taken);
+        if self.unread.is_empty() {
             self.give_unread();
         }
         Ok(())
@@ -121,29 +137,51 @@ impl Reader {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<(), End>> {
-        let Self {
-            decoder, budget, ..
-        } = self;
-        if let Some(room) = decoder.payload_room() {
-            let length = ready!(poll_read(io, cx, room, budget))?;
-            let filled = decoder.fill_payload(length, message);
+        if let Some(room) = self.decoder.payload_room() {
+            let length = ready!(poll_read(io, cx, room, &mut self.budget))?;
+            let filled = self.decoder.fill_payload(length, message);
             return Poll::Ready(filled.map_err(End::Violation));
         }
-        scratch::with(self.size as usize, |block| {
-            let length = ready!(poll_read(io, cx, block, budget))?;
-            let bytes = &mut block[..length];
-            let decoded = decoder.decode(bytes, message).map_err(End::Violation)?;
-            budget.spend(decoded.frames);
-            if decoded.taken < length {
-                let rest = &bytes[decoded.taken..];
-                self.unread = proto::take();
-                // No more will be added.
-                self.unread.reserve_exact(rest.len());
-                self.unread.extend_from_slice(rest);
+        let size = self.size as usize;
+        let mut block = scratch::take(size);
+        let read = poll_read(io, cx, &mut block[..size], &mut self.budget);
+        let Poll::Ready(Ok(length)) = read else {
+            scratch::give(block);
+            return read.map_ok(|_| ());
+        };
+        let decoded = self.decoder.decode(&mut block[..length], message);
+        match decoded {
+            Ok(Decoded { taken, frames }) => {
+                self.budget.spend(frames);
+                self.keep_unread(block, taken, length);
+                Poll::Ready(Ok(()))
             }
-            Poll::Ready(Ok(()))
-        })
+            Err(violation) => {
+                scratch::give(block);
+                Poll::Ready(Err(End::Violation(violation)))
+            }
+        }
     }
+
+    /// Keeps what is unread of a block: a copy of it, if it is little.
+    #[inline]
+    fn keep_unread(&mut self, block: Box<[u8]>, start: usize, end: usize) {
+        if start == end {
+            scratch::give(block);
+        } else if end - start < self.size as usize / MIN_KEPT {
+            self.buffer = proto::keep(&block[start..end]);
+            self.unread = 0..place(end - start);
+            scratch::give(block);
+        } else {
+            self.buffer = block.into();
+            self.unread = place(start)..place(end);
+        }
+    }
+}
+
+/// A place in a block, which has 1 MiB at most, or in what came with a head, which is less.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Reads one byte at least, and once more where a signal came in between.

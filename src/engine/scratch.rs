@@ -1,23 +1,32 @@
-//! The block that all connections of a thread read into, so that an idle one owns no buffer.
+//! Blocks that the connections of a thread read into, so that an idle one owns no buffer.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+
+/// Blocks that a thread keeps: one is in use nearly always, and a few more are where connections take
+/// turns before they have used up what they read.
+const BLOCKS: usize = 4;
 
 thread_local! {
-    /// Empty while a read uses the block.
-    static BLOCK: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends the thread's block, of `size` bytes at least, cut to them.
-///
-/// It is zeroed once, when it is made or grows. A stream that itself polls another WebSocket while it
-/// is read finds the block taken: then that one gets another, and one of the two is kept.
-pub(super) fn with<R>(size: usize, read: impl FnOnce(&mut [u8]) -> R) -> R {
-    // While the thread ends there is no block any more.
-    let mut block = BLOCK.try_with(Cell::take).unwrap_or_default();
-    if block.len() < size {
-        block.resize(size, 0);
+/// Takes a block of `size` bytes at least, whatever they are: it is zeroed once, when it is made.
+#[inline]
+pub(super) fn take(size: usize) -> Box<[u8]> {
+    // While the thread ends there is none any more.
+    match KEPT.try_with(|kept| kept.borrow_mut().pop()) {
+        Ok(Some(block)) if block.len() >= size => block,
+        _ => vec![0; size].into(),
     }
-    let result = read(&mut block[..size]);
-    let _ = BLOCK.try_with(|kept| kept.set(block));
-    result
+}
+
+/// Gives a block back.
+#[inline]
+pub(super) fn give(block: Box<[u8]>) {
+    let _ = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
+        if kept.len() < BLOCKS {
+            kept.push(block);
+        }
+    });
 }

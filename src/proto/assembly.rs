@@ -1,6 +1,6 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{frame::OpCode, pool, text, text::Text};
+use super::{copy, frame::OpCode, mask::Mask, pool, text, text::Text};
 use crate::{Message, ProtocolError};
 
 /// Room that a message gets at least once it does not come in one piece.
@@ -25,16 +25,24 @@ impl Assembly {
         }
     }
 
-    /// Makes a message of its only piece, and puts it in its place.
+    /// Makes a message of its only piece, from which `mask` is to be taken off, and puts it in its
+    /// place.
     #[inline]
     pub(super) fn whole(
         opcode: OpCode,
-        payload: &[u8],
+        piece: &mut [u8],
+        mask: Option<Mask>,
         message: &mut Option<Message>,
     ) -> Result<(), ProtocolError> {
-        *message = Some(match opcode {
-            OpCode::Text => Message::Text(text::check(payload)?.into()),
-            _ => Message::Binary(payload.to_vec().into()),
+        *message = Some(match (opcode, mask) {
+            (OpCode::Text, mask) => {
+                if let Some(mut mask) = mask {
+                    mask.apply(piece);
+                }
+                Message::Text(text::whole(piece)?.into())
+            }
+            (_, Some(mask)) => Message::Binary(mask.copy(piece).into()),
+            (_, None) => Message::Binary(copy::to_vec(piece).into()),
         });
         Ok(())
     }
@@ -46,16 +54,24 @@ impl Assembly {
         }
     }
 
-    /// Adds the next piece; `most` is the length of the whole message, or its limit.
-    pub(super) fn push(&mut self, piece: &[u8], most: usize) -> Result<(), ProtocolError> {
+    /// Adds the next piece, from which `mask` is to be taken off; `most` is the length of the whole message, or its limit.
+    pub(super) fn push(
+        &mut self,
+        piece: &mut [u8],
+        mask: Option<&mut Mask>,
+        most: usize,
+    ) -> Result<(), ProtocolError> {
         match self {
             Self::Text(text) => {
+                if let Some(mask) = mask {
+                    mask.apply(piece);
+                }
                 let room = grown(text.len(), text.capacity(), piece.len(), most);
                 text.reserve_exact(room - text.len());
                 text.push(piece)
             }
             Self::Binary(binary) => {
-                binary.push(piece, most);
+                binary.push(piece, mask, most);
                 Ok(())
             }
         }
@@ -86,25 +102,31 @@ impl Binary {
         self.filled
     }
 
-    fn push(&mut self, piece: &[u8], most: usize) {
+    fn push(&mut self, piece: &mut [u8], mask: Option<&mut Mask>, most: usize) {
         self.make_room(piece.len(), most);
         // What is there already need not be made.
         let old = piece.len().min(self.buffer.len() - self.filled);
-        let (over, behind) = piece.split_at(old);
-        self.buffer[self.filled..self.filled + old].copy_from_slice(over);
-        self.buffer.extend_from_slice(behind);
+        let (over, behind) = piece.split_at_mut(old);
+        let to = &mut self.buffer[self.filled..self.filled + old];
+        copy::overwrite(to, over);
+        match mask {
+            Some(mask) => {
+                mask.apply(to);
+                mask.extend(&mut self.buffer, behind);
+            }
+            None => copy::extend(&mut self.buffer, behind),
+        }
         self.filled += piece.len();
     }
 
-    /// Returns the place of the next bytes, `length` of them at most, for a stream to read into.
-    pub(super) fn room(&mut self, length: usize, most: usize) -> &mut [u8] {
+    /// Returns the place of the next bytes, `length` of them at most, for a stream to read into: if
+    /// the buffer is one of the pool. Memory that is new would have to be zeroed before, which takes
+    /// longer than to copy what was read into a block.
+    pub(super) fn room(&mut self, length: usize, most: usize) -> Option<&mut [u8]> {
         self.make_room(1, most);
-        let room = self.buffer.capacity() - self.filled;
-        let end = self.filled + length.min(MAX_READ).min(room);
-        if self.buffer.len() < end {
-            self.buffer.resize(end, 0);
-        }
-        &mut self.buffer[self.filled..end]
+        let room = self.buffer.get_mut(self.filled..)?;
+        let length = length.min(MAX_READ).min(room.len());
+        room.get_mut(..length).filter(|room| !room.is_empty())
     }
 
     /// Returns the next `length` bytes, which a stream has read.
@@ -121,7 +143,7 @@ impl Binary {
         }
         match pool::take_large(most) {
             Some(mut larger) => {
-                larger[..self.filled].copy_from_slice(&self.buffer[..self.filled]);
+                copy::overwrite(&mut larger[..self.filled], &self.buffer[..self.filled]);
                 self.buffer = larger;
             }
             None => self.buffer.reserve_exact(room - self.buffer.len()),

@@ -74,6 +74,14 @@ impl Frame {
         }
     }
 
+    /// Unmasks the next bytes of its payload, where they are.
+    #[inline]
+    fn unmask(&mut self, bytes: &mut [u8]) {
+        if let Some(mask) = &mut self.mask {
+            mask.apply(bytes);
+        }
+    }
+
     /// Tells whether its message is complete.
     fn is_last(&self) -> bool {
         self.fin && self.remaining == 0
@@ -96,7 +104,8 @@ impl Decoder {
 
     /// Takes bytes off the front, up to the end of the first message, which is put in its place.
     ///
-    /// Payloads are unmasked where they are. After an error nothing more can be decoded.
+    /// The bytes may be others afterwards: payloads are unmasked where they are. After an error
+    /// nothing more can be decoded.
     pub(crate) fn decode(
         &mut self,
         bytes: &mut [u8],
@@ -123,13 +132,13 @@ impl Decoder {
             let piece = &mut rest[..length];
             decoded.taken += length;
             frame.remaining -= length;
-            if let Some(mask) = &mut frame.mask {
-                mask.apply(piece);
-            }
             if frame.opcode.is_control() {
+                frame.unmask(piece);
                 self.push_control(&frame, piece, message)?;
+            } else if frame.is_last() && self.message.is_none() {
+                Assembly::whole(frame.opcode, piece, frame.mask, message)?;
             } else {
-                self.push_data(&frame, piece, message)?;
+                self.push_part(&mut frame, piece, message)?;
             }
             if frame.remaining > 0 {
                 self.frame = Some(frame);
@@ -145,14 +154,14 @@ impl Decoder {
         self.part = Vec::new();
     }
 
-    /// Returns the place of the next bytes of a large payload, if such a one is on its way: they need
-    /// not be copied then.
+    /// Returns the place of the next bytes of a large payload, if such a one is on its way and has
+    /// one: they need not be copied then.
     pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
         let frame = self.frame.filter(|frame| frame.remaining >= LARGE_REST)?;
         match &mut self.message {
             Some(Assembly::Binary(binary)) => {
                 let most = frame.most(binary.len(), self.max_message);
-                Some(binary.room(frame.remaining, most))
+                binary.room(frame.remaining, most)
             }
             // Text goes through a check, which copies it.
             _ => None,
@@ -169,10 +178,7 @@ impl Decoder {
         else {
             return Ok(());
         };
-        let bytes = binary.fill(length);
-        if let Some(mask) = &mut frame.mask {
-            mask.apply(bytes);
-        }
+        frame.unmask(binary.fill(length));
         frame.remaining -= length;
         self.frame = (frame.remaining > 0).then_some(frame);
         self.finish_last(&frame, message)
@@ -265,31 +271,18 @@ impl Decoder {
         Ok(())
     }
 
-    #[inline]
-    fn push_data(
-        &mut self,
-        frame: &Frame,
-        piece: &[u8],
-        message: &mut Option<Message>,
-    ) -> Result<(), ProtocolError> {
-        if frame.is_last() && self.message.is_none() {
-            return Assembly::whole(frame.opcode, piece, message);
-        }
-        self.push_part(frame, piece, message)
-    }
-
     /// Takes a piece of a message that does not come in one.
     fn push_part(
         &mut self,
-        frame: &Frame,
-        piece: &[u8],
+        frame: &mut Frame,
+        piece: &mut [u8],
         message: &mut Option<Message>,
     ) -> Result<(), ProtocolError> {
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));
         let most = frame.most(assembly.len() + piece.len(), self.max_message);
-        assembly.push(piece, most)?;
+        assembly.push(piece, frame.mask.as_mut(), most)?;
         self.finish_last(frame, message)
     }
 

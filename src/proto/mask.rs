@@ -32,12 +32,10 @@ impl Mask {
     /// Masks, or unmasks, the next bytes of the payload.
     #[inline]
     pub(super) fn apply(&mut self, bytes: &mut [u8]) {
-        let Self(Key(key)) = *self;
-        // Eight at once, from which the compiler makes as many as the processor takes.
-        let twice = u64::from(key) | u64::from(key) << 32;
-        let (words, rest) = bytes.as_chunks_mut::<8>();
+        let twice = self.twice();
+        let (words, rest) = bytes.as_chunks_mut();
         for word in words {
-            *word = (u64::from_ne_bytes(*word) ^ twice).to_ne_bytes();
+            *word = mask_word(*word, twice);
         }
         if !rest.is_empty() {
             let mut key = self.0.to_bytes();
@@ -48,6 +46,64 @@ impl Mask {
             self.0 = Key::from_bytes(key);
         }
     }
+
+    /// Copies a payload, and unmasks it on the way.
+    ///
+    /// To unmask it in place first would cost as much as the copy: that waits for what was just
+    /// written.
+    #[inline]
+    pub(super) fn copy(self, bytes: &[u8]) -> Vec<u8> {
+        let twice = self.twice();
+        let (words, rest) = bytes.as_chunks();
+        if !rest.is_empty() {
+            return self.copy_odd(bytes);
+        }
+        let mut copy = Vec::with_capacity(words.len());
+        copy.extend(words.iter().map(|word| mask_word(*word, twice)));
+        copy.into_flattened()
+    }
+
+    /// Copies the next bytes of a payload behind others, and unmasks them on the way.
+    pub(super) fn extend(&mut self, to: &mut Vec<u8>, bytes: &[u8]) {
+        let twice = self.twice();
+        let (words, rest) = bytes.as_chunks();
+        to.extend(words.iter().flat_map(|word| mask_word(*word, twice)));
+        let start = to.len();
+        to.extend_from_slice(rest);
+        self.apply(&mut to[start..]);
+    }
+
+    /// Copies as `copy` does what is not made of whole words.
+    #[expect(
+        clippy::slow_vector_initialization,
+        reason = "memory that is zeroed comes slower from the allocator"
+    )]
+    fn copy_odd(mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut copy = Vec::with_capacity(bytes.len());
+        copy.resize(bytes.len(), 0);
+        let twice = self.twice();
+        let (words, rest) = bytes.as_chunks();
+        let (to, rest_to) = copy.as_chunks_mut();
+        for (word, to) in words.iter().zip(to) {
+            *to = mask_word(*word, twice);
+        }
+        rest_to.copy_from_slice(rest);
+        self.apply(rest_to);
+        copy
+    }
+
+    /// Returns the key two times: eight bytes are masked at once, from which the compiler makes as
+    /// many as the processor takes.
+    #[inline]
+    fn twice(self) -> u64 {
+        let Self(Key(key)) = self;
+        u64::from(key) | u64::from(key) << 32
+    }
+}
+
+#[inline]
+fn mask_word(word: [u8; 8], twice: u64) -> [u8; 8] {
+    (u64::from_ne_bytes(word) ^ twice).to_ne_bytes()
 }
 
 #[cfg(test)]
@@ -72,7 +128,16 @@ mod tests {
                     mask.apply(one);
                     mask.apply(other);
                     assert_eq!(bytes[start..start + length], expected);
+
+                    let (one, other) = plain[start..start + length].split_at(cut.min(length));
+                    let mut mask = Mask::new(Key::from_bytes(KEY));
+                    let mut copy = Vec::new();
+                    mask.extend(&mut copy, one);
+                    mask.extend(&mut copy, other);
+                    assert_eq!(copy, expected);
                 }
+                let mask = Mask::new(Key::from_bytes(KEY));
+                assert_eq!(mask.copy(&plain[start..start + length]), expected);
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod assembly;
 mod close;
+mod copy;
 mod decoder;
 pub(crate) mod frame;
 pub(crate) mod mask;
@@ -18,8 +19,8 @@ mod text;
 
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
-    decoder::Decoder,
+    decoder::{Decoded, Decoder},
     outbox::{MAX_SLICES, Outbox},
     outgoing::Outgoing,
-    pool::{give, take},
+    pool::{give, keep},
 };

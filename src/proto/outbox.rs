@@ -6,6 +6,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::{Buf, Bytes};
 
 use super::{
+    copy,
     frame::{Header, OpCode},
     mask::{Key, Mask},
     outgoing::Outgoing,
@@ -175,7 +176,7 @@ impl Outbox {
         }
         if self.takes_one_slice {
             let first = payload.split_to(payload.len().min(FIRST_PART));
-            self.small.extend_from_slice(&first);
+            copy::extend(&mut self.small, &first);
         }
         if !payload.is_empty() {
             let at = self.small.len();
@@ -269,7 +270,7 @@ impl Outbox {
 fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<Key>) {
     match key {
         Some(key) => extend_by_key(bytes, payload, key),
-        None => bytes.extend_from_slice(payload),
+        None => copy::extend(bytes, payload),
     }
 }
 

@@ -4,6 +4,8 @@ use std::{cell::RefCell, mem};
 
 use bytes::Bytes;
 
+use super::copy;
+
 /// Small buffers that a thread keeps: more than are used at once while connections take turns.
 const SMALL: usize = 8;
 
@@ -31,8 +33,17 @@ struct Pool {
 }
 
 /// Takes an empty buffer for frames.
-pub(crate) fn take() -> Vec<u8> {
+pub(super) fn take() -> Vec<u8> {
     with(|pool| pool.small.pop()).flatten().unwrap_or_default()
+}
+
+/// Copies frames to a buffer of their own.
+pub(crate) fn keep(frames: &[u8]) -> Vec<u8> {
+    let mut buffer = take();
+    // No more will be added.
+    buffer.reserve_exact(frames.len());
+    copy::extend(&mut buffer, frames);
+    buffer
 }
 
 /// Gives a buffer for frames back.

@@ -1,5 +1,6 @@
 //! Text that arrives in pieces, and is checked as it arrives (RFC 6455, section 8.1).
 
+use super::copy;
 use crate::ProtocolError;
 
 /// The longest character in UTF-8, but for its last byte.
@@ -31,7 +32,7 @@ impl Text {
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         let piece = self.complete_part(piece)?;
         let (whole, part) = piece.split_at(piece.len() - cut_len(piece));
-        self.whole.push_str(check(whole)?);
+        copy::push_str(&mut self.whole, check(whole)?);
         for &byte in part {
             self.push_part(byte)?;
         }
@@ -76,8 +77,16 @@ impl Text {
     }
 }
 
-/// Checks a text that is whole.
-pub(super) fn check(bytes: &[u8]) -> Result<&str, ProtocolError> {
+/// Returns a text that is whole.
+#[inline]
+pub(super) fn whole(bytes: &[u8]) -> Result<String, ProtocolError> {
+    let text = check(bytes)?;
+    let mut whole = String::with_capacity(text.len());
+    copy::push_str(&mut whole, text);
+    Ok(whole)
+}
+
+fn check(bytes: &[u8]) -> Result<&str, ProtocolError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)
 }
 

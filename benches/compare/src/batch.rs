@@ -1,7 +1,8 @@
 //! What is sent at once, and the messages that it is made of.
 
+use crate::orders::{self, Order};
 use crate::wire::{self, BINARY, CONTINUATION, PING, TEXT};
-use crate::workload::{Content, Framing, Workload};
+use crate::workload::{Content, Framing, Service, Workload};
 
 /// Enough that no two connections next to each other send the same.
 const BATCHES: usize = 8;
@@ -10,14 +11,18 @@ const BATCHES: usize = 8;
 const PAYLOAD_IN_ALL: usize = 4 << 20;
 const PING_PAYLOAD: usize = 16;
 
-/// The messages that are sent in one go, before the first reply is awaited.
+/// What is sent in one go, before the first reply is awaited.
 #[derive(Debug)]
 pub struct Batch {
     /// The masked frames.
     pub frames: Vec<u8>,
-    /// The opcode of all messages.
+    /// How many messages are echoed, received or sent by the server.
+    pub count: usize,
+    /// The opcode of all messages of the reply.
     pub opcode: u8,
+    /// The messages of the reply.
     pub messages: Vec<Vec<u8>>,
+    /// What the pongs have to hold.
     pub pings: Vec<Vec<u8>>,
 }
 
@@ -39,16 +44,38 @@ impl Batch {
         };
         let mut batch = Self {
             frames: Vec::new(),
+            count: workload.depth,
             opcode,
             messages: Vec::new(),
             pings: Vec::new(),
         };
+        if workload.service == Service::Source {
+            let order = Order::Send {
+                count: workload.depth,
+                length: workload.payload,
+            };
+            batch.order(&order, random);
+            let message = vec![orders::FILLING; workload.payload];
+            batch.messages = vec![message; workload.depth];
+            return batch;
+        }
         for _ in 0..workload.depth {
             let message = content(workload.content, workload.payload, random);
             batch.write(&message, workload.framing, random);
             batch.messages.push(message);
         }
+        if workload.service == Service::Sink {
+            batch.order(&Order::Count, random);
+            batch.opcode = TEXT;
+            batch.messages = vec![workload.depth.to_string().into_bytes()];
+        }
         batch
+    }
+
+    /// Adds an order to what is sent.
+    fn order(&mut self, order: &Order, random: &mut Random) {
+        let text = order.to_string().into_bytes();
+        wire::write_frame(&mut self.frames, true, TEXT, random.mask(), &text);
     }
 
     fn write(&mut self, message: &[u8], framing: Framing, random: &mut Random) {

@@ -1,7 +1,5 @@
 //! Which servers there are.
 
-use std::path::{Path, PathBuf};
-
 /// The runtime that a server stands on: it is compared with the floor of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
@@ -25,8 +23,10 @@ pub enum Role {
 pub struct Contestant {
     /// The name in tables and on the command line.
     pub name: &'static str,
-    /// The binary of this package.
+    /// The binary of this package, which cargo puts beside the runner's own.
     pub binary: &'static str,
+    /// The one that follows orders, tuned if this one is.
+    pub orders: Option<&'static str>,
     /// Where its version is taken from; empty for what is no library.
     pub library: &'static str,
     pub runtime: Runtime,
@@ -40,8 +40,8 @@ pub const CONTESTANTS: &[Contestant] = &[
     floor("floor_tokio", Runtime::Tokio),
     floor("floor_smol", Runtime::Smol),
     floor("copies_tokio", Runtime::Tokio).in_core_only(),
-    ours("anyws_tokio", Runtime::Tokio),
-    ours("anyws_smol", Runtime::Smol),
+    ours("anyws_tokio", Runtime::Tokio).with_orders("orders_anyws_tokio"),
+    ours("anyws_smol", Runtime::Smol).with_orders("orders_anyws_smol"),
     ours("anyws_volo", Runtime::Tokio),
     ours("anyws_axum", Runtime::Tokio),
     peer("fastwebsockets", "fastwebsockets", "fastwebsockets", false),
@@ -64,9 +64,12 @@ pub const CONTESTANTS: &[Contestant] = &[
         "tokio-websockets",
         true,
     )
+    .with_orders("tokio_websockets")
     .in_tail(),
     peer("yawc", "yawc", "yawc", false),
-    peer("yawc tuned", "yawc", "yawc", true).in_tail(),
+    peer("yawc tuned", "yawc", "yawc", true)
+        .with_orders("yawc")
+        .in_tail(),
     peer(
         "tokio-tungstenite",
         "tokio_tungstenite",
@@ -78,7 +81,8 @@ pub const CONTESTANTS: &[Contestant] = &[
         "tokio_tungstenite",
         "tokio-tungstenite",
         true,
-    ),
+    )
+    .with_orders("tokio_tungstenite"),
     peer(
         "async-tungstenite",
         "async_tungstenite_smol",
@@ -92,6 +96,7 @@ pub const CONTESTANTS: &[Contestant] = &[
         "async-tungstenite",
         true,
     )
+    .with_orders("async_tungstenite_smol")
     .on_smol(),
     peer("axum ws", "axum_ws", "axum", false),
     peer("axum ws tuned", "axum_ws", "axum", true),
@@ -103,6 +108,7 @@ const fn floor(name: &'static str, runtime: Runtime) -> Contestant {
     Contestant {
         name,
         binary: name,
+        orders: None,
         library: "",
         runtime,
         role: Role::Floor,
@@ -114,6 +120,7 @@ const fn ours(name: &'static str, runtime: Runtime) -> Contestant {
     Contestant {
         name,
         binary: name,
+        orders: None,
         library: "anyws",
         runtime,
         role: Role::Ours,
@@ -130,6 +137,7 @@ const fn peer(
     Contestant {
         name,
         binary,
+        orders: None,
         library,
         runtime: Runtime::Tokio,
         role: Role::Peer { tuned },
@@ -138,6 +146,11 @@ const fn peer(
 }
 
 impl Contestant {
+    const fn with_orders(mut self, binary: &'static str) -> Self {
+        self.orders = Some(binary);
+        self
+    }
+
     const fn in_core_only(mut self) -> Self {
         self.in_tail = false;
         self
@@ -180,11 +193,5 @@ impl Contestant {
             Runtime::Tokio => "floor_tokio",
             Runtime::Smol => "floor_smol",
         }
-    }
-
-    /// The binary, which cargo puts beside the runner's own.
-    #[must_use]
-    pub fn path(&self, folder: &Path) -> PathBuf {
-        folder.join(self.binary)
     }
 }

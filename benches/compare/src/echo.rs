@@ -1,4 +1,4 @@
-//! Measures what a server takes to echo messages.
+//! Measures what a server takes for messages: to echo, to receive or to send them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::contestants::Contestant;
 use crate::load::{Load, Until};
 use crate::process::Server;
 use crate::wire;
-use crate::workload::{self, Workload};
+use crate::workload::{self, Service, Workload};
 
 /// What came out of one run against one server.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +61,18 @@ pub fn measure(
     batches: &[Batch],
     window: Window,
 ) -> Result<Sample> {
-    let server = Server::start(contestant, folder)?;
+    let server = match workload.service {
+        Service::Echo => Server::start(contestant, folder)?,
+        Service::Sink | Service::Source => Server::start_for_orders(contestant, folder)?,
+    };
     let is_raw = contestant.is_floor();
     let streams: Result<Vec<_>> = (0..workload.connections)
         .map(|_| wire::connect(server.address(), !is_raw))
         .collect();
     let mut load = Load::new(streams?, batches, is_raw)?;
+    if let Some(bytes) = workload.write {
+        load = load.in_writes_of(bytes);
+    }
     let until = match workload.duration {
         workload::Duration::Once => Until::OneBatchEach,
         workload::Duration::Window => {

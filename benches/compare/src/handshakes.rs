@@ -1,7 +1,7 @@
 //! Measures what a connection takes from its start to its end.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -68,28 +68,15 @@ fn run_group(address: SocketAddr) -> Result<()> {
         stream.write_all(&message)?;
     }
     for stream in &mut streams {
-        expect(stream, BINARY, MESSAGE)?;
+        wire::expect(stream, BINARY, MESSAGE)?;
         stream.write_all(&close)?;
     }
     for stream in &mut streams {
-        expect(stream, CLOSE, &NORMAL)?;
+        wire::expect(stream, CLOSE, &NORMAL)?;
         // The server ends the connection (RFC 6455, section 7.1.1).
         if stream.read(&mut [0])? != 0 {
             return Err("something follows the Close of the server".into());
         }
-    }
-    Ok(())
-}
-
-/// Reads one short frame and compares it.
-fn expect(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> Result<()> {
-    let mut header = [0; 2];
-    stream.read_exact(&mut header)?;
-    let mut received = vec![0; payload.len()];
-    stream.read_exact(&mut received)?;
-    if header[0] != 0x80 | opcode || usize::from(header[1]) != payload.len() || received != payload
-    {
-        return Err(format!("not {opcode} with {payload:?}: {header:02x?} {received:?}").into());
     }
     Ok(())
 }

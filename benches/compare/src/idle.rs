@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::load::{Load, Until};
 use crate::process::{allow_open_files, resident_memory, settled_memory};
 use crate::wire;
-use crate::workload::{Content, Framing, Group, Workload};
+use crate::workload::Workload;
 
 /// The name in tables and on the command line.
 pub const NAME: &str = "idle";
@@ -39,16 +39,7 @@ const SENT: [u8; 2] = [0x81, 0x80 | LENGTH];
 const ECHOED: [u8; 2] = [0x81, LENGTH];
 
 /// The message that each connection has echoed in the burst.
-const LARGE: Workload = Workload {
-    name: "burst",
-    connections: BURST_GROUP,
-    depth: 1,
-    payload: 1 << 20,
-    content: Content::Binary,
-    framing: Framing::Whole,
-    duration: crate::workload::Duration::Once,
-    group: Group::Tail,
-};
+const LARGE: Workload = Workload::echo("burst", 1 << 20, BURST_GROUP);
 
 /// The resident memory of a server.
 #[derive(Clone, Copy, Debug)]

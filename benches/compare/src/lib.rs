@@ -6,17 +6,19 @@
 //! | Module | What it knows |
 //! |---|---|
 //! | [`server`] | what the servers here have in common |
+//! | [`orders`] | servers that do as they are told |
 //! | [`contestants`] | which servers there are |
 //! | [`workload`] | which loads there are |
 //! | [`wire`] | the client's side of the protocol, in bytes |
 //! | [`batch`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
 //! | [`process`] | a server's process: start, processor time, memory |
-//! | [`echo`], [`handshakes`], [`idle`] | the three kinds of measurement |
+//! | [`echo`], [`broadcast`], [`handshakes`], [`idle`] | the kinds of measurement |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 
 pub mod batch;
+pub mod broadcast;
 pub mod contestants;
 pub mod echo;
 pub mod handshakes;
@@ -24,6 +26,7 @@ pub mod idle;
 pub mod load;
 pub mod machine;
 pub mod options;
+pub mod orders;
 pub mod plot;
 pub mod process;
 pub mod reply;

@@ -1,6 +1,7 @@
 //! Many connections on one thread, with as little work as possible for each message.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -40,6 +41,10 @@ pub enum Until {
 pub struct Load<'a> {
     epoll: OwnedFd,
     batches: &'a [Batch],
+    /// How many bytes a write takes at most.
+    write: usize,
+    /// Connections that wait for their turn to write on.
+    waiting: Vec<usize>,
     connections: Vec<Connection>,
     /// One for all connections, since all of it is checked before the next read.
     read_buffer: Vec<u8>,
@@ -82,9 +87,18 @@ impl<'a> Load<'a> {
         Ok(Self {
             epoll,
             batches,
+            write: usize::MAX,
+            waiting: Vec::new(),
             connections,
             read_buffer: vec![0; READ_BUFFER],
         })
+    }
+
+    /// Writes so many bytes at most, and lets others write before the next ones.
+    #[must_use]
+    pub fn in_writes_of(mut self, bytes: usize) -> Self {
+        self.write = bytes;
+        self
     }
 
     /// Sends until it is time to stop and receives all replies; gives the number of messages
@@ -124,6 +138,9 @@ impl<'a> Load<'a> {
             }
             is_stopping |= elapsed >= limit;
 
+            for number in mem::take(&mut self.waiting) {
+                self.send(number)?;
+            }
             for event in &events {
                 let number = usize::try_from(event.data.u64())?;
                 let flags = event.flags;
@@ -159,12 +176,18 @@ impl<'a> Load<'a> {
         streams.collect()
     }
 
-    /// Writes what is left of the batch, as far as the system takes it.
+    /// Writes what is left of the batch, as far as the system takes it and others need not wait.
     fn send(&mut self, number: usize) -> Result<()> {
         let connection = &mut self.connections[number];
         let frames = &self.batches[connection.batch].frames;
         while connection.written < frames.len() {
-            match connection.stream.write(&frames[connection.written..]) {
+            let rest = &frames[connection.written..];
+            match connection.stream.write(&rest[..rest.len().min(self.write)]) {
+                Ok(length) if length < rest.len() && length == self.write => {
+                    connection.written += length;
+                    self.waiting.push(number);
+                    return Ok(());
+                }
                 Ok(length) => connection.written += length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -198,7 +221,7 @@ impl<'a> Load<'a> {
     /// Turns to the next batch; gives the number of messages in the one that is done.
     fn finish_batch(&mut self, number: usize) -> u64 {
         let connection = &mut self.connections[number];
-        let messages = self.batches[connection.batch].messages.len();
+        let messages = self.batches[connection.batch].count;
         connection.batch = (connection.batch + 1) % self.batches.len();
         connection.written = 0;
         connection.reply.reset();

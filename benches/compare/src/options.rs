@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::Result;
 use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
-use crate::workload::{Group, WORKLOADS, Workload};
-use crate::{handshakes, idle};
+use crate::workload::{Group, Service, WORKLOADS, Workload};
+use crate::{broadcast, handshakes, idle};
 
 /// The text that `--help` prints.
 pub const USAGE: &str = "\
@@ -19,7 +19,7 @@ usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output 
   --output FOLDER   where RESULTS.md and results.svg go
   --list            only prints the names
 
-Without options it takes 20 to 25 minutes and writes to benches/. With any of the first three
+Without options it takes 25 to 30 minutes and writes to benches/. With any of the first three
 it writes to benches/compare/target/, so that a partial result does not replace a whole one.";
 
 /// What is to be run, and where the results go.
@@ -117,8 +117,14 @@ impl Options {
         workload: &Workload,
     ) -> impl DoubleEndedIterator<Item = &'static Contestant> {
         let everybody = workload.group == Group::Core;
-        self.selected()
-            .filter(move |server| everybody || server.in_tail)
+        let echoes = workload.service == Service::Echo;
+        self.selected().filter(move |server| {
+            if echoes {
+                everybody || server.in_tail
+            } else {
+                server.orders.is_some()
+            }
+        })
     }
 
     /// The servers whose handshakes are measured.
@@ -129,6 +135,14 @@ impl Options {
             let is_named = |&(ours, peer)| [ours, peer].contains(&server.name);
             runs && handshakes::PAIRS.iter().any(is_named)
         })
+    }
+
+    /// The servers that send to many.
+    #[must_use]
+    pub fn broadcasters(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
+        let runs = self.workloads.contain(broadcast::NAME);
+        self.selected()
+            .filter(move |server| runs && server.orders.is_some())
     }
 
     /// The servers whose memory is measured; a tuned one holds what its buffers are set to.
@@ -145,10 +159,10 @@ impl Options {
     }
 }
 
-/// The names of all workloads, those that echo nothing in the end.
+/// The names of all workloads, those of a kind of their own in the end.
 pub fn workload_names() -> impl Iterator<Item = &'static str> {
     let echoing = WORKLOADS.iter().map(|workload| workload.name);
-    echoing.chain([handshakes::NAME, idle::NAME])
+    echoing.chain([broadcast::NAME, handshakes::NAME, idle::NAME])
 }
 
 #[derive(Debug, PartialEq)]

@@ -14,6 +14,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
 use crate::contestants::Contestant;
+use crate::server::{ORDERS, TUNED};
 
 /// The processor cores: the server has one for itself, and so has the load.
 const SERVER_CORE: usize = 0;
@@ -46,12 +47,27 @@ impl Server {
     ///
     /// When it does not start, or does not say where it listens.
     pub fn start(contestant: &Contestant, folder: &Path) -> Result<Self> {
-        let path = contestant.path(folder);
-        let mut command = Command::new(&path);
-        command.arg("127.0.0.1:0").stdout(Stdio::piped());
-        if contestant.is_tuned() {
-            command.arg("--tuned");
-        }
+        let path = folder.join(contestant.binary);
+        let options: &[_] = if contestant.is_tuned() { &[TUNED] } else { &[] };
+        Self::start_command(&path, options)
+    }
+
+    /// Starts the server that follows [orders](crate::orders), with the same library.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_for_orders(contestant: &Contestant, folder: &Path) -> Result<Self> {
+        let binary = contestant.orders.ok_or("this server takes no orders")?;
+        Self::start_command(&folder.join(binary), &[TUNED, ORDERS])
+    }
+
+    fn start_command(path: &Path, options: &[&str]) -> Result<Self> {
+        let mut command = Command::new(path);
+        command
+            .arg("127.0.0.1:0")
+            .args(options)
+            .stdout(Stdio::piped());
         // A child runs where the thread that makes it runs.
         pin(SERVER_CORE)?;
         let child = command.spawn();

@@ -176,6 +176,7 @@ mod tests {
     fn batch() -> Batch {
         Batch {
             frames: vec![1, 2, 3],
+            count: 2,
             opcode: 2,
             messages: vec![b"abc".to_vec(), b"de".to_vec()],
             pings: vec![b"p".to_vec()],

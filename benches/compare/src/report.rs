@@ -8,13 +8,16 @@ use crate::contestants::{CONTESTANTS, Contestant};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::results::{Results, Spread};
-use crate::workload::{Group, Workload};
-use crate::{Result, handshakes, plot, targets};
+use crate::workload::{Group, Service, Workload};
+use crate::{Result, broadcast, handshakes, plot, targets};
 
 const FILE: &str = "RESULTS.md";
 
 /// Below this part of its core a server waited for the load, and the rate is the load's.
 const SATURATED: f64 = 0.98;
+
+/// What servers are compared with that follow orders: the library that most others stand on.
+const COMMON: &str = "tokio-tungstenite tuned";
 
 const RULES: &str = "\
 - What counts is the processor time that the server's process takes for each message, kernel
@@ -46,6 +49,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
     for workload in options.workloads() {
         details(&mut text, options, workload, results)?;
     }
+    broadcast_table(&mut text, options, results)?;
     handshake_table(&mut text, options, results)?;
     memory_table(&mut text, options, results)?;
     target_table(&mut text, results)?;
@@ -141,6 +145,15 @@ fn details(
     results: &Results,
 ) -> Result<()> {
     writeln!(text, "## {}\n", workload.name)?;
+    let what = match workload.service {
+        Service::Echo => "",
+        Service::Sink => "Messages that the server receives, 64 at a time.\n\n",
+        Service::Source => "Messages that the server sends, 64 at a time.\n\n",
+    };
+    write!(text, "{what}")?;
+    if workload.service != Service::Echo {
+        return one_way_table(text, options.contestants(workload), workload.name, results);
+    }
     writeln!(
         text,
         "| server | µs for each message | against the floor | messages/s | core |"
@@ -149,6 +162,39 @@ fn details(
     for server in options.contestants(workload) {
         let ratio = results.ratio(workload.name, server.name, server.floor());
         row(text, workload.name, server, results, &spread(ratio, 2))?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn broadcast_table(text: &mut String, options: &Options, results: &Results) -> Result<()> {
+    if options.broadcasters().next().is_none() {
+        return Ok(());
+    }
+    writeln!(text, "## {}\n", broadcast::NAME)?;
+    writeln!(
+        text,
+        "16 messages at once to all of 1,000 connections, of which 100 read nothing; what is \
+         counted are the messages that arrive at the others.\n"
+    )?;
+    one_way_table(text, options.broadcasters(), broadcast::NAME, results)
+}
+
+/// A table without a floor: that knows no orders.
+fn one_way_table(
+    text: &mut String,
+    servers: impl Iterator<Item = &'static Contestant>,
+    workload: &'static str,
+    results: &Results,
+) -> Result<()> {
+    writeln!(
+        text,
+        "| server | µs for each message | against tuned tokio-tungstenite | messages/s | core |"
+    )?;
+    writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
+    for server in servers {
+        let ratio = results.ratio(workload, server.name, COMMON);
+        row(text, workload, server, results, &spread(ratio, 2))?;
     }
     writeln!(text)?;
     Ok(())

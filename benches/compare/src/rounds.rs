@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::batch::Batch;
+use crate::broadcast;
 use crate::contestants::Contestant;
 use crate::echo::{self, Sample};
 use crate::handshakes;
@@ -17,7 +18,7 @@ use crate::process::{Server, allow_open_files, pin_to_load_core};
 use crate::results::Results;
 
 /// More than any workload and the runner itself need.
-const OPEN_FILES: u64 = 1024;
+const OPEN_FILES: u64 = 2048;
 
 /// Runs what was asked for, with the servers whose binaries are in `folder`.
 ///
@@ -59,6 +60,10 @@ fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Resul
             let sample = echo::measure(contestant, folder, workload, &batches, options.window);
             add(workload.name, contestant, sample)?;
         }
+    }
+    for contestant in in_order(round, options.broadcasters()) {
+        let sample = broadcast::measure(contestant, folder, options.window);
+        add(broadcast::NAME, contestant, sample)?;
     }
     for contestant in in_order(round, options.handshakers()) {
         let sample = handshakes::measure(contestant, folder, options.window);
@@ -108,6 +113,9 @@ fn check(options: &Options, results: &Results) -> Result<()> {
         for contestant in options.contestants(workload) {
             results.require(workload.name, contestant.name, options.rounds)?;
         }
+    }
+    for contestant in options.broadcasters() {
+        results.require(broadcast::NAME, contestant.name, options.rounds)?;
     }
     for contestant in options.handshakers() {
         results.require(handshakes::NAME, contestant.name, options.rounds)?;

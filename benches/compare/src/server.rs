@@ -1,11 +1,12 @@
 //! What the echo servers here have in common: the command line, the limits and the loops.
 //!
 //! ```text
-//! SERVER [ADDRESS] [--tuned]
+//! SERVER [ADDRESS] [--tuned [--orders]]
 //! ```
 //!
 //! Without `--tuned` a server is what the README of its library shows; with it, what the
-//! authors of the library recommend or use where speed counts. The limits are the same.
+//! authors of the library recommend or use where speed counts. The limits are the same. With `--orders`
+//! it does what the client says.
 
 use std::convert::Infallible;
 use std::{env, io};
@@ -31,10 +32,22 @@ const CHUNK: usize = 32;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9001";
 
+/// The option that asks for the tuned variant.
+pub const TUNED: &str = "--tuned";
+
 /// Tells whether the tuned variant was asked for.
 #[must_use]
 pub fn is_tuned() -> bool {
-    env::args().any(|argument| argument == "--tuned")
+    env::args().any(|argument| argument == TUNED)
+}
+
+/// The option that asks for a server that follows [orders](crate::orders).
+pub const ORDERS: &str = "--orders";
+
+/// Tells whether orders are to be followed.
+#[must_use]
+pub fn takes_orders() -> bool {
+    env::args().any(|argument| argument == ORDERS)
 }
 
 /// The address to listen on.

@@ -161,3 +161,20 @@ pub fn read_response(stream: &mut TcpStream) -> Result<()> {
     }
     Ok(())
 }
+
+/// Reads one short frame and compares it.
+///
+/// # Errors
+///
+/// When it does not come or is another one.
+pub fn expect(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> Result<()> {
+    let mut header = [0; 2];
+    stream.read_exact(&mut header)?;
+    let mut received = vec![0; payload.len()];
+    stream.read_exact(&mut received)?;
+    if header[0] != 0x80 | opcode || usize::from(header[1]) != payload.len() || received != payload
+    {
+        return Err(format!("not {opcode} with {payload:?}: {header:02x?} {received:?}").into());
+    }
+    Ok(())
+}

@@ -38,7 +38,18 @@ pub enum Duration {
     Once,
 }
 
-/// A load of messages that are echoed.
+/// What the server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Sends each message back.
+    Echo,
+    /// Receives a batch of messages, and tells then how many they were.
+    Sink,
+    /// Sends a batch of messages whenever it is asked for one.
+    Source,
+}
+
+/// A load of messages that go to a server, come from it, or both.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     /// The name in tables and on the command line; names are stable.
@@ -50,6 +61,9 @@ pub struct Workload {
     pub payload: usize,
     pub content: Content,
     pub framing: Framing,
+    /// How many bytes a write takes at most, if it is not all of them.
+    pub write: Option<usize>,
+    pub service: Service,
     pub duration: Duration,
     pub group: Group,
 }
@@ -57,7 +71,7 @@ pub struct Workload {
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// All echo workloads, in the order of a round.
+/// All workloads of single connections, in the order of a round.
 pub const WORKLOADS: &[Workload] = &[
     core("64B-d1-c50", 64, 1, 50),
     core("64B-d16-c50", 64, 16, 50),
@@ -81,28 +95,42 @@ pub const WORKLOADS: &[Workload] = &[
     tail("1KiB-d1-c50", KIB, 1, 50),
     tail("64KiB+1-d1-c16", 64 * KIB + 1, 1, 16),
     tail("1KiB-in-4-frames-and-ping-c16", KIB, 1, 16).framed(Framing::CutWithPing(4)),
+    tail("1KiB-in-writes-of-16B-c16", KIB, 1, 16).written(16),
+    tail("1KiB-sink-c16", KIB, 64, 16).by(Service::Sink),
+    tail("1KiB-source-c16", KIB, 64, 16).by(Service::Source),
 ];
 
 const fn core(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
-    Workload {
-        name,
-        connections,
-        depth,
-        payload,
-        content: Content::Binary,
-        framing: Framing::Whole,
-        duration: Duration::Window,
-        group: Group::Core,
-    }
-}
-
-const fn tail(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
-    let mut workload = core(name, payload, depth, connections);
-    workload.group = Group::Tail;
+    let mut workload = tail(name, payload, depth, connections);
+    workload.group = Group::Core;
     workload
 }
 
+const fn tail(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
+    Workload {
+        depth,
+        ..Workload::echo(name, payload, connections)
+    }
+}
+
 impl Workload {
+    /// Whole binary messages, which are echoed one by one.
+    #[must_use]
+    pub const fn echo(name: &'static str, payload: usize, connections: usize) -> Self {
+        Self {
+            name,
+            connections,
+            depth: 1,
+            payload,
+            content: Content::Binary,
+            framing: Framing::Whole,
+            write: None,
+            service: Service::Echo,
+            duration: Duration::Window,
+            group: Group::Tail,
+        }
+    }
+
     const fn of(mut self, content: Content) -> Self {
         self.content = content;
         self
@@ -110,6 +138,16 @@ impl Workload {
 
     const fn framed(mut self, framing: Framing) -> Self {
         self.framing = framing;
+        self
+    }
+
+    const fn written(mut self, bytes: usize) -> Self {
+        self.write = Some(bytes);
+        self
+    }
+
+    const fn by(mut self, service: Service) -> Self {
+        self.service = service;
         self
     }
 

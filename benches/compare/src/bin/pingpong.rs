@@ -16,7 +16,7 @@ use anyws_compare::Result;
 use anyws_compare::batch::Batch;
 use anyws_compare::load::{Load, Until};
 use anyws_compare::wire;
-use anyws_compare::workload::{Content, Duration, Framing, Group, Workload};
+use anyws_compare::workload::Workload;
 
 /// A few, so that the server's runtime has something to choose from.
 const CONNECTIONS: usize = 4;
@@ -48,14 +48,8 @@ fn echo(address: SocketAddr, depth: usize, messages: usize) -> Result<()> {
         return Err(format!("the number of messages must be a multiple of {in_round}").into());
     }
     let batches = Batch::all(&Workload {
-        name: "pingpong",
-        connections: CONNECTIONS,
         depth,
-        payload: PAYLOAD,
-        content: Content::Binary,
-        framing: Framing::Whole,
-        duration: Duration::Once,
-        group: Group::Tail,
+        ..Workload::echo("pingpong", PAYLOAD, CONNECTIONS)
     });
     let streams: Result<Vec<_>> = (0..CONNECTIONS)
         .map(|_| wire::connect(address, true))

@@ -2,12 +2,19 @@
 
 use std::io;
 
+use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
 use tokio::net::TcpStream;
 use tokio_websockets::{Config, Limits, Message, ServerBuilder};
 
 // What is staged before a flush is forced; by default 8 KiB, less than a burst.
 const TUNED_FLUSH_THRESHOLD: usize = 64 << 10;
+
+const WORDS: Words<Message> = Words {
+    as_text: Message::as_text,
+    text: |text| Message::text(text),
+    binary: |bytes| Message::binary(bytes),
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
@@ -25,7 +32,11 @@ async fn serve(stream: TcpStream) {
         let Ok((_, socket)) = builder.config(config).accept(stream).await else {
             return;
         };
-        server::echo_in_chunks(socket, is_data).await;
+        if server::takes_orders() {
+            orders::obey(socket, &WORDS).await;
+        } else {
+            server::echo_in_chunks(socket, is_data).await;
+        }
     } else {
         let Ok((_, socket)) = builder.accept(stream).await else {
             return;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 
+use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
 use futures_util::StreamExt;
 use http_body_util::Empty;
@@ -13,6 +14,12 @@ use yawc::{Frame, OpCode, Options, UpgradeFut, WebSocket};
 // Its README's figures were taken with these.
 const TUNED_READ_BUFFER: usize = 128 << 10;
 const TUNED_WRITE_BOUNDARY: usize = 64 << 10;
+
+const WORDS: Words<Frame> = Words {
+    as_text: |frame| (frame.opcode() == OpCode::Text).then(|| frame.as_str()),
+    text: |text| Frame::text(text),
+    binary: |bytes| Frame::binary(bytes),
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
@@ -48,7 +55,11 @@ async fn echo(upgrading: UpgradeFut) {
     // Its stream is of bare frames, and the loops want results.
     let socket = socket.map(Ok::<_, Infallible>);
     if server::is_tuned() {
-        server::echo_in_bursts(socket, is_data).await;
+        if server::takes_orders() {
+            orders::obey(socket, &WORDS).await;
+        } else {
+            server::echo_in_bursts(socket, is_data).await;
+        }
     } else {
         server::echo(socket, is_data).await;
     }

@@ -45,8 +45,9 @@ impl TransportConfig {
     ///
     /// The buffers are the thread's: its sockets read into the same few, which are as large as the
     /// largest of these sizes and kept until the thread ends. An idle socket owns none. One that
-    /// has read more than its handler has taken keeps the buffer, or a copy of what is less than an
-    /// eighth of it: up to this many bytes for a handler that does not call `next`. 0 is taken as 1.
+    /// has read more than its handler has taken keeps the rest, up to this many bytes for a handler
+    /// that does not call `next`: in the buffer, if it fills an eighth of that and the thread has
+    /// another one, else as a copy. 0 is taken as 1.
     ///
     /// A binary payload of which 32 KiB or more are still to come may be read into the message
     /// itself, up to 256 KiB at once, whatever this size is.

@@ -643,6 +643,103 @@ fn memory_of_a_socket_that_is_not_asked_for_more() {
     }
 }
 
+/// A socket that was told to read little keeps no large block that another one has made.
+#[test]
+fn memory_of_a_small_socket_beside_large_ones() {
+    const SOCKETS: usize = 20;
+    const READ: usize = 4 * KIB;
+    for role in Role::BOTH {
+        let reads = |size| with_limits(|transport| transport.read_buffer_size(size));
+        let little = Bytes::from(frame(role, BINARY, vec![7; 250]).repeat(4));
+        let hello = Bytes::from(frame(role, BINARY, "hello"));
+        let sockets = |sent: &Bytes, size| -> Vec<_> {
+            let attacks = (0..SOCKETS).map(|_| Attack::new(sent.clone(), Then::Wait));
+            attacks
+                .map(|attack| role.socket(attack, &reads(size)))
+                .collect()
+        };
+        let mut small = sockets(&little, READ);
+        let mut large = sockets(&hello, MIB);
+        let memory = counted(|| {
+            for (small, large) in small.iter_mut().zip(&mut large) {
+                assert_eq!(received(large).len(), 5);
+                assert_eq!(received(small).len(), 250);
+            }
+        });
+        let most = SOCKETS * READ + 2 * MIB;
+        assert_at_most(memory.bytes_current, most, "bytes beside large sockets");
+    }
+}
+
+/// However many sockets of a thread have not used up what they read, no memory is taken for each
+/// read.
+#[test]
+fn sockets_that_take_turns_use_the_same_blocks() {
+    const BURST: usize = 10;
+    const SOCKETS: usize = 16;
+    const ROUNDS: usize = 20;
+    for role in Role::BOTH {
+        let burst = frame(role, BINARY, vec![7; KIB]).repeat(BURST);
+        let mut sockets: Vec<_> = (0..SOCKETS)
+            .map(|_| role.socket(Attack::new("", again(&burst)).gives(burst.len()), &alone()))
+            .collect();
+        let mut turns = |rounds: usize| {
+            for _ in 0..rounds * BURST {
+                for socket in &mut sockets {
+                    assert!(drive(socket.next(), || true).is_some());
+                }
+            }
+        };
+        turns(ROUNDS);
+        let memory = measure(|| turns(ROUNDS));
+        let most = SOCKETS * ROUNDS * (burst.len() + 4 * KIB);
+        assert_at_most(memory.bytes_total, most, "bytes were taken");
+    }
+}
+
+/// What is read and thrown away while a connection is closed is read as it was set, too.
+#[test]
+fn a_closing_socket_reads_no_more_than_was_set() {
+    const READ: usize = 64;
+    for role in Role::BOTH {
+        // The thread has a large block by this one.
+        let hello = frame(role, BINARY, "hello");
+        let large = with_limits(|transport| transport.read_buffer_size(MIB));
+        received(&mut role.socket(Attack::new(hello, Then::Wait), &large));
+
+        let attack = Attack::new(frame(role, CLOSE, [3, 232]), again(&[0; 4096]));
+        let log = attack.log();
+        let transport = TransportConfig::default().read_buffer_size(READ);
+        let mut socket = role.socket(attack, &alone_and_patient().set_transport(transport));
+        assert!(received(&mut socket).is_close());
+        assert!(
+            socket.close(None).now_or_never().is_none(),
+            "it goes on to send"
+        );
+        // So many reads are a turn.
+        assert_at_most(log.read(), 300 * READ, "bytes were read in a turn");
+    }
+}
+
+/// Text gets as much room as anything else, wherever its characters are cut.
+#[test]
+fn memory_of_text_grows_with_what_arrives() {
+    for role in Role::BOTH {
+        for character in ["a", "ä", "語", "😀"] {
+            let text = character.repeat(3 * MIB / character.len());
+            let sent = Bytes::from(frame(role, TEXT, text.as_str()));
+            let mut socket = role.socket(Attack::new(sent, Then::Wait), &alone());
+            let memory = counted(|| {
+                let message = drive(socket.next(), || true).flatten();
+                assert!(message.unwrap().unwrap().to_text().unwrap() == text);
+            });
+            // Its own room, and the one before.
+            let most = 2 * text.len() + 2 * BLOCK;
+            assert_at_most(memory.bytes_max, most, "bytes for text");
+        }
+    }
+}
+
 /// A socket that has come to its end holds nothing of the message that was not completed, though
 /// it is not dropped yet, or is draining its stream.
 #[test]

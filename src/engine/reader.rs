@@ -20,8 +20,8 @@ use crate::{
 /// Larger blocks would be read no faster, and each thread keeps its own.
 const MAX_READ: u32 = 1024 * 1024;
 
-/// A connection keeps the block it has read into as long as this part of it holds messages; of less
-/// it keeps a copy, which is soon made and leaves the block to others.
+/// A connection keeps the block it has read into if this part of it is unread at least; of less it
+/// keeps a copy, which is soon made and leaves the block to others.
 const MIN_KEPT: usize = 8;
 
 /// Why there are no more messages.
@@ -91,8 +91,9 @@ impl Reader {
         let budget = &mut self.budget;
         loop {
             ready!(budget.poll_turn(cx));
-            let mut block = scratch::take(self.size as usize);
-            let read = poll_read(io, cx, &mut block, budget);
+            let size = self.size as usize;
+            let mut block = scratch::take(size);
+            let read = poll_read(io, cx, &mut block[..size], budget);
             scratch::give(block);
             match ready!(read) {
                 Ok(_) => {}
@@ -110,6 +111,7 @@ impl Reader {
 
     fn give_unread(&mut self) {
         let buffer = mem::take(&mut self.buffer);
+        // A block is no smaller, and of what was read into it a copy is never all.
         if buffer.len() < self.size as usize {
             proto::give(buffer);
         } else {
@@ -163,18 +165,18 @@ impl Reader {
         }
     }
 
-    /// Keeps what is unread of a block: a copy of it, if it is little.
+    /// Keeps what is unread of a block: with it, or a copy if it is little or the block is needed.
     #[inline]
     fn keep_unread(&mut self, block: Box<[u8]>, start: usize, end: usize) {
         if start == end {
             scratch::give(block);
-        } else if end - start < self.size as usize / MIN_KEPT {
+        } else if end - start >= block.len() / MIN_KEPT && scratch::can_spare(block.len()) {
+            self.buffer = block.into();
+            self.unread = place(start)..place(end);
+        } else {
             self.buffer = proto::keep(&block[start..end]);
             self.unread = 0..place(end - start);
             scratch::give(block);
-        } else {
-            self.buffer = block.into();
-            self.unread = place(start)..place(end);
         }
     }
 }

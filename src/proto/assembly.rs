@@ -67,7 +67,7 @@ impl Assembly {
                     mask.apply(piece);
                 }
                 let room = grown(text.len(), text.capacity(), piece.len(), most);
-                text.reserve_exact(room - text.len());
+                text.grow(room);
                 text.push(piece)
             }
             Self::Binary(binary) => {
@@ -141,7 +141,7 @@ impl Binary {
         if room <= self.buffer.capacity() {
             return;
         }
-        match pool::take_large(most) {
+        match pool::take_large(most, self.filled) {
             Some(mut larger) => {
                 copy::overwrite(&mut larger[..self.filled], &self.buffer[..self.filled]);
                 self.buffer = larger;

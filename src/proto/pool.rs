@@ -58,16 +58,17 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
     }
 }
 
-/// Takes a buffer of `length` bytes, whatever they are, for a payload, if that is large and there is
-/// one that is not much larger.
-pub(super) fn take_large(length: usize) -> Option<Vec<u8>> {
+/// Takes a buffer for a payload of `length` bytes, if that is large and there is one that is not much
+/// larger. It has `filled` bytes at least, whatever they are.
+pub(super) fn take_large(length: usize, filled: usize) -> Option<Vec<u8>> {
     if length <= MAX_SMALL {
         return None;
     }
     with(|pool| {
         let fitting = length..=length.saturating_mul(MAX_SPARE);
         let mut large = pool.large.iter();
-        let index = large.position(|buffer| fitting.contains(&buffer.len()))?;
+        let index = large
+            .position(|buffer| fitting.contains(&buffer.capacity()) && buffer.len() >= filled)?;
         Some(pool.large.remove(index))
     })
     .flatten()
@@ -80,7 +81,7 @@ pub(super) fn lend(mut buffer: Vec<u8>, length: usize) -> Bytes {
         buffer.truncate(length);
         buffer.shrink_to_fit();
     }
-    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.len()) {
+    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.capacity()) {
         return Bytes::from_owner(Lent { buffer, length });
     }
     buffer.truncate(length);

@@ -25,8 +25,10 @@ impl Text {
         self.whole.capacity()
     }
 
-    pub(super) fn reserve_exact(&mut self, additional: usize) {
-        self.whole.reserve_exact(additional);
+    /// Makes room for `room` bytes in all, and no more.
+    pub(super) fn grow(&mut self, room: usize) {
+        self.whole
+            .reserve_exact(room.saturating_sub(self.whole.len()));
     }
 
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {

@@ -1,15 +1,16 @@
 //! What was found broken once, and what a peer may not do to others.
 
 use std::{
+    collections::VecDeque,
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
 
 use anyws::{
-    Error, Handshake, Message, TransportConfig, WebSocketUpgrade,
+    Error, Handshake, Message, TransportConfig, WebSocketConfig, WebSocketUpgrade,
     testing::{self, Duplex},
 };
 use futures::{
@@ -293,7 +294,7 @@ mod a_tokio_runtime_that_was_shut_down {
                 .build()
                 .unwrap();
             let rt = Arc::new(anyws::TokioRuntime::new(tokio.handle().clone()));
-            let config = anyws::WebSocketConfig::new().set_runtime(rt);
+            let config = WebSocketConfig::new().set_runtime(rt);
             let (mut client, _server) = testing::pair_with(&config).unwrap();
             drop(tokio);
             // Nobody answers, and no timer fires: it is given up.
@@ -328,4 +329,65 @@ mod an_executor_of_smol {
             drop(client);
         });
     }
+}
+
+/// A stream that gives what it has, and whose writes go as they are told: one that is not told waits.
+struct Told {
+    incoming: io::Cursor<Vec<u8>>,
+    takes: Arc<Mutex<VecDeque<bool>>>,
+}
+
+impl AsyncRead for Told {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(io::Read::read(&mut self.incoming, buf))
+    }
+}
+
+impl AsyncWrite for Told {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.takes.lock().unwrap().pop_front() {
+            Some(true) => Poll::Ready(Ok(buf.len())),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A socket that had stopped to read because its pongs were not taken looked at its state when some
+/// had been: where the rest was taken in the same poll, it neither read on nor was woken.
+#[test]
+fn pongs_that_are_taken_within_one_poll_make_a_socket_read_on() {
+    let ping = masked(0x80 | PING, &[7; 125]);
+    let takes = Arc::<Mutex<VecDeque<bool>>>::default();
+    let stream = Told {
+        incoming: io::Cursor::new(ping.repeat(100)),
+        takes: Arc::clone(&takes),
+    };
+    let transport = TransportConfig::default()
+        .write_buffer_size(0)
+        .max_write_buffer_size(200);
+    let config = WebSocketConfig::new().set_transport(transport);
+    let mut socket = testing::server(stream, &config).unwrap();
+    let received = std::iter::from_fn(|| socket.next().now_or_never()).take(100);
+    let received = received.count();
+    assert!(received < 100, "it does not stop to read");
+
+    takes.lock().unwrap().extend([true, false, true]);
+    let next = socket.next().now_or_never().flatten();
+    assert!(matches!(next, Some(Ok(Message::Ping(_)))), "{next:?}");
 }

@@ -148,10 +148,10 @@ impl Engine {
             return Poll::Ready(Ok(()));
         }
         let received = loop {
+            let was_paused = self.is_paused();
             if let Poll::Ready(received) = self.poll_incoming(cx, message) {
                 break received;
             }
-            let was_paused = self.is_paused();
             match self.poll_flush(cx) {
                 Poll::Ready(Err(error)) => break Err(error),
                 // Nothing would wake this task for what it may read on.

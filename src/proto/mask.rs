@@ -49,6 +49,7 @@ impl Mask {
 
     /// Copies a payload, and unmasks it on the way.
     ///
+    /// Words that are collected at once are faster than `extend` for small payloads, which are most.
     /// To unmask it in place first would cost as much as the copy: that waits for what was just
     /// written.
     #[inline]

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::LazyLock;
 
+use anyws::Message;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hyper::body::Bytes;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -72,6 +73,16 @@ pub struct Words<M> {
     pub text: fn(String) -> M,
     pub binary: fn(Bytes) -> M,
 }
+
+/// Those of tungstenite, which are anyws' and async-tungstenite's too.
+pub const TUNGSTENITE: Words<Message> = Words {
+    as_text: |message| match message {
+        Message::Text(text) => Some(text),
+        _ => None,
+    },
+    text: Message::text,
+    binary: Message::Binary,
+};
 
 /// Follows orders, until the connection ends or what comes is none.
 pub async fn obey<S, M, E>(mut socket: S, words: &Words<M>)

@@ -2,21 +2,12 @@
 
 use std::io;
 
-use anyws_compare::orders::{self, Words};
+use anyws_compare::orders;
 use anyws_compare::server;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::{accept_async, accept_async_with_config};
 use smol::net::TcpStream;
-
-const WORDS: Words<Message> = Words {
-    as_text: |message| match message {
-        Message::Text(text) => Some(text),
-        _ => None,
-    },
-    text: Message::text,
-    binary: Message::Binary,
-};
 
 fn main() -> io::Result<()> {
     server::serve_on_smol(serve)
@@ -29,7 +20,7 @@ async fn serve(stream: TcpStream) {
             return;
         };
         if server::takes_orders() {
-            orders::obey(socket, &WORDS).await;
+            orders::obey(socket, &orders::TUNGSTENITE).await;
         } else {
             server::echo_in_bursts(socket, is_data).await;
         }

@@ -2,19 +2,10 @@
 
 use std::io;
 
-use anyws::{Message, WebSocketConfig};
-use anyws_compare::orders::{self, Words};
+use anyws::WebSocketConfig;
+use anyws_compare::orders;
 use anyws_compare::server;
 use smol::net::TcpStream;
-
-const WORDS: Words<Message> = Words {
-    as_text: |message| match message {
-        Message::Text(text) => Some(text),
-        _ => None,
-    },
-    text: Message::text,
-    binary: Message::Binary,
-};
 
 fn main() -> io::Result<()> {
     server::serve_on_smol(serve)
@@ -22,6 +13,6 @@ fn main() -> io::Result<()> {
 
 async fn serve(stream: TcpStream) {
     if let Ok(socket) = anyws::accept(stream, WebSocketConfig::new()).await {
-        orders::obey(socket, &WORDS).await;
+        orders::obey(socket, &orders::TUNGSTENITE).await;
     }
 }

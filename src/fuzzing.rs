@@ -92,8 +92,9 @@ impl Decoder {
     ///
     /// How the peer broke the protocol; nothing more can be decoded then.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
-        let mut message = None;
-        let decoded = self.0.decode(bytes, &mut message)?;
+        let mut received = None;
+        let decoded = self.0.decode(bytes, &mut received)?;
+        let message = received.map(|it| it.expect("the decoder returns its errors"));
         Ok((decoded.taken, message))
     }
 }

@@ -1,7 +1,6 @@
 //! The WebSocket as its user sees it: a stream of messages and a sink for them.
 
 use std::{
-    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -107,9 +106,13 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// It may be dropped at any time: no message is lost.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is that of streams, not of iterators"
+    )]
     #[inline]
-    pub async fn next(&mut self) -> Option<Result<Message>> {
-        poll_fn(|cx| self.connection.engine().poll_next(cx)).await
+    pub fn next(&mut self) -> impl Future<Output = Option<Result<Message>>> + Send {
+        PollFn(|cx: &mut Context<'_>| self.connection.engine().poll_next(cx))
     }
 
     /// Sends a message: stages it and writes all that is staged.
@@ -138,7 +141,7 @@ impl WebSocket {
     #[inline]
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
-        poll_fn(move |cx| {
+        PollFn(move |cx: &mut Context<'_>| {
             let sent = self.connection.engine().poll_send(cx, &mut message);
             sent.map_err(|error| *error)
         })
@@ -163,7 +166,7 @@ impl WebSocket {
     #[inline]
     pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
         let mut message = Some(Outgoing::new(message));
-        poll_fn(move |cx| {
+        PollFn(move |cx: &mut Context<'_>| {
             let sent = self.connection.engine().poll_feed(cx, &mut message);
             sent.map_err(|error| *error)
         })
@@ -179,7 +182,7 @@ impl WebSocket {
     ///
     /// It may be dropped at any time: the next call writes on.
     pub async fn flush(&mut self) -> Result<()> {
-        poll_fn(|cx| self.connection.engine().poll_flush(cx)).await
+        PollFn(|cx: &mut Context<'_>| self.connection.engine().poll_flush(cx)).await
     }
 
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
@@ -206,7 +209,7 @@ impl WebSocket {
     pub async fn close(&mut self, frame: impl Into<Option<CloseFrame>>) -> Result<()> {
         let mut frame = Some(frame.into());
         let mut deadline = None;
-        poll_fn(|cx| {
+        PollFn(|cx: &mut Context<'_>| {
             if let Some(frame) = frame.take() {
                 deadline = self.connection.start_close(frame)?;
             }
@@ -235,6 +238,7 @@ impl WebSocket {
 impl Stream for WebSocket {
     type Item = Result<Message>;
 
+    #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.connection.engine().poll_next(cx)
     }
@@ -251,7 +255,10 @@ impl Sink<Message> for WebSocket {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection.engine().poll_ready(cx)
+        self.connection
+            .engine()
+            .poll_ready(cx)
+            .map_err(|error| *error)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<()> {
@@ -264,5 +271,21 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.connection.engine().poll_close_sink(cx)
+    }
+}
+
+/// A future that is polled by a closure, as [`std::future::poll_fn`] makes one; but it is inlined into
+/// the handler that awaits it, which leaves a message where it is instead of moving it once more.
+struct PollFn<F>(F);
+
+/// The closure is never pinned.
+impl<F> Unpin for PollFn<F> {}
+
+impl<T, F: FnMut(&mut Context<'_>) -> Poll<T>> Future for PollFn<F> {
+    type Output = T;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        (self.0)(cx)
     }
 }

@@ -286,7 +286,8 @@ impl Sink<Message> for WebSocketSender {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, |connection, cx| connection.engine().poll_ready(cx))
+        let ready = self.drive(cx, |connection, cx| connection.engine().poll_ready(cx));
+        ready.map_err(|error| *error)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {

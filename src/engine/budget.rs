@@ -37,14 +37,16 @@ impl Budget {
     pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
         match moved {
             Poll::Pending => self.0 = 0,
-            Poll::Ready(length) => self.spend(1 + length.as_ref().unwrap_or(&0) / BYTES),
+            Poll::Ready(length) => {
+                let frames = 1 + length.as_ref().unwrap_or(&0) / BYTES;
+                self.spend(u32::try_from(frames).unwrap_or(TURN));
+            }
         }
     }
 
     /// Counts frames, or what costs as much.
     #[inline]
-    pub(super) fn spend(&mut self, frames: usize) {
-        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+    pub(super) fn spend(&mut self, frames: u32) {
         self.0 = self.0.saturating_add(frames);
     }
 }

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use async_tungstenite::tungstenite::protocol::Role;
 
 use super::{Engine, Incoming, Sending};
-use crate::{Error, Message, Result, error::Phase};
+use crate::{Error, Result, error::Phase};
 
 impl Engine {
     /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
@@ -17,11 +17,13 @@ impl Engine {
         // A write that waits keeps nobody from reading: the peer may wait for that.
         let _ = self.poll_flush_finally(cx);
         while self.incoming == Incoming::Open {
-            let mut message = None;
-            if let Err(error) = ready!(self.poll_incoming(cx, &mut message)) {
-                self.finish_error = Some(Box::new(error));
+            let mut received = None;
+            ready!(self.poll_incoming(cx, &mut received));
+            match received {
+                Some(Ok(close)) if close.is_close() => self.untold = Some(Box::new(close)),
+                Some(Err(error)) => self.finish_error = Some(Box::new(error)),
+                _ => {}
             }
-            self.untold = message.filter(Message::is_close).map(Box::new);
         }
         ready!(self.poll_flush_finally(cx));
         if !self.finished {

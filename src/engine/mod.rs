@@ -18,7 +18,7 @@ use crate::{
     CloseCode, CloseFrame, Error, InvalidMessage, Message, ProtocolError, Result, TransportConfig,
     Utf8Bytes,
     io::BoxIo,
-    proto::{Decoder, Outbox, Outgoing, closing_frame},
+    proto::{Decoder, Outbox, Outgoing, Received, closing_frame},
 };
 
 mod budget;
@@ -58,9 +58,8 @@ enum Sending {
 /// The place of a message that is to be sent: what it is made of, or why it may not be sent.
 pub(crate) type Unsent = Option<Result<Outgoing, InvalidMessage>>;
 
-/// What receiving or sending has come to. It fits in registers: an error of its full size would be in
-/// memory, and to look there whether all went well costs a twentieth of all that is done for a small
-/// message.
+/// What sending has come to. It fits in registers: an error of its full size would be in memory, and to
+/// look there whether all went well costs a twentieth of all that is done for a small message.
 pub(crate) type Outcome = Result<(), Box<Error>>;
 
 /// What can still be done with a connection.
@@ -123,44 +122,46 @@ impl Engine {
     /// Returns the next message; staged frames are written before it waits.
     #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
-        let mut message = None;
-        let received = ready!(self.poll_message(cx, &mut message));
-        Poll::Ready(match received {
-            Ok(()) => message.map(Ok),
-            Err(error) => Some(Err(*error)),
-        })
+        let mut received = None;
+        ready!(self.poll_message(cx, &mut received));
+        Poll::Ready(received)
     }
 
     /// Comes to the next message, which is put in its place, or to the end, which leaves it empty.
-    fn poll_message(
-        &mut self,
-        cx: &mut Context<'_>,
-        message: &mut Option<Message>,
-    ) -> Poll<Outcome> {
-        if let Some(close) = self.untold.take() {
-            *message = Some(*close);
-            return Poll::Ready(Ok(()));
-        }
+    fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut Received) -> Poll<()> {
         if self.told_end || self.incoming != Incoming::Open {
-            self.told_end = true;
-            // An answer to a Close may still wait to be written.
-            let _ = self.poll_flush_untold(cx);
-            return Poll::Ready(Ok(()));
+            self.tell_end(cx, received);
+            return Poll::Ready(());
         }
-        let received = loop {
+        loop {
             let was_paused = self.is_paused();
-            if let Poll::Ready(received) = self.poll_incoming(cx, message) {
-                break received;
+            if self.poll_incoming(cx, received).is_ready() {
+                break;
             }
             match self.poll_flush(cx) {
-                Poll::Ready(Err(error)) => break Err(error),
+                Poll::Ready(Err(error)) => {
+                    *received = Some(Err(error));
+                    break;
+                }
                 // Nothing would wake this task for what it may read on.
                 Poll::Ready(Ok(())) if was_paused => {}
                 _ => return Poll::Pending,
             }
-        };
-        self.told_end = received.is_err();
-        Poll::Ready(received.map_err(Box::new))
+        }
+        self.told_end = matches!(received, Some(Err(_)));
+        Poll::Ready(())
+    }
+
+    /// What `next` tells where nothing more is received.
+    #[cold]
+    fn tell_end(&mut self, cx: &mut Context<'_>, received: &mut Received) {
+        if let Some(close) = self.untold.take() {
+            *received = Some(Ok(*close));
+            return;
+        }
+        self.told_end = true;
+        // An answer to a Close may still wait to be written.
+        let _ = self.poll_flush_untold(cx);
     }
 
     /// Tells whether `poll_next` has come to its end.
@@ -170,10 +171,10 @@ impl Engine {
 
     /// Is ready once a message may be sent: not more than the watermark is staged.
     #[inline]
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.write_enough(cx)?;
         if !self.can_send() {
-            return Poll::Ready(Err(Error::Closed));
+            return Poll::Ready(closed());
         }
         if self.writer.outbox.staged() > self.watermark {
             return Poll::Pending;
@@ -183,7 +184,12 @@ impl Engine {
 
     /// Stages a message.
     pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
-        self.stage(&mut Outgoing::new(message)?)
+        let mut message = Outgoing::new(message)?;
+        if !self.can_send() {
+            return Err(Error::Closed);
+        }
+        self.stage(&mut message);
+        Ok(())
     }
 
     /// Stages a message once there is room, and writes if enough is staged.
@@ -213,30 +219,27 @@ impl Engine {
         self.poll_flush(cx).map_err(Box::new)
     }
 
+    /// Stages a message once there is room.
     #[inline]
-    fn poll_stage(&mut self, cx: &mut Context<'_>, message: &mut Unsent) -> Poll<Result<()>> {
+    fn poll_stage(&mut self, cx: &mut Context<'_>, message: &mut Unsent) -> Poll<Outcome> {
         ready!(self.poll_ready(cx))?;
-        let staged = match message {
+        match message.as_mut() {
             Some(Ok(message)) => self.stage(message),
-            Some(Err(invalid)) => Err(invalid.clone().into()),
-            None => Ok(()),
-        };
+            _ => return Poll::Ready(refuse(message)),
+        }
         *message = None;
-        Poll::Ready(staged)
+        Poll::Ready(Ok(()))
     }
 
+    /// Stages a message, which may be sent.
     #[inline]
-    fn stage(&mut self, message: &mut Outgoing) -> Result<()> {
-        if !self.can_send() {
-            return Err(Error::Closed);
-        }
+    fn stage(&mut self, message: &mut Outgoing) {
         if message.is_close() {
             self.sending = Sending::Closed;
             // A pong that waits goes before the Close, not behind it.
             self.writer.outbox.push_last_pong();
         }
         self.writer.outbox.push(message, self.frame_limit);
-        Ok(())
     }
 
     /// Writes what is staged and flushes the stream.
@@ -255,7 +258,7 @@ impl Engine {
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
         let mut close = Outgoing::new(Message::Close(frame))?;
         if self.can_send() {
-            self.stage(&mut close)?;
+            self.stage(&mut close);
         }
         Ok(())
     }
@@ -288,29 +291,34 @@ impl Engine {
     /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
     /// frame.
     #[inline]
-    fn poll_incoming(
-        &mut self,
-        cx: &mut Context<'_>,
-        message: &mut Option<Message>,
-    ) -> Poll<Result<()>> {
+    fn poll_incoming(&mut self, cx: &mut Context<'_>, received: &mut Received) -> Poll<()> {
         if self.is_paused() {
             ready!(self.poll_flush_untold(cx));
         }
-        if let Err(end) = ready!(self.reader.poll(&mut self.io, cx, message)) {
-            return Poll::Ready(Err(self.end_receiving(cx, end)));
+        if let Err(end) = ready!(self.reader.poll(&mut self.io, cx, received)) {
+            *received = Some(Err(self.end_receiving(cx, end)));
+            return Poll::Ready(());
         }
+        if let Some(Ok(control @ (Message::Ping(_) | Message::Close(_)))) = received {
+            self.answer(cx, control);
+        }
+        Poll::Ready(())
+    }
+
+    /// Answers a ping or a Close.
+    #[inline(never)]
+    fn answer(&mut self, cx: &mut Context<'_>, message: &Message) {
         match message {
-            Some(Message::Ping(payload)) if self.sending == Sending::Open => {
+            Message::Ping(payload) if self.sending == Sending::Open => {
                 // The pong before has to make room: a peer that reads is sent them all.
                 if self.writer.outbox.is_pong_staged() {
                     let _ = self.poll_flush_untold(cx);
                 }
                 self.writer.outbox.push_pong(payload.clone());
             }
-            Some(Message::Close(frame)) => self.answer_close(cx, frame.clone()),
+            Message::Close(frame) => self.answer_close(cx, frame.clone()),
             _ => {}
         }
-        Poll::Ready(Ok(()))
     }
 
     /// No message comes any more, and this is why.
@@ -347,7 +355,8 @@ impl Engine {
     /// user's do not count, or two peers that send first would both wait.
     #[inline]
     fn is_paused(&self) -> bool {
-        self.writer.outbox.unanswered_pings() > self.watermark.min(MAX_UNANSWERED)
+        let unanswered = self.writer.outbox.unanswered_pings();
+        unanswered > 0 && unanswered > self.watermark.min(MAX_UNANSWERED)
     }
 
     fn stop_receiving(&mut self, end: Incoming) {
@@ -357,14 +366,21 @@ impl Engine {
 
     /// Writes if enough is staged; does not wait.
     #[inline]
-    fn write_enough(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.told_write_error()?;
-        if self.writer.outbox.staged() > self.write_buffer
-            && let Poll::Ready(Err(error)) = self.writer.poll_write(&mut self.io, cx)
-        {
-            return Err(self.fail_sending(error));
+    fn write_enough(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.write_error.is_none() && self.writer.outbox.staged() <= self.write_buffer {
+            return Ok(());
         }
-        Ok(())
+        self.write_some(cx).map_err(Box::new)
+    }
+
+    /// Writes as much as the stream takes.
+    #[inline(never)]
+    fn write_some(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.told_write_error()?;
+        match self.writer.poll_write(&mut self.io, cx) {
+            Poll::Ready(Err(error)) => Err(self.fail_sending(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Flushes where nobody would be told that it fails: who asks next is.
@@ -383,15 +399,25 @@ impl Engine {
     }
 
     /// Tells of a write that has failed before.
-    #[inline]
     fn told_write_error(&mut self) -> Result<()> {
-        // To take nothing would be a write for each message.
-        if self.write_error.is_some()
-            && let Some(error) = self.write_error.take()
-        {
-            return Err(self.fail_sending(error));
+        match self.write_error.take() {
+            Some(error) => Err(self.fail_sending(error)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+#[cold]
+fn closed() -> Outcome {
+    Err(Box::new(Error::Closed))
+}
+
+/// Empties the place of a message that may not be sent.
+#[cold]
+fn refuse(message: &mut Unsent) -> Outcome {
+    match message.take() {
+        Some(Err(invalid)) => Err(Box::new(invalid.into())),
+        _ => Ok(()),
     }
 }
 

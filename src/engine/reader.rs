@@ -11,10 +11,10 @@ use futures_io::AsyncRead;
 
 use super::{budget::Budget, scratch};
 use crate::{
-    Message, ProtocolError,
+    ProtocolError,
     io::BoxIo,
     proto,
-    proto::{Decoded, Decoder},
+    proto::{Decoded, Decoder, Received},
 };
 
 /// Larger blocks would be read no faster, and each thread keeps its own.
@@ -68,15 +68,15 @@ impl Reader {
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Poll<Result<(), End>> {
         ready!(self.budget.poll_turn(cx));
         if !self.buffer.is_empty() {
-            self.decode_unread(message).map_err(End::Violation)?;
+            self.decode_unread(received).map_err(End::Violation)?;
         }
-        while message.is_none() {
+        while received.is_none() {
             ready!(self.budget.poll_turn(cx));
-            ready!(self.poll_read(io, cx, message))?;
+            ready!(self.poll_read(io, cx, received))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -120,10 +120,10 @@ impl Reader {
     }
 
     #[inline]
-    fn decode_unread(&mut self, message: &mut Option<Message>) -> Result<(), ProtocolError> {
+    fn decode_unread(&mut self, received: &mut Received) -> Result<(), ProtocolError> {
         let Range { start, end } = self.unread;
         let unread = &mut self.buffer[start as usize..end as usize];
-        let decoded = self.decoder.decode(unread, message)?;
+        let decoded = self.decoder.decode(unread, received)?;
         self.budget.spend(decoded.frames);
         self.unread.start += place(decoded.taken);
         if self.unread.is_empty() {
@@ -137,11 +137,11 @@ impl Reader {
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Poll<Result<(), End>> {
         if let Some(room) = self.decoder.payload_room() {
             let length = ready!(poll_read(io, cx, room, &mut self.budget))?;
-            let filled = self.decoder.fill_payload(length, message);
+            let filled = self.decoder.fill_payload(length, received);
             return Poll::Ready(filled.map_err(End::Violation));
         }
         let size = self.size as usize;
@@ -151,7 +151,7 @@ impl Reader {
             scratch::give(block);
             return read.map_ok(|_| ());
         };
-        let decoded = self.decoder.decode(&mut block[..length], message);
+        let decoded = self.decoder.decode(&mut block[..length], received);
         match decoded {
             Ok(Decoded { taken, frames }) => {
                 self.budget.spend(frames);

@@ -1,6 +1,6 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{copy, frame::OpCode, mask::Mask, pool, text, text::Text};
+use super::{Received, copy, frame::OpCode, mask::Mask, pool, text, text::Text};
 use crate::{Message, ProtocolError};
 
 /// Room that a message gets at least once it does not come in one piece.
@@ -32,18 +32,16 @@ impl Assembly {
         opcode: OpCode,
         piece: &mut [u8],
         mask: Option<Mask>,
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Result<(), ProtocolError> {
-        *message = Some(match (opcode, mask) {
-            (OpCode::Text, mask) => {
-                if let Some(mut mask) = mask {
-                    mask.apply(piece);
-                }
-                Message::Text(text::whole(piece)?.into())
-            }
-            (_, Some(mask)) => Message::Binary(mask.copy(piece).into()),
-            (_, None) => Message::Binary(copy::to_vec(piece).into()),
-        });
+        if opcode == OpCode::Text {
+            return whole_text(piece, mask, received);
+        }
+        let payload = match mask {
+            Some(mask) => mask.copy(piece),
+            None => copy::to_vec(piece).into(),
+        };
+        *received = Some(Ok(Message::Binary(payload.into())));
         Ok(())
     }
 
@@ -88,6 +86,19 @@ impl Assembly {
             Self::Binary(Binary { buffer, filled }) => Message::Binary(pool::lend(buffer, filled)),
         })
     }
+}
+
+#[inline(never)]
+fn whole_text(
+    piece: &mut [u8],
+    mask: Option<Mask>,
+    received: &mut Received,
+) -> Result<(), ProtocolError> {
+    if let Some(mut mask) = mask {
+        mask.apply(piece);
+    }
+    *received = Some(Ok(Message::Text(text::whole(piece)?.into())));
+    Ok(())
 }
 
 /// Bytes that have arrived, in front of others that will be overwritten.

@@ -16,6 +16,15 @@ pub(super) fn to_vec(bytes: &[u8]) -> Vec<u8> {
 /// Copies bytes behind others.
 #[inline]
 pub(super) fn extend(to: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() <= STEP {
+        to.extend_from_slice(bytes);
+    } else {
+        extend_in_steps(to, bytes);
+    }
+}
+
+#[inline(never)]
+fn extend_in_steps(to: &mut Vec<u8>, bytes: &[u8]) {
     to.reserve(bytes.len());
     for step in bytes.chunks(STEP) {
         to.extend_from_slice(step);

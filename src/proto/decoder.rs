@@ -6,6 +6,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 
 use super::{
+    Received,
     assembly::Assembly,
     close,
     frame::{Header, OpCode},
@@ -35,8 +36,10 @@ pub(crate) struct Decoder {
     accept_unmasked: bool,
     max_frame: usize,
     max_message: usize,
-    /// The frame whose header was read.
-    frame: Option<Frame>,
+    /// The frame whose header was read last.
+    frame: Frame,
+    /// Some of its payload is still to come.
+    is_in_frame: bool,
     /// The data message of which a part has arrived.
     message: Option<Assembly>,
     fragments: u32,
@@ -50,7 +53,7 @@ pub(crate) struct Decoded {
     /// Bytes that were taken off the front: all of them, if no message ends in them.
     pub(crate) taken: usize,
     /// Frames that began in them.
-    pub(crate) frames: usize,
+    pub(crate) frames: u32,
 }
 
 /// A frame on its way.
@@ -95,7 +98,13 @@ impl Decoder {
             accept_unmasked: limits.accept_unmasked_frames,
             max_frame: limits.max_frame_size.unwrap_or(usize::MAX),
             max_message: limits.max_message_size.unwrap_or(usize::MAX),
-            frame: None,
+            frame: Frame {
+                opcode: OpCode::Continuation,
+                fin: false,
+                mask: None,
+                remaining: 0,
+            },
+            is_in_frame: false,
             message: None,
             fragments: 0,
             part: Vec::new(),
@@ -109,39 +118,34 @@ impl Decoder {
     pub(crate) fn decode(
         &mut self,
         bytes: &mut [u8],
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Result<Decoded, ProtocolError> {
         let mut decoded = Decoded::default();
-        while message.is_none() {
-            let rest = &mut bytes[decoded.taken..];
-            let mut frame = if let Some(frame) = self.frame.take() {
-                frame
-            } else {
-                let (length, frame) = self.decode_header(rest)?;
-                decoded.taken += length;
-                let Some(frame) = frame else { break };
+        while received.is_none() {
+            if !self.is_in_frame {
+                decoded.taken += self.decode_header(&bytes[decoded.taken..])?;
+                if !self.is_in_frame {
+                    break;
+                }
                 decoded.frames += 1;
-                frame
-            };
+            }
             let rest = &mut bytes[decoded.taken..];
+            let frame = &mut self.frame;
             let length = frame.remaining.min(PIECE).min(rest.len());
             if length == 0 && frame.remaining > 0 {
-                self.frame = Some(frame);
                 break;
             }
             let piece = &mut rest[..length];
             decoded.taken += length;
             frame.remaining -= length;
+            self.is_in_frame = frame.remaining > 0;
             if frame.opcode.is_control() {
-                frame.unmask(piece);
-                self.push_control(&frame, piece, message)?;
+                self.push_control(piece, received)?;
             } else if frame.is_last() && self.message.is_none() {
-                Assembly::whole(frame.opcode, piece, frame.mask, message)?;
+                Assembly::whole(frame.opcode, piece, frame.mask, received)?;
+                break;
             } else {
-                self.push_part(&mut frame, piece, message)?;
-            }
-            if frame.remaining > 0 {
-                self.frame = Some(frame);
+                self.push_part(piece, received)?;
             }
         }
         Ok(decoded)
@@ -149,7 +153,7 @@ impl Decoder {
 
     /// Gives back what has arrived of a message: no more will.
     pub(crate) fn forget(&mut self) {
-        self.frame = None;
+        self.is_in_frame = false;
         self.message = None;
         self.part = Vec::new();
     }
@@ -157,9 +161,9 @@ impl Decoder {
     /// Returns the place of the next bytes of a large payload, if such a one is on its way and has
     /// one: they need not be copied then.
     pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
-        let frame = self.frame.filter(|frame| frame.remaining >= LARGE_REST)?;
+        let frame = &self.frame;
         match &mut self.message {
-            Some(Assembly::Binary(binary)) => {
+            Some(Assembly::Binary(binary)) if self.is_in_frame && frame.remaining >= LARGE_REST => {
                 let most = frame.most(binary.len(), self.max_message);
                 binary.room(frame.remaining, most)
             }
@@ -172,46 +176,46 @@ impl Decoder {
     pub(crate) fn fill_payload(
         &mut self,
         length: usize,
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Result<(), ProtocolError> {
-        let (Some(mut frame), Some(Assembly::Binary(binary))) = (self.frame, &mut self.message)
-        else {
-            return Ok(());
-        };
-        frame.unmask(binary.fill(length));
-        frame.remaining -= length;
-        self.frame = (frame.remaining > 0).then_some(frame);
-        self.finish_last(&frame, message)
+        if let Some(Assembly::Binary(binary)) = &mut self.message {
+            self.frame.unmask(binary.fill(length));
+            self.frame.remaining -= length;
+            self.is_in_frame = self.frame.remaining > 0;
+        }
+        self.finish_last(received)
     }
 
-    /// Reads the header of the next frame, which may have begun in other bytes; returns how many of
-    /// these ones it takes, and the frame once its header is complete.
+    /// Reads the header of the next frame, which may have begun in other bytes, and begins the frame
+    /// once its header is complete; returns how many of these bytes it takes.
     #[inline]
-    fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), ProtocolError> {
+    fn decode_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
         if self.part.is_empty()
             && let Some((header, length)) = Header::parse(bytes)?
         {
-            return Ok((length, Some(self.begin(&header)?)));
+            self.begin(&header)?;
+            return Ok(length);
         }
         self.decode_cut_header(bytes)
     }
 
     /// Reads the header of the next frame where it was cut.
     #[cold]
-    fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), ProtocolError> {
+    fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
         let before = self.part.len();
         let added = bytes.len().min(Header::MAX_LEN - before);
         self.part.extend_from_slice(&bytes[..added]);
         let Some((header, length)) = Header::parse(&self.part)? else {
-            return Ok((added, None));
+            return Ok(added);
         };
         self.part = Vec::new();
-        Ok((length - before, Some(self.begin(&header)?)))
+        self.begin(&header)?;
+        Ok(length - before)
     }
 
     /// Checks what the header alone tells of a frame, and begins it.
     #[inline]
-    fn begin(&mut self, header: &Header) -> Result<Frame, ProtocolError> {
+    fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if header.reserved & !NEGOTIATED_BITS != 0 {
             return Err(ProtocolError::ReservedBits);
         }
@@ -227,75 +231,80 @@ impl Decoder {
         if !header.opcode.is_control() {
             self.begin_data(header.opcode, remaining)?;
         }
-        Ok(Frame {
+        self.frame = Frame {
             opcode: header.opcode,
             fin: header.fin,
             mask: header.key.map(Mask::new),
             remaining,
-        })
+        };
+        self.is_in_frame = true;
+        Ok(())
     }
 
     /// Checks the place of a data frame in its message, and its length.
     #[inline]
     fn begin_data(&mut self, opcode: OpCode, length: usize) -> Result<(), ProtocolError> {
-        match (opcode, &self.message) {
+        let before = match (opcode, &self.message) {
             (OpCode::Continuation, None) => return Err(ProtocolError::UnexpectedContinuation),
-            (OpCode::Continuation, Some(_)) => self.fragments += 1,
+            (OpCode::Continuation, Some(message)) => {
+                self.fragments += 1;
+                if self.fragments > MAX_FRAGMENTS {
+                    return Err(ProtocolError::TooManyFragments(MAX_FRAGMENTS));
+                }
+                message.len()
+            }
             (_, Some(_)) => return Err(ProtocolError::ExpectedContinuation),
-            (_, None) => self.fragments = 1,
-        }
-        if self.fragments > MAX_FRAGMENTS {
-            return Err(ProtocolError::TooManyFragments(MAX_FRAGMENTS));
-        }
+            (_, None) => {
+                self.fragments = 1;
+                0
+            }
+        };
         at_most(length, self.max_frame)?;
-        let before = self.message.as_ref().map_or(0, Assembly::len);
         at_most(before.saturating_add(length), self.max_message)
     }
 
     #[inline(never)]
     fn push_control(
         &mut self,
-        frame: &Frame,
-        piece: &[u8],
-        message: &mut Option<Message>,
+        piece: &mut [u8],
+        received: &mut Received,
     ) -> Result<(), ProtocolError> {
-        if frame.remaining > 0 {
+        self.frame.unmask(piece);
+        let opcode = self.frame.opcode;
+        if self.is_in_frame {
             self.part.extend_from_slice(piece);
         } else if self.part.is_empty() {
-            *message = Some(control_message(frame.opcode, piece)?);
+            *received = Some(Ok(control_message(opcode, piece)?));
         } else {
             let mut payload = mem::take(&mut self.part);
             payload.extend_from_slice(piece);
-            *message = Some(control_message(frame.opcode, &payload)?);
+            *received = Some(Ok(control_message(opcode, &payload)?));
         }
         Ok(())
     }
 
     /// Takes a piece of a message that does not come in one.
+    #[inline(never)]
     fn push_part(
         &mut self,
-        frame: &mut Frame,
         piece: &mut [u8],
-        message: &mut Option<Message>,
+        received: &mut Received,
     ) -> Result<(), ProtocolError> {
+        let frame = &mut self.frame;
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));
         let most = frame.most(assembly.len() + piece.len(), self.max_message);
         assembly.push(piece, frame.mask.as_mut(), most)?;
-        self.finish_last(frame, message)
+        self.finish_last(received)
     }
 
     /// Finishes the message if all of its last frame has come.
-    fn finish_last(
-        &mut self,
-        frame: &Frame,
-        message: &mut Option<Message>,
-    ) -> Result<(), ProtocolError> {
-        if frame.is_last()
+    fn finish_last(&mut self, received: &mut Received) -> Result<(), ProtocolError> {
+        if self.frame.is_last()
             && let Some(assembly) = self.message.take()
         {
-            *message = Some(assembly.finish()?);
+            *received = Some(Ok(assembly.finish()?));
         }
         Ok(())
     }

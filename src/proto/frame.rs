@@ -132,22 +132,27 @@ impl Header {
 /// Reads the length that `short` begins; `None` while it is not complete.
 #[inline]
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
-    let (length, rest, least) = match short {
+    Ok(match short {
         LENGTH_16 => match rest.split_first_chunk() {
-            Some((length, rest)) => (u16::from_be_bytes(*length).into(), rest, 126),
-            None => return Ok(None),
+            Some((length, rest)) => Some((long(u16::from_be_bytes(*length).into(), 126)?, rest)),
+            None => None,
         },
         LENGTH_64 => match rest.split_first_chunk() {
-            Some((length, rest)) => (u64::from_be_bytes(*length), rest, 0x1_0000),
-            None => return Ok(None),
+            Some((length, rest)) => Some((long(u64::from_be_bytes(*length), 0x1_0000)?, rest)),
+            None => None,
         },
-        short => (u64::from(short), rest, 0),
-    };
-    // RFC 6455, section 5.2: the most significant bit is 0, and the shortest form is used.
+        short => Some((short.into(), rest)),
+    })
+}
+
+/// Checks a length that is not in one byte (RFC 6455, section 5.2): the most significant bit is 0, and
+/// there is no shorter form.
+#[inline]
+fn long(length: u64, least: u64) -> Result<u64, ProtocolError> {
     if length >> 63 != 0 || length < least {
         return Err(ProtocolError::InvalidLength);
     }
-    Ok(Some((length, rest)))
+    Ok(length)
 }
 
 #[cfg(test)]

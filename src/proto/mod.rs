@@ -17,6 +17,8 @@ mod pongs;
 mod pool;
 mod text;
 
+use crate::{Message, Result};
+
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
     decoder::{Decoded, Decoder},
@@ -24,3 +26,11 @@ pub(crate) use self::{
     outgoing::Outgoing,
     pool::{give, keep},
 };
+
+/// The place of what is received: the next message, or what there is instead of it.
+///
+/// It is that which a handler is given in the end, and goes all the way down to where the message is
+/// made. To move it at each step up, or only to put the message into another type, would cost more
+/// than all else that is done for a small one: the processor waits for what was just written in
+/// other pieces.
+pub(crate) type Received = Option<Result<Message>>;

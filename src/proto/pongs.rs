@@ -7,8 +7,8 @@ use bytes::Bytes;
 pub(super) struct Pongs {
     /// Bytes up to the end of the pong that was staged last; 0 once it was written.
     ahead: usize,
-    /// The length of its frame.
-    length: usize,
+    /// How many of them are its own.
+    staged: usize,
     /// The answer to the latest ping, while the one before is not written.
     waiting: Option<Bytes>,
     /// Bytes of pings that came meanwhile.
@@ -24,7 +24,7 @@ impl Pongs {
     /// Returns how many of the bytes that are staged are those of a pong.
     #[inline]
     pub(super) fn staged(&self) -> usize {
-        self.length.min(self.ahead)
+        self.staged
     }
 
     #[inline]
@@ -34,7 +34,7 @@ impl Pongs {
 
     /// A pong of `length` bytes was staged as the last of `ahead` bytes.
     pub(super) fn stage(&mut self, length: usize, ahead: usize) {
-        self.length = length;
+        self.staged = length;
         self.ahead = ahead;
     }
 
@@ -52,6 +52,7 @@ impl Pongs {
     /// So many bytes were written.
     pub(super) fn advance(&mut self, written: usize) {
         self.ahead = self.ahead.saturating_sub(written);
+        self.staged = self.staged.min(self.ahead);
         if self.ahead == 0 {
             self.unanswered = 0;
         }

@@ -75,29 +75,35 @@ impl Writer {
 
     fn poll_write_some(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.budget.poll_turn(cx));
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = self.outbox.fill(&mut slices);
-        let slices = &slices[..count];
-        let first = slices[0].len();
-        let io = Pin::new(io);
-        let written = if count == 1 {
-            io.poll_write(cx, &slices[0])
-        } else {
-            io.poll_write_vectored(cx, slices)
+        let written = match self.outbox.only_slice() {
+            Some(slice) => Pin::new(io).poll_write(cx, slice),
+            None => self.poll_write_slices(io, cx),
         };
         self.budget.count(&written);
         match ready!(written) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Ok(taken) => {
                 self.unflushed = true;
-                if count > 1 {
-                    self.outbox.note_slices(taken, first);
-                }
                 self.outbox.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_slices(
+        &mut self,
+        io: &mut BoxIo,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = self.outbox.fill(&mut slices);
+        let first = slices[0].len();
+        let written = Pin::new(io).poll_write_vectored(cx, &slices[..count]);
+        if let Poll::Ready(Ok(taken)) = written {
+            self.outbox.note_slices(taken, first);
+        }
+        written
     }
 }

@@ -92,13 +92,20 @@ impl Outbox {
     /// Stages a message, in frames of `limit` bytes at most, which is not 0.
     #[inline]
     pub(crate) fn push(&mut self, message: &mut Outgoing, limit: usize) {
-        let mut opcode = message.opcode;
-        while !opcode.is_control() && message.payload.len() > limit {
-            let mut part = message.payload.split_to(limit);
-            self.push_frame(opcode, &mut part, false);
-            opcode = OpCode::Continuation;
+        if message.payload.len() > limit {
+            self.push_parts(message, limit);
         }
-        self.push_frame(opcode, &mut message.payload, true);
+        self.push_frame(message.opcode, &mut message.payload, true);
+    }
+
+    /// Stages all frames of a message but the last, which is left of it.
+    #[cold]
+    fn push_parts(&mut self, message: &mut Outgoing, limit: usize) {
+        while !message.opcode.is_control() && message.payload.len() > limit {
+            let mut part = message.payload.split_to(limit);
+            self.push_frame(message.opcode, &mut part, false);
+            message.opcode = OpCode::Continuation;
+        }
     }
 
     /// Tells whether the answer to a ping waits to be written.
@@ -141,7 +148,6 @@ impl Outbox {
     }
 
     /// Stages a frame; takes the payload out of its place if it is large.
-    #[inline]
     fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
@@ -181,6 +187,15 @@ impl Outbox {
         if !payload.is_empty() {
             let at = self.small.len();
             self.large.push_back(Large { at, payload });
+        }
+    }
+
+    /// Returns what is to be written next, if it is all in one place.
+    pub(crate) fn only_slice(&self) -> Option<&[u8]> {
+        match self.large.front() {
+            None => Some(&self.small[self.written..]),
+            Some(large) if self.len == large.payload.len() => Some(&large.payload),
+            Some(_) => None,
         }
     }
 
@@ -247,7 +262,9 @@ impl Outbox {
     /// Gives back all memory.
     fn release(&mut self) {
         self.written = 0;
-        self.large = VecDeque::new();
+        if self.large.capacity() > 0 {
+            self.large = VecDeque::new();
+        }
         pool::give(mem::take(&mut self.small));
     }
 

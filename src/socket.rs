@@ -148,7 +148,7 @@ impl WebSocket {
     }
 
     /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
-    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged, 16 KiB
+    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged, 64 KiB
     /// by default.
     ///
     /// It waits only while more is staged than

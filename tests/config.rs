@@ -157,6 +157,15 @@ fn what_cannot_work_is_found() {
 }
 
 #[test]
+fn a_low_watermark_needs_no_other_setting() {
+    for max in [1, 1000, 32 * 1024] {
+        let transport = TransportConfig::default().max_write_buffer_size(max);
+        let config = WebSocketConfig::new().set_transport(transport);
+        assert!(config.validate().is_ok(), "{max}");
+    }
+}
+
+#[test]
 fn what_is_said_of_it_names_the_setting() {
     let text = |error: ConfigError| Error::from(error).to_string();
     let error = text(ConfigError::WriteLimit { max: 3, write: 4 });
@@ -393,6 +402,24 @@ runtimes! {
             server.feed(text(1000)).await.unwrap();
             assert!(has_written(&mut far));
         }
+    }
+
+    async fn what_is_fed_is_written_above_half_of_a_low_watermark(rt) {
+        let (mut far, mut server) = connect_raw(&rt, |ws| ws.max_write_buffer_size(2000), ROOMY).await;
+        server.feed(text(900)).await.unwrap();
+        assert!(!has_written(&mut far));
+        server.feed(text(200)).await.unwrap();
+        assert!(has_written(&mut far));
+    }
+
+    async fn what_is_fed_is_written_above_64_kib_by_default(rt) {
+        let (mut far, mut server) = connect_raw(&rt, |ws| ws, ROOMY).await;
+        // With the headers of the frames, of 4 and of 2 bytes.
+        server.feed(text(64 * 1024 - 6)).await.unwrap();
+        server.feed(text(0)).await.unwrap();
+        assert!(!has_written(&mut far));
+        server.feed(text(0)).await.unwrap();
+        assert!(has_written(&mut far));
     }
 
     async fn a_write_buffer_size_of_0_writes_each_message_at_once(rt) {

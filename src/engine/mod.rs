@@ -109,7 +109,7 @@ impl Engine {
             sending: Sending::Open,
             told_end: false,
             finished: false,
-            write_buffer: limits.write_buffer_size,
+            write_buffer: limits.write_buffer(),
             watermark: limits.watermark(),
             // The settings of a test are not validated, and 0 would never come to an end.
             frame_limit: limits.max_frame_size.unwrap_or(usize::MAX).max(1),

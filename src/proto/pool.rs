@@ -9,8 +9,12 @@ use super::copy;
 /// Small buffers that a thread keeps: more than are used at once while connections take turns.
 const SMALL: usize = 8;
 
-/// What a small buffer may have grown to and still be kept.
-const MAX_SMALL: usize = 64 * 1024;
+/// What a small buffer may have grown to and still be kept: it doubles, up to what holds all that is
+/// staged by default before it is written, and the message with which that is more than 64 KiB.
+const MAX_SMALL: usize = 128 * 1024;
+
+/// The shortest payload, but for one byte, that gets a large buffer.
+const MIN_LARGE: usize = 64 * 1024;
 
 /// What a large buffer may have grown to and still be kept.
 const MAX_LARGE: usize = 2 * 1024 * 1024;
@@ -61,7 +65,7 @@ pub(crate) fn give(mut buffer: Vec<u8>) {
 /// Takes a buffer for a payload of `length` bytes, if that is large and there is one that is not much
 /// larger. It has `filled` bytes at least, whatever they are.
 pub(super) fn take_large(length: usize, filled: usize) -> Option<Vec<u8>> {
-    if length <= MAX_SMALL {
+    if length <= MIN_LARGE {
         return None;
     }
     with(|pool| {
@@ -81,7 +85,7 @@ pub(super) fn lend(mut buffer: Vec<u8>, length: usize) -> Bytes {
         buffer.truncate(length);
         buffer.shrink_to_fit();
     }
-    if (MAX_SMALL + 1..=MAX_LARGE).contains(&buffer.capacity()) {
+    if (MIN_LARGE + 1..=MAX_LARGE).contains(&buffer.capacity()) {
         return Bytes::from_owner(Lent { buffer, length });
     }
     buffer.truncate(length);

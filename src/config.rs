@@ -35,8 +35,10 @@ const DEFAULT_WATERMARK: usize = 128 * 1024;
 #[must_use]
 pub struct TransportConfig {
     pub(crate) read_buffer_size: usize,
-    /// `None` is the default, or less if the watermark is low.
-    write_buffer_size: Option<usize>,
+    write_buffer_size: usize,
+    /// It is the default, which a low watermark lowers. No `Option`: connections wait for their
+    /// handshake with these settings, and that would cost each of them a word.
+    write_buffer_follows: bool,
     /// `None` follows the write buffer.
     max_write_buffer_size: Option<usize>,
     pub(crate) max_message_size: Option<usize>,
@@ -67,7 +69,8 @@ impl TransportConfig {
     /// many messages of 1 KiB with the default takes two thirds of the time that it takes with 16 KiB;
     /// larger writes gain little.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
-        self.write_buffer_size = Some(size);
+        self.write_buffer_size = size;
+        self.write_buffer_follows = false;
         self
     }
 
@@ -117,9 +120,10 @@ impl TransportConfig {
 
     /// Returns how much may be staged before it is written.
     pub(crate) fn write_buffer(&self) -> usize {
-        let half = self.max_write_buffer_size.map_or(usize::MAX, |max| max / 2);
-        let default = DEFAULT_WRITE_BUFFER.min(half);
-        self.write_buffer_size.unwrap_or(default)
+        match self.max_write_buffer_size {
+            Some(max) if self.write_buffer_follows => self.write_buffer_size.min(max / 2),
+            _ => self.write_buffer_size,
+        }
     }
 
     /// Returns how much may be staged before senders wait.
@@ -149,7 +153,8 @@ impl Default for TransportConfig {
     fn default() -> Self {
         Self {
             read_buffer_size: 64 * 1024,
-            write_buffer_size: None,
+            write_buffer_size: DEFAULT_WRITE_BUFFER,
+            write_buffer_follows: true,
             max_write_buffer_size: None,
             max_message_size: Some(64 * 1024 * 1024),
             max_frame_size: Some(16 * 1024 * 1024),
@@ -164,7 +169,8 @@ impl From<TungsteniteConfig> for TransportConfig {
     fn from(config: TungsteniteConfig) -> Self {
         Self {
             read_buffer_size: config.read_buffer_size,
-            write_buffer_size: Some(config.write_buffer_size),
+            write_buffer_size: config.write_buffer_size,
+            write_buffer_follows: false,
             max_write_buffer_size: Some(config.max_write_buffer_size),
             max_message_size: config.max_message_size,
             max_frame_size: config.max_frame_size,

@@ -91,6 +91,10 @@ impl Decoder {
     /// # Errors
     ///
     /// How the peer broke the protocol; nothing more can be decoded then.
+    ///
+    /// # Panics
+    ///
+    /// If such an error is in the place of a message, where the decoder never puts one.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
         let mut received = None;
         let decoded = self.0.decode(bytes, &mut received)?;

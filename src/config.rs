@@ -76,7 +76,8 @@ impl TransportConfig {
     /// Sets the watermark: while more bytes than this are staged because the peer does not read,
     /// `feed` and `send` wait; default 128 KiB, or twice the write buffer if that is more.
     ///
-    /// It has to be above [`write_buffer_size`](Self::write_buffer_size). A single message may be
+    /// It has to be above [`write_buffer_size`](Self::write_buffer_size), if that is set; the default of
+    /// that follows. A single message may be
     /// larger: it is taken whenever the queue is not above the watermark. So a socket stages at
     /// most this many bytes plus one message; and two answers to pings, which do not count: one
     /// that is being written and the latest, which waits. While a pong cannot be written, a peer

@@ -92,6 +92,7 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes what stands in several places with one call, if the stream can.
     fn poll_write_slices(
         &mut self,
         io: &mut BoxIo,

@@ -88,6 +88,8 @@ impl Assembly {
     }
 }
 
+/// Makes a text of its only piece, and puts it in its place.
+// Out of the way of binary messages: inlined it takes the decoder's registers.
 #[inline(never)]
 fn whole_text(
     piece: &mut [u8],

@@ -30,7 +30,6 @@ pub(crate) use self::{
 /// The place of what is received: the next message, or what there is instead of it.
 ///
 /// It is that which a handler is given in the end, and goes all the way down to where the message is
-/// made. To move it at each step up, or only to put the message into another type, would cost more
-/// than all else that is done for a small one: the processor waits for what was just written in
-/// other pieces.
+/// made. To move it at each step up, or only to put the message into another type, costs time: the
+/// processor waits for what was just written in other pieces.
 pub(crate) type Received = Option<Result<Message>>;

@@ -36,10 +36,9 @@ pub(crate) struct Decoder {
     accept_unmasked: bool,
     max_frame: usize,
     max_message: usize,
-    /// The frame whose header was read last.
+    /// The frame whose header was read last; while some of its payload is still to come, no other
+    /// begins.
     frame: Frame,
-    /// Some of its payload is still to come.
-    is_in_frame: bool,
     /// The data message of which a part has arrived.
     message: Option<Assembly>,
     fragments: u32,
@@ -104,7 +103,6 @@ impl Decoder {
                 mask: None,
                 remaining: 0,
             },
-            is_in_frame: false,
             message: None,
             fragments: 0,
             part: Vec::new(),
@@ -122,9 +120,10 @@ impl Decoder {
     ) -> Result<Decoded, ProtocolError> {
         let mut decoded = Decoded::default();
         while received.is_none() {
-            if !self.is_in_frame {
-                decoded.taken += self.decode_header(&bytes[decoded.taken..])?;
-                if !self.is_in_frame {
+            if self.frame.remaining == 0 {
+                let (length, has_begun) = self.decode_header(&bytes[decoded.taken..])?;
+                decoded.taken += length;
+                if !has_begun {
                     break;
                 }
                 decoded.frames += 1;
@@ -138,7 +137,6 @@ impl Decoder {
             let piece = &mut rest[..length];
             decoded.taken += length;
             frame.remaining -= length;
-            self.is_in_frame = frame.remaining > 0;
             if frame.opcode.is_control() {
                 self.push_control(piece, received)?;
             } else if frame.is_last() && self.message.is_none() {
@@ -153,7 +151,7 @@ impl Decoder {
 
     /// Gives back what has arrived of a message: no more will.
     pub(crate) fn forget(&mut self) {
-        self.is_in_frame = false;
+        self.frame.remaining = 0;
         self.message = None;
         self.part = Vec::new();
     }
@@ -163,7 +161,7 @@ impl Decoder {
     pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
         match &mut self.message {
-            Some(Assembly::Binary(binary)) if self.is_in_frame && frame.remaining >= LARGE_REST => {
+            Some(Assembly::Binary(binary)) if frame.remaining >= LARGE_REST => {
                 let most = frame.most(binary.len(), self.max_message);
                 binary.room(frame.remaining, most)
             }
@@ -181,36 +179,35 @@ impl Decoder {
         if let Some(Assembly::Binary(binary)) = &mut self.message {
             self.frame.unmask(binary.fill(length));
             self.frame.remaining -= length;
-            self.is_in_frame = self.frame.remaining > 0;
         }
         self.finish_last(received)
     }
 
     /// Reads the header of the next frame, which may have begun in other bytes, and begins the frame
-    /// once its header is complete; returns how many of these bytes it takes.
+    /// once its header is complete; returns how many of these bytes it takes, and whether it has begun.
     #[inline]
-    fn decode_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+    fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         if self.part.is_empty()
             && let Some((header, length)) = Header::parse(bytes)?
         {
             self.begin(&header)?;
-            return Ok(length);
+            return Ok((length, true));
         }
         self.decode_cut_header(bytes)
     }
 
     /// Reads the header of the next frame where it was cut.
     #[cold]
-    fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+    fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         let before = self.part.len();
         let added = bytes.len().min(Header::MAX_LEN - before);
         self.part.extend_from_slice(&bytes[..added]);
         let Some((header, length)) = Header::parse(&self.part)? else {
-            return Ok(added);
+            return Ok((added, false));
         };
         self.part = Vec::new();
         self.begin(&header)?;
-        Ok(length - before)
+        Ok((length - before, true))
     }
 
     /// Checks what the header alone tells of a frame, and begins it.
@@ -237,7 +234,6 @@ impl Decoder {
             mask: header.key.map(Mask::new),
             remaining,
         };
-        self.is_in_frame = true;
         Ok(())
     }
 
@@ -271,7 +267,7 @@ impl Decoder {
     ) -> Result<(), ProtocolError> {
         self.frame.unmask(piece);
         let opcode = self.frame.opcode;
-        if self.is_in_frame {
+        if self.frame.remaining > 0 {
             self.part.extend_from_slice(piece);
         } else if self.part.is_empty() {
             *received = Some(Ok(control_message(opcode, piece)?));

@@ -30,17 +30,17 @@ impl Assembly {
     #[inline]
     pub(super) fn whole(
         opcode: OpCode,
-        piece: &mut [u8],
+        piece: &[u8],
         mask: Option<Mask>,
         received: &mut Received,
     ) -> Result<(), ProtocolError> {
-        if opcode == OpCode::Text {
-            return whole_text(piece, mask, received);
-        }
         let payload = match mask {
             Some(mask) => mask.copy(piece),
             None => copy::to_vec(piece).into(),
         };
+        if opcode == OpCode::Text {
+            return whole_text(payload, received);
+        }
         *received = Some(Ok(Message::Binary(payload.into())));
         Ok(())
     }
@@ -88,18 +88,11 @@ impl Assembly {
     }
 }
 
-/// Makes a text of its only piece, and puts it in its place.
+/// Makes a text of its payload, and puts it in its place.
 // Out of the way of binary messages: inlined it takes the decoder's registers.
 #[inline(never)]
-fn whole_text(
-    piece: &mut [u8],
-    mask: Option<Mask>,
-    received: &mut Received,
-) -> Result<(), ProtocolError> {
-    if let Some(mut mask) = mask {
-        mask.apply(piece);
-    }
-    *received = Some(Ok(Message::Text(text::whole(piece)?.into())));
+fn whole_text(payload: Box<[u8]>, received: &mut Received) -> Result<(), ProtocolError> {
+    *received = Some(Ok(Message::Text(text::whole(payload)?.into())));
     Ok(())
 }
 

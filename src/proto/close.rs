@@ -23,7 +23,7 @@ pub(super) fn parse(payload: &[u8]) -> Result<Option<CloseFrame>, ProtocolError>
     }
     Ok(Some(CloseFrame {
         code: code.into(),
-        reason: text::whole(reason)?.into(),
+        reason: text::whole(reason.into())?.into(),
     }))
 }
 

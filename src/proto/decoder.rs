@@ -149,9 +149,8 @@ impl Decoder {
         Ok(decoded)
     }
 
-    /// Gives back what has arrived of a message: no more will.
+    /// Gives back what has arrived of a message: nothing will be decoded any more.
     pub(crate) fn forget(&mut self) {
-        self.frame.remaining = 0;
         self.message = None;
         self.part = Vec::new();
     }

@@ -19,6 +19,12 @@ const DEFAULT_WRITE_BUFFER: usize = 64 * 1024;
 /// The watermark where the user has set none and the write buffer is small.
 const DEFAULT_WATERMARK: usize = 128 * 1024;
 
+/// What tungstenite and this crate accept as a frame.
+const DEFAULT_FRAGMENT: usize = 16 * 1024 * 1024;
+
+/// Below it headers and calls of the system cost more than the payload.
+const MIN_FRAGMENT: usize = 1024;
+
 /// Settings of the transport: buffers and limits, in bytes.
 ///
 /// The names are those of tungstenite's `WebSocketConfig`, which converts into this type; the
@@ -43,6 +49,7 @@ pub struct TransportConfig {
     max_write_buffer_size: Option<usize>,
     pub(crate) max_message_size: Option<usize>,
     pub(crate) max_frame_size: Option<usize>,
+    pub(crate) fragment_size: usize,
     pub(crate) accept_unmasked_frames: bool,
 }
 
@@ -101,11 +108,22 @@ impl TransportConfig {
     /// Sets the largest data frame that is received, in bytes of payload; default 16 MiB, `None`
     /// for no limit.
     ///
-    /// A larger one closes the connection with code 1009, at its header. Messages above this size
-    /// are sent in fragments of it, so that a peer with the same limits takes them. Control frames,
-    /// which have at most 125 bytes, are not held to it. The default is tungstenite's.
+    /// A larger one closes the connection with code 1009, at its header. Control frames, which have
+    /// at most 125 bytes, are not held to it. What is sent is cut by
+    /// [`fragment_size`](Self::fragment_size). The default is tungstenite's.
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_frame_size = max.into();
+        self
+    }
+
+    /// Sets the length above which a message is sent in fragments (RFC 6455, section 5.4), in bytes
+    /// of payload for each; default 16 MiB, at least 1 KiB.
+    ///
+    /// It is for peers that limit the frames they receive; the default is what tungstenite and this
+    /// crate accept. A message is sent in 65,536 fragments at most, because peers limit their
+    /// number, too: where the size would make more, the fragments are longer.
+    pub fn fragment_size(mut self, size: usize) -> Self {
+        self.fragment_size = size;
         self
     }
 
@@ -144,6 +162,9 @@ impl TransportConfig {
         if self.max_frame_size == Some(0) {
             return Err(ConfigError::ZeroLimit("max_frame_size"));
         }
+        if self.fragment_size < MIN_FRAGMENT {
+            return Err(ConfigError::FragmentSize(self.fragment_size));
+        }
         Ok(())
     }
 }
@@ -157,13 +178,14 @@ impl Default for TransportConfig {
             max_write_buffer_size: None,
             max_message_size: Some(64 * 1024 * 1024),
             max_frame_size: Some(16 * 1024 * 1024),
+            fragment_size: DEFAULT_FRAGMENT,
             accept_unmasked_frames: false,
         }
     }
 }
 
 /// Takes every value as it is, tungstenite's defaults too: reads of 128 KiB, and writes from 128
-/// KiB on with no bound on what is staged.
+/// KiB on with no bound on what is staged. tungstenite sends no fragments: their size is the default.
 impl From<TungsteniteConfig> for TransportConfig {
     fn from(config: TungsteniteConfig) -> Self {
         Self {
@@ -173,6 +195,7 @@ impl From<TungsteniteConfig> for TransportConfig {
             max_write_buffer_size: Some(config.max_write_buffer_size),
             max_message_size: config.max_message_size,
             max_frame_size: config.max_frame_size,
+            fragment_size: DEFAULT_FRAGMENT,
             accept_unmasked_frames: config.accept_unmasked_frames,
         }
     }

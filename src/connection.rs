@@ -19,7 +19,7 @@ use crate::{
 /// An engine that is not dropped without having been closed.
 ///
 /// One pointer, so that a socket is moved into its handler cheaply, and costs a future little that
-/// holds it; `None` once dropped.
+/// holds it; `None` once dropped or taken.
 #[derive(Debug)]
 pub(crate) struct Connection(Option<Box<Inner>>);
 
@@ -54,6 +54,11 @@ impl Connection {
         &mut self.inner_mut().engine
     }
 
+    /// Takes the connection out of its place.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     /// Returns the subprotocol that the handshake chose, if any.
     pub(crate) fn protocol(&self) -> Option<&str> {
         self.0.as_ref()?.protocol.as_deref()
@@ -67,34 +72,56 @@ impl Connection {
 
     /// Begins to close; returns the deadline of the rest, which is `None` where nothing can wait.
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<Option<Deadline>> {
+        self.inner_mut().engine.start_close(frame)?;
+        Ok(self.deadline())
+    }
+
+    /// Returns the deadline of a closing handshake that begins now, if there are timers.
+    pub(crate) fn deadline(&mut self) -> Option<Deadline> {
         let inner = self.inner_mut();
-        inner.engine.start_close(frame)?;
         let runtime = inner.runtime.as_ref();
-        Ok(has_timers(runtime).then(|| Deadline::start(inner.close_timeout, runtime)))
+        has_timers(runtime).then(|| Deadline::start(inner.close_timeout, runtime))
     }
 
     /// Drives the closing handshake up to the deadline; without one, only the Close is written.
+    ///
+    /// Where another task receives, what the peer still sends is left to it (`is_received`).
     pub(crate) fn poll_close(
         &mut self,
         cx: &mut Context<'_>,
         deadline: Option<&mut Deadline>,
+        is_received: bool,
     ) -> Poll<Result<()>> {
         let Some(deadline) = deadline else {
             return self.engine().poll_flush(cx);
         };
-        if let Poll::Ready(result) = self.engine().poll_finish(cx) {
+        if let Poll::Ready(result) = self.engine().poll_finish(cx, is_received) {
             return Poll::Ready(result);
         }
         deadline.poll_passed(cx).map(|()| self.engine().give_up())
     }
 
+    /// Returns the runtime that can finish this connection where nobody else does: the peer's
+    /// messages have ended, but the TCP connection has not.
+    pub(crate) fn finisher(&mut self) -> Option<Arc<dyn Runtime>> {
+        let inner = self.0.as_mut()?;
+        if inner.engine.is_receiving() || inner.engine.is_finished() {
+            return None;
+        }
+        inner.engine.flush_at_once();
+        inner.runtime.clone().filter(|runtime| runtime.has_timers())
+    }
+
     #[inline]
     fn inner_mut(&mut self) -> &mut Inner {
-        self.0.as_mut().expect("only `drop` takes it")
+        self.0.as_mut().expect("only `drop` and `take` take it")
     }
 }
 
-/// Hands the connection to a task that closes it in order, if there is a runtime to run one.
+/// Closes the connection: writes what its stream takes at once, and leaves the rest to a task.
+///
+/// A task may never run, at the end of a runtime for instance, so nothing waits for it that need
+/// not.
 impl Drop for Connection {
     fn drop(&mut self) {
         let Some(mut inner) = self.0.take().filter(|inner| !inner.engine.is_finished()) else {
@@ -102,12 +129,19 @@ impl Drop for Connection {
         };
         // What fails from here on has nobody to be told to.
         let _ = inner.engine.start_close(Some(dropping_frame()));
-        match inner.runtime.take().filter(|runtime| runtime.has_timers()) {
-            None => inner.engine.flush_without_waiting(),
-            Some(runtime) => {
+        let is_held_up = inner.engine.flush_at_once();
+        if inner.engine.is_finished() {
+            return;
+        }
+        match inner.runtime.take() {
+            Some(runtime) if runtime.has_timers() => {
                 let task = finish(inner, Arc::clone(&runtime));
                 runtime.spawn(Box::pin(task));
             }
+            Some(runtime) if is_held_up => runtime.spawn(Box::pin(async move {
+                inner.engine.flush_at_once();
+            })),
+            _ => {}
         }
     }
 }
@@ -115,7 +149,7 @@ impl Drop for Connection {
 /// Closes a connection that its user has dropped.
 async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
-    poll_fn(|cx| match inner.engine.poll_finish(cx) {
+    poll_fn(|cx| match inner.engine.poll_finish(cx, false) {
         Poll::Ready(_) => Poll::Ready(()),
         Poll::Pending => deadline.poll_passed(cx),
     })

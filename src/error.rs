@@ -85,6 +85,9 @@ pub enum ConfigError {
     /// A limit of 0 bytes lets no message through.
     #[error("{0} is 0: no message would pass")]
     ZeroLimit(&'static str),
+    /// Fragments of less than 1 KiB would cost more than what they carry.
+    #[error("fragment_size is {0}: at least 1024 bytes are needed")]
+    FragmentSize(usize),
     /// A supported subprotocol is no token (RFC 6455, section 4.1, item 10).
     #[error("subprotocol {0:?} is no token")]
     Protocol(String),

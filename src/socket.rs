@@ -213,7 +213,7 @@ impl WebSocket {
             if let Some(frame) = frame.take() {
                 deadline = self.connection.start_close(frame)?;
             }
-            self.connection.poll_close(cx, deadline.as_mut())
+            self.connection.poll_close(cx, deadline.as_mut(), false)
         })
         .await
     }

@@ -3,9 +3,13 @@
 use std::{
     fmt,
     future::poll_fn,
+    mem,
     pin::Pin,
-    sync::{Arc as StdArc, PoisonError},
-    task::{Context, Poll, Wake, Waker},
+    sync::{
+        Arc as StdArc, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker, ready},
 };
 
 use futures_core::stream::{FusedStream, Stream};
@@ -25,13 +29,29 @@ mod loom_tests;
 ///
 /// While it waits for a peer that does not read, the other half receives on and answers pings.
 #[derive(Debug)]
-pub struct WebSocketSender(Arc<Shared>);
+pub struct WebSocketSender(Half);
 
 /// The half of a [`WebSocket`] that receives; made by [`WebSocket::split`].
 ///
-/// Pings are answered while it is polled, also if the other half never sends.
+/// Pings are answered while it is polled, also if the other half never sends. Once it has received
+/// the peer's Close or an error, dropping it closes the TCP connection in the background, while the
+/// other half may live on.
 #[derive(Debug)]
-pub struct WebSocketReceiver(Arc<Shared>);
+pub struct WebSocketReceiver(Half);
+
+/// Which half one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Sender,
+    Receiver,
+}
+
+/// A half's part in what both share; says so when it is dropped.
+#[derive(Debug)]
+struct Half {
+    side: Side,
+    shared: Arc<Shared>,
+}
 
 /// What the halves share. When both are dropped, the connection is closed as that of a whole socket.
 struct Shared {
@@ -39,18 +59,29 @@ struct Shared {
     connection: Mutex<Connection>,
     /// A `Waker` is made of it, which only std's `Arc` can be.
     tasks: StdArc<Tasks>,
+    /// A sender that closes leaves what the peer still sends to the receiver, while that lives.
+    receiver_lives: AtomicBool,
     /// A copy, to be read without the lock.
     protocol: Option<Box<str>>,
 }
 
-/// The tasks of the halves.
+/// The tasks of the halves, while they wait.
 ///
 /// A stream keeps one waker for each direction, but both halves may have to read and to write: a
-/// receiver writes pongs, a closing sender reads up to the peer's Close. So the stream wakes both.
+/// receiver writes pongs, a closing sender reads up to the end. So the stream wakes both.
 #[derive(Default)]
 struct Tasks {
     sender: AtomicWaker,
     receiver: AtomicWaker,
+}
+
+impl Tasks {
+    fn of(&self, side: Side) -> &AtomicWaker {
+        match side {
+            Side::Sender => &self.sender,
+            Side::Receiver => &self.receiver,
+        }
+    }
 }
 
 impl Wake for Tasks {
@@ -64,25 +95,41 @@ impl Wake for Tasks {
     }
 }
 
-impl Shared {
-    /// Lets the task behind `cx` drive the connection; the other one hears of what changed.
+impl Half {
     fn drive<R>(
         &self,
-        task: &AtomicWaker,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
-    ) -> R {
+        poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        self.shared.drive(self.side, cx, poll)
+    }
+}
+
+impl Shared {
+    /// Lets the task behind `cx` drive the connection; the other one is woken if it may go on.
+    fn drive<R>(
+        &self,
+        side: Side,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        let task = self.tasks.of(side);
         task.register(cx.waker());
         let waker = Waker::from(StdArc::clone(&self.tasks));
+        let wake = WakeOnDrop(&waker);
         let mut connection = self.lock();
-        let before = connection.engine().stage_of_life();
-        let result = poll(&mut connection, &mut Context::from_waker(&waker));
-        let changed = connection.engine().stage_of_life() != before;
+        let before = connection.engine().progress();
+        let polled = poll(&mut connection, &mut Context::from_waker(&waker));
+        let has_changed = connection.engine().progress() != before;
         drop(connection);
-        if changed {
-            waker.wake();
+        if polled.is_ready() {
+            // It waits no more: its waker would keep the memory of a task that may end.
+            task.take();
         }
-        result
+        if !has_changed {
+            mem::forget(wake);
+        }
+        polled
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -91,6 +138,48 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Wakes the tasks of both halves, also where a stream has panicked: the other one may wait for
+/// what this one was about to do.
+struct WakeOnDrop<'a>(&'a Waker);
+
+impl Drop for WakeOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.wake_by_ref();
+    }
+}
+
+/// A half that is gone waits for nothing, and leaves the rest to the other one; or to a task, if
+/// the receiver has seen the end and the sender has nothing left to do.
+impl Drop for Half {
+    fn drop(&mut self) {
+        let Self { side, shared } = self;
+        shared.tasks.of(*side).take();
+        if *side == Side::Sender {
+            return;
+        }
+        shared.receiver_lives.store(false, Ordering::Release);
+        let finisher = shared.lock().finisher();
+        // A sender that closes reads by itself from now on.
+        shared.tasks.sender.wake();
+        if let Some(runtime) = finisher {
+            runtime.spawn(Box::pin(finish(Arc::clone(shared))));
+        }
+    }
+}
+
+/// Closes the TCP connection of a sender that may not send any more.
+async fn finish(shared: Arc<Shared>) {
+    let mut deadline = shared.lock().deadline();
+    poll_fn(|cx| {
+        shared.drive(Side::Receiver, cx, |connection, cx| {
+            let closed = ready!(connection.poll_close(cx, deadline.as_mut(), false));
+            connection.engine().keep_finish_error(closed);
+            Poll::Ready(())
+        })
+    })
+    .await;
 }
 
 impl fmt::Debug for Shared {
@@ -104,15 +193,16 @@ impl fmt::Debug for Shared {
 pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
     let connection = socket.into_connection();
     let protocol = connection.protocol().map(Into::into);
-    let connection = Mutex::new(connection);
     let shared = Arc::new(Shared {
-        connection,
+        connection: Mutex::new(connection),
         tasks: StdArc::default(),
+        receiver_lives: AtomicBool::new(true),
         protocol,
     });
+    let half = |side, shared| Half { side, shared };
     (
-        WebSocketSender(Arc::clone(&shared)),
-        WebSocketReceiver(shared),
+        WebSocketSender(half(Side::Sender, Arc::clone(&shared))),
+        WebSocketReceiver(half(Side::Receiver, shared)),
     )
 }
 
@@ -120,7 +210,7 @@ impl WebSocketSender {
     /// Returns the subprotocol that the handshake chose, if any.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.0.protocol.as_deref()
+        self.0.shared.protocol.as_deref()
     }
 
     /// Sends a message; see [`WebSocket::send`].
@@ -135,7 +225,7 @@ impl WebSocketSender {
     pub async fn send(&mut self, message: Message) -> Result<()> {
         let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
-            self.drive(cx, |connection, cx| {
+            self.0.drive(cx, |connection, cx| {
                 connection
                     .engine()
                     .poll_send(cx, &mut message)
@@ -157,7 +247,7 @@ impl WebSocketSender {
     pub async fn feed(&mut self, message: Message) -> Result<()> {
         let mut message = Some(Outgoing::new(message));
         poll_fn(|cx| {
-            self.drive(cx, |connection, cx| {
+            self.0.drive(cx, |connection, cx| {
                 connection
                     .engine()
                     .poll_feed(cx, &mut message)
@@ -184,13 +274,13 @@ impl WebSocketSender {
 
     /// Closes the connection; see [`WebSocket::close`].
     ///
-    /// It reads up to the peer's Close itself, so that it completes though nobody receives: data
-    /// that arrives meanwhile goes to the receiver if that asks first, and is discarded otherwise.
-    /// The receiver gets the peer's Close in any case.
+    /// What the peer sends before its own Close goes to the receiving half as long as that lives:
+    /// poll it, or drop it. Once it is dropped, data that arrives is discarded.
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::close`].
+    /// As for [`WebSocket::close`]; [`Error::Timeout`] as well if the receiving half lives and has
+    /// not received the peer's Close within the close timeout.
     ///
     /// # Cancel safety
     ///
@@ -199,11 +289,12 @@ impl WebSocketSender {
         let mut frame = Some(frame.into());
         let mut deadline = None;
         poll_fn(|cx| {
-            self.drive(cx, |connection, cx| {
+            self.0.drive(cx, |connection, cx| {
                 if let Some(frame) = frame.take() {
                     deadline = connection.start_close(frame)?;
                 }
-                connection.poll_close(cx, deadline.as_mut())
+                let is_received = self.0.shared.receiver_lives.load(Ordering::Acquire);
+                connection.poll_close(cx, deadline.as_mut(), is_received)
             })
         })
         .await
@@ -215,31 +306,17 @@ impl WebSocketSender {
     ///
     /// If the halves are of different sockets they are given back.
     pub fn reunite(self, receiver: WebSocketReceiver) -> Result<WebSocket, ReuniteError> {
-        if !Arc::ptr_eq(&self.0, &receiver.0) {
+        if !Arc::ptr_eq(&self.0.shared, &receiver.0.shared) {
             return Err(ReuniteError(self, receiver));
         }
-        drop(receiver);
-        let Ok(shared) = Arc::try_unwrap(self.0) else {
-            unreachable!("a socket has two halves, and one was dropped");
-        };
-        let connection = shared
-            .connection
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        // The halves find nothing any more that is theirs to finish.
+        let connection = self.0.shared.lock().take();
         Ok(WebSocket::from_connection(connection))
-    }
-
-    fn drive<R>(
-        &self,
-        cx: &Context<'_>,
-        poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
-    ) -> R {
-        self.0.drive(&self.0.tasks.sender, cx, poll)
     }
 
     /// A receiver that waits writes what is staged, as a whole socket does before it waits.
     fn tell_receiver(&self) {
-        self.0.tasks.receiver.wake();
+        self.0.shared.tasks.receiver.wake();
     }
 }
 
@@ -247,7 +324,7 @@ impl WebSocketReceiver {
     /// Returns the subprotocol that the handshake chose, if any.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
-        self.0.protocol.as_deref()
+        self.0.shared.protocol.as_deref()
     }
 
     /// Receives the next message; see [`WebSocket::next`].
@@ -268,16 +345,14 @@ impl Stream for WebSocketReceiver {
     type Item = Result<Message>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let tasks = &self.0.tasks;
-        self.0.drive(&tasks.receiver, cx, |connection, cx| {
-            connection.engine().poll_next(cx)
-        })
+        self.0
+            .drive(cx, |connection, cx| connection.engine().poll_next(cx))
     }
 }
 
 impl FusedStream for WebSocketReceiver {
     fn is_terminated(&self) -> bool {
-        self.0.lock().is_terminated()
+        self.0.shared.lock().is_terminated()
     }
 }
 
@@ -286,22 +361,26 @@ impl Sink<Message> for WebSocketSender {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let ready = self.drive(cx, |connection, cx| connection.engine().poll_ready(cx));
+        let ready = self
+            .0
+            .drive(cx, |connection, cx| connection.engine().poll_ready(cx));
         ready.map_err(|error| *error)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.0.lock().engine().start_send(message)?;
+        self.0.shared.lock().engine().start_send(message)?;
         self.tell_receiver();
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, |connection, cx| connection.engine().poll_flush(cx))
+        self.0
+            .drive(cx, |connection, cx| connection.engine().poll_flush(cx))
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, |connection, cx| connection.engine().poll_close_sink(cx))
+        self.0
+            .drive(cx, |connection, cx| connection.engine().poll_close_sink(cx))
     }
 }
 

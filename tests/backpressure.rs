@@ -77,8 +77,8 @@ runtimes! {
         sent.unwrap();
     }
 
-    async fn a_message_above_the_frame_limit_is_taken_whole_too(rt) {
-        let transport = TransportConfig::default().max_frame_size(1024 * 1024);
+    async fn a_message_that_is_sent_in_fragments_is_taken_whole_too(rt) {
+        let transport = TransportConfig::default().fragment_size(1024 * 1024);
         let (mut socket, mut peer) = with_peer(&config(&rt).set_transport(transport)).await;
         let fed = socket.feed(message(3 * 1024 * 1024, 1)).now_or_never();
         fed.expect("it does not wait").unwrap();

@@ -3,8 +3,10 @@
 
 use std::{
     future::pending,
+    io,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
@@ -70,6 +72,7 @@ fn the_setters_chain() {
         .max_message_size(1024)
         .max_message_size(None)
         .max_frame_size(Some(1024))
+        .fragment_size(1024)
         .accept_unmasked_frames(true);
     let config = WebSocketConfig::default()
         .set_transport(transport)
@@ -126,6 +129,7 @@ fn impossible() -> Vec<(WebSocketConfig, ConfigError)> {
         ),
         transport(default.max_message_size(0), zero("max_message_size")),
         transport(default.max_frame_size(0), zero("max_frame_size")),
+        transport(default.fragment_size(1023), ConfigError::FragmentSize(1023)),
         protocols(""),
         protocols("a b"),
         protocols("a,b"),
@@ -249,6 +253,48 @@ async fn read_exact(far: &mut Duplex, length: usize) -> Vec<u8> {
     bytes
 }
 
+/// A stream that takes all that is written, and keeps it for the test.
+#[derive(Clone, Default)]
+struct Counting(Arc<Mutex<Vec<u8>>>);
+
+impl Counting {
+    /// Returns how many frames were written, all but the last of which have so many bytes of
+    /// payload; their headers have 4 bytes.
+    fn headers(&self, payload: usize) -> usize {
+        let written = self.0.lock().unwrap();
+        written.len().div_ceil(payload + 4)
+    }
+}
+
+impl futures::AsyncRead for Counting {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+}
+
+impl futures::AsyncWrite for Counting {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().unwrap().extend(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// Tells whether the server has written anything.
 fn has_written(far: &mut Duplex) -> bool {
     far.read(&mut [0; 1]).now_or_never().is_some()
@@ -294,7 +340,7 @@ runtimes! {
     async fn the_fragments_of_a_message_count_together(rt) {
         let (ws, client) = extract(&rt);
         let (response, upgrading) = ws.max_message_size(LIMIT).accept();
-        let fragments = config(&rt).set_transport(default().max_frame_size(LIMIT - 1));
+        let fragments = config(&rt).set_transport(default().fragment_size(LIMIT - 1));
         let mut client = client.set_config(fragments).open(&response).unwrap();
         let mut server = upgrading.await.unwrap();
         client.send(text(LIMIT)).await.unwrap();
@@ -320,16 +366,63 @@ runtimes! {
         }
     }
 
-    async fn a_message_above_max_frame_size_is_sent_in_fragments_of_it(rt) {
-        let (mut far, mut server) = connect_raw(&rt, |ws| ws.max_frame_size(2), ROOMY).await;
-        server.send("hello".into()).await.unwrap();
-        server.send("hi".into()).await.unwrap();
-        let frames = b"\x01\x02he\x00\x02ll\x80\x01o\x81\x02hi";
-        assert_eq!(read_exact(&mut far, frames.len()).await, frames);
+    async fn a_message_above_fragment_size_is_sent_in_fragments_of_it(rt) {
+        let sets: [Set; 2] = [
+            |ws| ws.fragment_size(1024),
+            |ws| transport(ws, default().fragment_size(1024)),
+        ];
+        for set in sets {
+            let (mut far, mut server) = connect_raw(&rt, set, ROOMY).await;
+            server.send(text(2049)).await.unwrap();
+            server.send(text(1024)).await.unwrap();
+            let [part, rest] = [vec![b'x'; 1024], vec![b'x']];
+            let frames = [
+                &b"\x01\x7e\x04\x00"[..], &part, b"\x00\x7e\x04\x00", &part, b"\x80\x01", &rest,
+                b"\x81\x7e\x04\x00", &part,
+            ]
+            .concat();
+            assert!(read_exact(&mut far, frames.len()).await == frames);
+        }
     }
 
-    async fn control_frames_pass_whatever_the_limit_of_a_frame(rt) {
-        let (mut client, mut server) = connect(&rt, |ws| ws.max_frame_size(1)).await;
+    async fn what_is_sent_is_not_cut_by_the_limit_of_what_is_received(rt) {
+        let (mut far, mut server) = connect_raw(&rt, |ws| ws.max_frame_size(100), ROOMY).await;
+        server.send(text(125)).await.unwrap();
+        let frame = [&b"\x81\x7d"[..], &[b'x'; 125]].concat();
+        assert_eq!(read_exact(&mut far, frame.len()).await, frame);
+    }
+
+    async fn a_long_message_in_small_fragments_is_taken_by_a_peer_with_the_same_settings(rt) {
+        const LENGTH: usize = 13_200_000;
+        let transport = default().max_frame_size(1024).fragment_size(1024);
+        let config = config(&rt).set_transport(transport);
+        let (mut client, mut server) = testing::pair_with(&config).unwrap();
+        let message = Message::binary(vec![7; LENGTH]);
+        let (sent, received) = futures::join!(client.send(message.clone()), server.next());
+        sent.unwrap();
+        assert!(received.unwrap().unwrap() == message);
+    }
+
+    async fn a_message_has_65536_fragments_at_most(rt) {
+        const FRAGMENTS: usize = 65_536;
+        let transport = default().fragment_size(1024);
+        // One byte more than so many fragments of this size would hold: they are longer.
+        let message = Message::binary(vec![7; FRAGMENTS * 1024 + 1]);
+        let stream = Counting::default();
+        let config = config(&rt).set_transport(transport);
+        let mut socket = testing::server(stream.clone(), &config).unwrap();
+        socket.send(message).await.unwrap();
+        let frames = stream.headers(1025);
+        assert!((FRAGMENTS / 2..=FRAGMENTS).contains(&frames), "{frames} fragments");
+    }
+
+    async fn control_frames_pass_whatever_the_sizes_of_frames(rt) {
+        let (ws, client) = extract(&rt);
+        let (response, upgrading) = ws.max_frame_size(1).accept();
+        // Settings of a test's client are not validated.
+        let cut = config(&rt).set_transport(default().fragment_size(1));
+        let mut client = client.set_config(cut).open(&response).unwrap();
+        let mut server = upgrading.await.unwrap();
         let ping = Message::Ping(vec![0; 125].into());
         client.send(ping.clone()).await.unwrap();
         assert_eq!(next(&mut server).await, ping);

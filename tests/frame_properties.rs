@@ -124,10 +124,10 @@ impl Treatment {
         }
     }
 
-    fn config(&self, max_frame: Option<usize>) -> WebSocketConfig {
+    fn config(&self, fragment: Option<usize>) -> WebSocketConfig {
         let transport = TransportConfig::default().read_buffer_size(self.read_buffer);
-        alone().set_transport(match max_frame {
-            Some(_) => transport.max_frame_size(max_frame),
+        alone().set_transport(match fragment {
+            Some(size) => transport.fragment_size(size).max_frame_size(size),
             None => transport,
         })
     }
@@ -270,10 +270,10 @@ fn encode(fragmented: &[Fragmented], from: Role) -> (Vec<u8>, Vec<Message>) {
 }
 
 /// Sends messages and returns the bytes that were written.
-fn sent(role: Role, messages: &[Message], way: &Treatment, max_frame: Option<usize>) -> Vec<u8> {
+fn sent(role: Role, messages: &[Message], way: &Treatment, fragment: Option<usize>) -> Vec<u8> {
     let stream = way.stream(Vec::new());
     let written = Arc::clone(&stream.written);
-    let mut socket = role.socket(stream, &way.config(max_frame));
+    let mut socket = role.socket(stream, &way.config(fragment));
     block_on(async {
         for (number, message) in messages.iter().enumerate() {
             if number % 3 == 0 {
@@ -290,8 +290,8 @@ fn sent(role: Role, messages: &[Message], way: &Treatment, max_frame: Option<usi
 }
 
 /// Receives the messages in `bytes`, which no Close ends.
-fn received(role: Role, bytes: Vec<u8>, way: &Treatment, max_frame: Option<usize>) -> Vec<Message> {
-    let mut socket = role.socket(way.stream(bytes), &way.config(max_frame));
+fn received(role: Role, bytes: Vec<u8>, way: &Treatment, fragment: Option<usize>) -> Vec<Message> {
+    let mut socket = role.socket(way.stream(bytes), &way.config(fragment));
     std::iter::from_fn(|| receive(&mut socket)).collect()
 }
 
@@ -322,11 +322,11 @@ proptest! {
         messages in messages(),
         there in treatment(),
         back in treatment(),
-        max_frame in prop_oneof![Just(None), (100..5000_usize).prop_map(Some)],
+        fragment in prop_oneof![Just(None), (1024..5000_usize).prop_map(Some)],
     ) {
-        let bytes = sent(from, &messages, &there, max_frame);
+        let bytes = sent(from, &messages, &there, fragment);
         // Not `prop_assert_eq`: nobody wants to read all the bytes.
-        prop_assert!(received(from.other(), bytes, &back, max_frame) == messages);
+        prop_assert!(received(from.other(), bytes, &back, fragment) == messages);
     }
 
     #[test]

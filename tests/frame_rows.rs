@@ -211,7 +211,7 @@ runtimes! {
     }
 
     async fn row_36_the_client_masks_every_frame_with_another_key_5_3(rt) {
-        let config = with_limits(&rt, |limits| limits.max_frame_size(5000));
+        let config = with_limits(&rt, |limits| limits.fragment_size(5000));
         let (mut socket, mut peer) = Role::Client.with_peer(&config);
         // Small, with a buffer of its own, in fragments, control, empty; and the number of frames.
         for (message, frames) in [

@@ -291,31 +291,31 @@ runtimes! {
         }
     }
 
-    async fn a_message_above_the_frame_limit_leaves_in_fragments_of_that_size(rt) {
-        let config = with_limits(&rt, |limits| limits.max_frame_size(100));
+    async fn a_message_above_the_fragment_size_leaves_in_fragments_of_that_size(rt) {
+        let config = with_limits(&rt, |limits| limits.fragment_size(1024));
         let (mut socket, mut peer) = with_peer(&config).await;
         let text = |length| "x".repeat(length);
-        socket.send(Message::text(text(250))).await.unwrap();
-        socket.send(Message::binary(text(200))).await.unwrap();
-        socket.send(Message::text(text(100))).await.unwrap();
+        socket.send(Message::text(text(2560))).await.unwrap();
+        socket.send(Message::binary(text(2048))).await.unwrap();
+        socket.send(Message::text(text(1024))).await.unwrap();
         for frame in [
-            Frame::new(TEXT, text(100)).unfinished(),
-            Frame::new(CONTINUATION, text(100)).unfinished(),
-            Frame::new(CONTINUATION, text(50)),
-            Frame::new(BINARY, text(100)).unfinished(),
-            Frame::new(CONTINUATION, text(100)),
-            Frame::new(TEXT, text(100)),
+            Frame::new(TEXT, text(1024)).unfinished(),
+            Frame::new(CONTINUATION, text(1024)).unfinished(),
+            Frame::new(CONTINUATION, text(512)),
+            Frame::new(BINARY, text(1024)).unfinished(),
+            Frame::new(CONTINUATION, text(1024)),
+            Frame::new(TEXT, text(1024)),
         ] {
             assert_eq!(peer.frame().await, Some(frame));
         }
     }
 
     async fn a_peer_with_the_same_limits_takes_the_fragments(rt) {
-        // 1000 is no multiple of any length, 1 cuts every character.
-        for limit in [1, 1000] {
-            let config = with_limits(&rt, |limits| limits.max_frame_size(limit));
+        // Characters of three bytes are cut at each place.
+        for limit in [1024, 1025] {
+            let config = with_limits(&rt, |limits| limits.max_frame_size(limit).fragment_size(limit));
             let (mut client, mut server) = testing::pair_with(&config).unwrap();
-            let messages = [Message::text("größer als ein Rahmen"), Message::binary(vec![7; 65536])];
+            let messages = [Message::text("語".repeat(2000)), Message::binary(vec![7; 65536])];
             carry(&mut client, &mut server, &messages).await;
             carry(&mut server, &mut client, &messages).await;
         }
@@ -400,15 +400,6 @@ runtimes! {
         assert_eq!(peer.frame().await, Some(Frame::new(PING, [1; 125])));
         assert_eq!(peer.frame().await, Some(Frame::new(PONG, [2; 125])));
         assert_eq!(peer.frame().await, Some(Frame::close(4000, &reason)));
-    }
-
-    async fn control_frames_are_never_cut(rt) {
-        let config = with_limits(&rt, |limits| limits.max_frame_size(10));
-        let (mut socket, mut peer) = with_peer(&config).await;
-        socket.send(Message::Ping(vec![1; 125].into())).await.unwrap();
-        socket.send(close(4000, &"x".repeat(123))).await.unwrap();
-        assert_eq!(peer.frame().await, Some(Frame::new(PING, [1; 125])));
-        assert_eq!(peer.frame().await, Some(Frame::close(4000, &"x".repeat(123))));
     }
 
     async fn what_is_written_is_flushed_too(rt) {

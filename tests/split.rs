@@ -216,19 +216,73 @@ runtimes! {
         assert_eq!(items, [Message::text("on its way"), Message::Close(Some(normal()))]);
     }
 
-    async fn the_sender_closes_though_nobody_receives(rt) {
-        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
-        let talk = async {
+    async fn what_the_peer_sends_before_its_close_is_left_to_a_receiver_that_lives(rt) {
+        const COUNT: usize = 1000;
+        for is_waiting in [false, true] {
+            let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+            let receive = async move {
+                let mut items = Vec::new();
+                while let Some(item) = receiver.next().await {
+                    items.push(item.unwrap());
+                }
+                items
+            };
+            let close = async move { sender.close(normal()).await };
+            let (closing, receiving) = if is_waiting {
+                let receiving = spawn(&rt, receive);
+                yield_to_tasks(&rt).await;
+                (spawn(&rt, close), receiving)
+            } else {
+                let closing = spawn(&rt, close);
+                yield_to_tasks(&rt).await;
+                (closing, spawn(&rt, receive))
+            };
+            yield_to_tasks(&rt).await;
+            for number in 0..COUNT {
+                peer.send(Frame::text(&number.to_string())).await;
+                if number % 100 == 0 {
+                    yield_to_tasks(&rt).await;
+                }
+            }
+            peer.see_off().await;
+            closing.await.unwrap().unwrap();
+            let mut items = receiving.await.unwrap();
+            assert_eq!(items.pop(), Some(Message::Close(Some(normal()))));
+            let texts = (0..COUNT).map(|number| Message::text(number.to_string()));
+            assert!(items.into_iter().eq(texts), "is_waiting: {is_waiting}");
+        }
+    }
+
+    async fn the_sender_closes_once_its_receiver_is_gone(rt) {
+        for is_closing in [false, true] {
+            let (mut sender, receiver, mut peer) = halves(&config(&rt)).await;
             // It is discarded.
             peer.send(Frame::text("on its way")).await;
-            peer.see_off().await
-        };
-        let (closed, (_, close)) = join(sender.close(normal()), talk).await;
-        closed.unwrap();
-        assert_eq!(close, Frame::close(1000, ""));
+            if !is_closing {
+                drop(receiver);
+                let (closed, (_, close)) = join(sender.close(normal()), peer.see_off()).await;
+                closed.unwrap();
+                assert_eq!(close, Frame::close(1000, ""));
+                continue;
+            }
+            let closing = spawn(&rt, async move { sender.close(normal()).await });
+            yield_to_tasks(&rt).await;
+            drop(receiver);
+            let (_, close) = peer.see_off().await;
+            assert_eq!(close, Frame::close(1000, ""));
+            closing.await.unwrap().unwrap();
+        }
+    }
+
+    async fn a_sender_that_closes_beside_a_receiver_that_does_not_receive_runs_out_of_time(rt) {
+        let config = support::config(&rt).set_close_timeout(Duration::from_millis(50));
+        let (mut sender, mut receiver, mut peer) = halves(&config).await;
+        peer.send(Frame::text("on its way")).await;
+        peer.send(Frame::close(1000, "")).await;
+        let closed = sender.close(None).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
         assert_closed(&mut sender).await;
-        // Who asks later still hears of the Close.
-        assert_close(&mut receiver).await;
+        assert_ended(&mut receiver).await;
     }
 
     async fn the_sender_closes_while_the_receiver_waits(rt) {

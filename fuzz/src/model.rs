@@ -46,6 +46,11 @@ impl Config {
         self.frame.map(size)
     }
 
+    /// The size of fragments, which has a least one.
+    fn fragment_size(&self) -> Option<usize> {
+        self.frame_limit().map(|limit| limit.max(1024))
+    }
+
     fn socket(&self) -> WebSocketConfig {
         let write = self.write.map_or(0, size);
         let mut transport = TransportConfig::default()
@@ -56,6 +61,9 @@ impl Config {
         }
         if let Some(limit) = self.frame_limit() {
             transport = transport.max_frame_size(limit);
+        }
+        if let Some(size) = self.fragment_size() {
+            transport = transport.fragment_size(size);
         }
         WebSocketConfig::new().set_transport(transport)
     }
@@ -152,7 +160,7 @@ enum Socket {
 #[derive(Debug)]
 pub struct Model {
     is_server: bool,
-    frame_limit: Option<usize>,
+    fragment_size: Option<usize>,
     script: Script,
     socket: Socket,
     number: usize,
@@ -184,7 +192,7 @@ impl Model {
         };
         Self {
             is_server,
-            frame_limit: config.frame_limit(),
+            fragment_size: config.fragment_size(),
             script,
             socket: Socket::Whole(socket.expect("the settings work")),
             number: 0,
@@ -552,8 +560,8 @@ impl Model {
         let is_complete = is_complete && !self.script.write_failed();
         let output = strict::parse(&self.script.output(), !self.is_server);
         assert_eq!(output.broken, None, "what was written is wrong");
-        if let Some(limit) = self.frame_limit {
-            assert!(output.largest <= limit, "a frame of {}", output.largest);
+        if let Some(size) = self.fragment_size {
+            assert!(output.largest <= size, "a frame of {}", output.largest);
         }
         let mut handed = self.handed.iter();
         let mut pings = self.pings.iter();

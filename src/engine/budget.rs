@@ -23,12 +23,23 @@ impl Budget {
     /// Is pending once the turn is over; then the task is woken for the next one.
     #[inline]
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.0 < TURN {
+        if !self.is_over() {
             return Poll::Ready(());
         }
-        self.0 = 0;
+        self.begin();
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Tells whether the task has to yield before it goes on.
+    #[inline]
+    pub(super) fn is_over(&self) -> bool {
+        self.0 >= TURN
+    }
+
+    /// Begins a turn, whatever was done before.
+    pub(super) fn begin(&mut self) {
+        self.0 = 0;
     }
 
     /// Counts a read or a write, with its bytes; one that waits ends the turn, so that the next one is
@@ -36,7 +47,7 @@ impl Budget {
     #[inline]
     pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
         match moved {
-            Poll::Pending => self.0 = 0,
+            Poll::Pending => self.begin(),
             Poll::Ready(length) => {
                 let frames = 1 + length.as_ref().unwrap_or(&0) / BYTES;
                 self.spend(u32::try_from(frames).unwrap_or(TURN));

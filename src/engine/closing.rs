@@ -1,21 +1,50 @@
 //! The end of a connection: the closing handshake, then the TCP connection (RFC 6455, section 7).
 
-use std::task::{Context, Poll, Waker, ready};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker, ready},
+};
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use super::{Engine, Incoming, Sending};
-use crate::{Error, Result, error::Phase};
+use super::{Engine, Incoming, Sending, tasks::Reading, write_failure::Side};
+use crate::{Error, Result, error::Phase, io::ended};
 
 impl Engine {
     /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
     /// writes what is staged, discards data up to the peer's Close, shuts down the write side and
-    /// waits for the end of the stream.
+    /// waits for the end of the stream, which is dropped then.
+    ///
+    /// Where another task receives, data and the peer's Close are left to it (`is_received`).
     ///
     /// Is an error if the connection failed before the peer's Close and nobody was told so yet.
-    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // A write that waits keeps nobody from reading: the peer may wait for that.
-        let _ = self.poll_flush_finally(cx);
+    pub(crate) fn poll_finish(
+        &mut self,
+        cx: &mut Context<'_>,
+        is_received: bool,
+    ) -> Poll<Result<()>> {
+        self.poll_sending(cx, Reading::Allowed, |this, cx| {
+            // A write that waits keeps nobody from reading: the peer may wait for that.
+            let _ = this.poll_flush_finally(cx);
+            if is_received && this.incoming == Incoming::Open {
+                return Poll::Pending;
+            }
+            ready!(this.poll_discard(cx));
+            ready!(this.poll_flush_finally(cx));
+            if !this.finished {
+                ready!(this.poll_end_stream(cx));
+                this.finish();
+            }
+            Poll::Ready(this.finish_error.take().map_or(Ok(()), |error| Err(*error)))
+        })
+    }
+
+    /// Reads up to the peer's Close, or what comes in its place; data is discarded.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.incoming == Incoming::Open {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
@@ -25,31 +54,41 @@ impl Engine {
                 _ => {}
             }
         }
-        ready!(self.poll_flush_finally(cx));
-        if !self.finished {
-            ready!(self.poll_end_stream(cx));
-            self.finished = true;
-        }
-        Poll::Ready(self.finish_error.take().map_or(Ok(()), |error| Err(*error)))
+        Poll::Ready(())
     }
 
-    /// Writes as much as the stream takes at once.
-    pub(crate) fn flush_without_waiting(&mut self) {
-        let cx = &mut Context::from_waker(Waker::noop());
-        // Nobody will ask for another turn.
-        while !self.writer.outbox.is_empty() {
-            let before = self.writer.outbox.len();
-            let _ = self.poll_flush(cx);
-            if self.writer.outbox.len() == before {
-                break;
-            }
+    /// Writes as much as the stream takes at once. Returns whether it would take more from another
+    /// task: a runtime that wants this one to yield, as tokio does after a number of operations,
+    /// wakes it at once.
+    ///
+    /// It is called by destructors. A stream that panics has failed: while another panic unwinds,
+    /// this one would abort the process.
+    pub(crate) fn flush_at_once(&mut self) -> bool {
+        if self.sending == Sending::Failed {
+            return false;
         }
-        let _ = self.poll_flush(cx);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = &mut Context::from_waker(&waker);
+        let flush = AssertUnwindSafe(|| {
+            self.writer.write_at_once(&mut self.io, cx);
+            self.flush_and_keep_error(cx);
+        });
+        if catch_unwind(flush).is_err() {
+            self.sending = Sending::Failed;
+            self.finish();
+        }
+        self.writer.is_busy() && woken.0.load(Ordering::Relaxed)
     }
 
-    /// Tells whether nothing is left to be done but to drop the stream.
+    /// Tells whether nothing is left to be done but to drop the connection.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Tells whether messages of the peer's may still come.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.incoming == Incoming::Open
     }
 
     /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
@@ -57,8 +96,7 @@ impl Engine {
     pub(crate) fn give_up(&mut self) -> Result<()> {
         let completed = self.incoming == Incoming::Closed && self.writer.outbox.is_empty();
         self.sending = Sending::Failed;
-        self.writer.outbox.clear();
-        self.finished = true;
+        self.finish();
         if self.incoming == Incoming::Open {
             self.stop_receiving(Incoming::Gone);
         }
@@ -67,6 +105,11 @@ impl Engine {
             None if completed => Ok(()),
             None => Err(Error::Timeout(Phase::Close)),
         }
+    }
+
+    /// Keeps what went wrong for who closes later.
+    pub(crate) fn keep_finish_error(&mut self, result: Result<()>) {
+        self.finish_error = result.err().map(Box::new);
     }
 
     /// Shuts down the write side of a server whose closing handshake is over (RFC 6455, section
@@ -79,8 +122,15 @@ impl Engine {
         }
     }
 
+    /// Nothing is read or written any more: the stream is dropped, whoever still holds the socket.
+    fn finish(&mut self) {
+        self.finished = true;
+        self.writer.outbox.clear();
+        self.io = ended();
+    }
+
     fn poll_flush_finally(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Err(error) = ready!(self.poll_flush(cx)) {
+        if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
             self.finish_error = Some(Box::new(error));
         }
         Poll::Ready(())
@@ -98,5 +148,15 @@ impl Engine {
             ready!(self.writer.poll_shut_down(&mut self.io, cx));
         }
         Poll::Ready(())
+    }
+}
+
+/// Tells whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -12,7 +12,7 @@ use futures_io::AsyncRead;
 use super::{budget::Budget, scratch};
 use crate::{
     ProtocolError,
-    io::BoxIo,
+    io::{BoxIo, overrun},
     proto,
     proto::{Decoded, Decoder, Received},
 };
@@ -198,8 +198,11 @@ fn poll_read(
         budget.count(&read);
         match ready!(read) {
             Ok(0) => return Poll::Ready(Err(End::Stream)),
+            Ok(length) if length > bytes.len() => return Poll::Ready(Err(End::Failed(overrun()))),
             Ok(length) => return Poll::Ready(Ok(length)),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                ready!(budget.poll_turn(cx));
+            }
             Err(error) => return Poll::Ready(Err(End::Failed(error))),
         }
     }

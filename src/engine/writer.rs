@@ -10,7 +10,7 @@ use futures_io::AsyncWrite;
 
 use super::budget::Budget;
 use crate::{
-    io::BoxIo,
+    io::{BoxIo, overrun},
     proto::{MAX_SLICES, Outbox},
 };
 
@@ -35,6 +35,59 @@ impl Writer {
         }
     }
 
+    /// Is pending once the turn is over; then the task is woken for the next one.
+    #[inline]
+    pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
+        self.budget.poll_turn(cx)
+    }
+
+    /// Counts frames that were staged in this turn.
+    #[inline]
+    pub(super) fn count_frames(&mut self, frames: u32) {
+        self.budget.spend(frames);
+    }
+
+    /// Tells whether something is left to be written or flushed.
+    #[inline]
+    pub(super) fn is_busy(&self) -> bool {
+        self.unflushed || !self.outbox.is_empty()
+    }
+
+    /// Tells whether messages of the user's may be lost if nothing more can be written.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.unflushed || self.outbox.staged() > 0
+    }
+
+    /// Returns a number that changes with all that is written.
+    pub(super) fn unwritten(&self) -> usize {
+        self.outbox.len() + usize::from(self.unflushed)
+    }
+
+    /// Writes what the stream takes in this turn; does not wait.
+    pub(super) fn try_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> io::Result<()> {
+        self.outbox.push_waiting_pong();
+        while !self.outbox.is_empty() && !self.budget.is_over() {
+            match self.poll_write_some(io, cx) {
+                Poll::Ready(written) => written?,
+                Poll::Pending => break,
+            }
+            self.outbox.push_waiting_pong();
+        }
+        Ok(())
+    }
+
+    /// Writes and flushes what the stream takes at once, in as many turns as that needs: nobody
+    /// asks for another one.
+    pub(super) fn write_at_once(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) {
+        loop {
+            self.budget.begin();
+            let before = self.outbox.len();
+            if self.poll_flush(io, cx).is_ready() || self.outbox.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Writes all that is staged.
     pub(super) fn poll_write(
         &mut self,
@@ -43,6 +96,7 @@ impl Writer {
     ) -> Poll<io::Result<()>> {
         self.outbox.push_waiting_pong();
         while !self.outbox.is_empty() {
+            ready!(self.budget.poll_turn(cx));
             ready!(self.poll_write_some(io, cx))?;
             self.outbox.push_waiting_pong();
         }
@@ -74,14 +128,14 @@ impl Writer {
     }
 
     fn poll_write_some(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.budget.poll_turn(cx));
-        let written = match self.outbox.only_slice() {
-            Some(slice) => Pin::new(io).poll_write(cx, slice),
+        let (given, written) = match self.outbox.only_slice() {
+            Some(slice) => (slice.len(), Pin::new(io).poll_write(cx, slice)),
             None => self.poll_write_slices(io, cx),
         };
         self.budget.count(&written);
         match ready!(written) {
             Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Ok(taken) if taken > given => return Poll::Ready(Err(overrun())),
             Ok(taken) => {
                 self.unflushed = true;
                 self.outbox.advance(taken);
@@ -92,19 +146,21 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what stands in several places with one call, if the stream can.
+    /// Writes what stands in several places with one call, if the stream can; returns how many
+    /// bytes it was given, too.
     fn poll_write_slices(
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> (usize, Poll<io::Result<usize>>) {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let count = self.outbox.fill(&mut slices);
-        let first = slices[0].len();
-        let written = Pin::new(io).poll_write_vectored(cx, &slices[..count]);
+        let slices = &slices[..count];
+        let (first, given) = (slices[0].len(), slices.iter().map(|it| it.len()).sum());
+        let written = Pin::new(io).poll_write_vectored(cx, slices);
         if let Poll::Ready(Ok(taken)) = written {
             self.outbox.note_slices(taken, first);
         }
-        written
+        (given, written)
     }
 }

@@ -6,7 +6,12 @@
 //! With feature `rt-smol` a `smol::net::TcpStream` is recognised where a stream is handed over, and
 //! read with fewer calls of the system; an `async_io::Async` or a stream in a wrapper is not.
 
-use std::any::Any;
+use std::{
+    any::Any,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
@@ -28,15 +33,16 @@ pub use self::tokio::TokioIo;
 ///
 /// # Reading
 ///
-/// `poll_read` tells exactly how many bytes it has put into the buffer, which is lent: behind them
-/// stand bytes that other sockets of the thread have read. 0 is the end of the stream.
+/// `poll_read` returns exactly how many bytes it has put into the buffer, which is lent: behind them
+/// stand bytes that other sockets of the thread have read. 0 is the end of the stream. A stream that
+/// returns more than the buffer has, here or in `poll_write`, has failed.
 ///
 /// # Writing
 ///
 /// A stream should have a `poll_write_vectored` of its own if what is below it has: many small
 /// frames with the large payloads between them, which are not copied, leave in one call then. The
 /// default one writes the first slice only; a socket notices, and copies the first 16 KiB of each
-/// large payload behind its header from then on, so that no write is small. `poll_flush` is called
+/// large payload behind its header as long as that is so: no write is small then. `poll_flush` is called
 /// once all that is staged was written.
 ///
 /// # Closing
@@ -51,6 +57,12 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}
 
 /// A byte stream of any type, boxed once for each connection.
 pub(crate) type BoxIo = Box<dyn Io>;
+
+/// The error of a stream that reports more bytes than it was given: to believe it would be to read
+/// bytes of other connections, or to forget some of this one.
+pub(crate) fn overrun() -> io::Error {
+    io::Error::other("the stream reported more bytes than the buffer has: its IO traits are wrong")
+}
 
 /// Boxes a byte stream; one that a runtime can read at less cost than through its own traits is
 /// wrapped first.
@@ -68,3 +80,34 @@ const ADOPTERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
     #[cfg(feature = "rt-smol")]
     smol::adopt,
 ];
+
+/// Returns a stream that has ended, to take the place of one that is not needed any more.
+pub(crate) fn ended() -> BoxIo {
+    Box::new(Ended)
+}
+
+struct Ended;
+
+impl AsyncRead for Ended {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        _: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(0))
+    }
+}
+
+impl AsyncWrite for Ended {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -95,8 +95,8 @@ impl Decoder {
         Self {
             role,
             accept_unmasked: limits.accept_unmasked_frames,
-            max_frame: limits.max_frame_size.unwrap_or(usize::MAX),
-            max_message: limits.max_message_size.unwrap_or(usize::MAX),
+            max_frame: limit(limits.max_frame_size),
+            max_message: limit(limits.max_message_size),
             frame: Frame {
                 opcode: OpCode::Continuation,
                 fin: false,
@@ -222,7 +222,7 @@ impl Decoder {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
             _ => {}
         }
-        // What does not fit is above any limit.
+        // What does not fit is above any limit, as `limit` takes care.
         let remaining = usize::try_from(header.length).unwrap_or(usize::MAX);
         if !header.opcode.is_control() {
             self.begin_data(header.opcode, remaining)?;
@@ -303,6 +303,13 @@ impl Decoder {
         }
         Ok(())
     }
+}
+
+/// Returns the limit that holds: never above what memory can hold in one piece, which a length of
+/// 64 bits is on a processor of 32.
+fn limit(max: Option<usize>) -> usize {
+    const LARGEST: usize = isize::MAX.unsigned_abs();
+    max.unwrap_or(LARGEST).min(LARGEST)
 }
 
 fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {

@@ -27,6 +27,10 @@ const PIECE: usize = 8 * 1024;
 /// Written bytes in front of the staged ones, above which these are moved to the front.
 const MAX_WRITTEN: usize = 4 * 1024;
 
+/// Fragments of a message that is sent, at most: half of what this crate accepts, for peers that
+/// accept less. Fragments of longer messages are longer than the setting says.
+const MAX_FRAGMENTS_SENT: usize = 65_536;
+
 /// Slices in one write at most: a stream that takes several takes these with one call.
 pub(crate) const MAX_SLICES: usize = 16;
 
@@ -80,45 +84,59 @@ impl Outbox {
     /// Returns how many bytes of the user's wait.
     #[inline]
     pub(crate) fn staged(&self) -> usize {
-        self.len - self.pongs.staged()
+        self.len - self.pongs.len()
     }
 
-    /// Returns how many bytes of pings came since a pong waits to be written.
+    /// Returns how many bytes of pings came since a pong waits for room.
     #[inline]
     pub(crate) fn unanswered_pings(&self) -> usize {
         self.pongs.unanswered()
     }
 
-    /// Stages a message, in frames of `limit` bytes at most, which is not 0.
+    /// Stages a message, in fragments if it is longer than `fragment` bytes; returns how many.
     #[inline]
-    pub(crate) fn push(&mut self, message: &mut Outgoing, limit: usize) {
-        if message.payload.len() > limit {
-            self.push_parts(message, limit);
+    pub(crate) fn push(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
+        let mut frames = 1;
+        if message.payload.len() > fragment {
+            frames += self.push_parts(message, fragment);
         }
         self.push_frame(message.opcode, &mut message.payload, true);
+        frames
     }
 
-    /// Stages all frames of a message but the last, which is left of it.
+    /// Stages all fragments of a message but the last, which is left of it; returns how many.
     #[cold]
-    fn push_parts(&mut self, message: &mut Outgoing, limit: usize) {
-        while !message.opcode.is_control() && message.payload.len() > limit {
-            let mut part = message.payload.split_to(limit);
+    fn push_parts(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
+        let length = message.payload.len();
+        let fragment = fragment.max(length.div_ceil(MAX_FRAGMENTS_SENT));
+        let mut frames = 0;
+        while !message.opcode.is_control() && message.payload.len() > fragment {
+            frames += 1;
+            let mut part = message.payload.split_to(fragment);
             self.push_frame(message.opcode, &mut part, false);
             message.opcode = OpCode::Continuation;
         }
+        frames
     }
 
-    /// Tells whether the answer to a ping waits to be written.
-    pub(crate) fn is_pong_staged(&self) -> bool {
-        self.pongs.is_staged()
+    /// Tells whether the answer to one more ping can be staged.
+    #[inline]
+    pub(crate) fn has_pong_room(&self) -> bool {
+        self.pongs.has_room()
     }
 
-    /// Stages the answer to a ping, or keeps it until the one before is written.
+    /// Tells whether the task has to yield, once, to find out if there is no room for a pong.
+    pub(crate) fn yields_for_pongs(&mut self) -> bool {
+        self.pongs.yields()
+    }
+
+    /// Stages the answer to a ping, or keeps it until there is room for it.
     pub(crate) fn push_pong(&mut self, payload: Bytes) {
-        if self.pongs.is_staged() {
-            self.pongs.wait(payload);
-        } else {
+        self.push_waiting_pong();
+        if self.pongs.has_room() {
             self.stage_pong(payload);
+        } else {
+            self.pongs.wait(payload);
         }
     }
 
@@ -134,9 +152,10 @@ impl Outbox {
         self.pongs.take_waiting();
     }
 
-    /// Stages the answer that waits, if the one before was written.
+    /// Stages the answer that waits, if there is room.
+    #[inline]
     pub(crate) fn push_waiting_pong(&mut self) {
-        if !self.pongs.is_staged() {
+        if self.pongs.unanswered() > 0 && self.pongs.has_room() {
             self.push_last_pong();
         }
     }
@@ -144,7 +163,7 @@ impl Outbox {
     fn stage_pong(&mut self, mut payload: Bytes) {
         let before = self.len;
         self.push_frame(OpCode::Pong, &mut payload, true);
-        self.pongs.stage(self.len - before, self.len);
+        self.pongs.add(self.len - before, self.len);
     }
 
     /// Stages a frame; takes the payload out of its place if it is large.
@@ -220,8 +239,10 @@ impl Outbox {
 
     /// A write took `taken` bytes, of which the first of several slices had `first`.
     pub(crate) fn note_slices(&mut self, taken: usize, first: usize) {
-        // A header of its own is no reason to stop: a stream that takes several slices takes more.
-        self.takes_one_slice |= taken == first;
+        // The last write counts: one that ends behind the first slice may have been a partial one.
+        if taken >= first {
+            self.takes_one_slice = taken == first;
+        }
     }
 
     /// The first `taken` bytes were written.

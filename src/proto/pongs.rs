@@ -1,30 +1,61 @@
-//! The answers to pings, of which one at most is on its way (RFC 6455, section 5.5.3).
+//! The answers to pings: those that are buffered, and the latest one where a peer does not read
+//! them (RFC 6455, section 5.5.3).
 
 use bytes::Bytes;
+
+use super::frame::{Header, MAX_CONTROL};
+
+/// Bytes of pongs in one of two batches; both together hold the answers to some hundred small
+/// pings, which leave in one write, and no more than a page for a peer that does not read.
+const BATCH: usize = 2 * 1024;
+
+/// The largest pong.
+const MAX_PONG: usize = Header::MAX_LEN + MAX_CONTROL;
 
 /// What became of the pings that have arrived.
 #[derive(Debug, Default)]
 pub(super) struct Pongs {
-    /// Bytes up to the end of the pong that was staged last; 0 once it was written.
-    ahead: usize,
-    /// How many of them are its own.
-    staged: usize,
-    /// The answer to the latest ping, while the one before is not written.
+    /// Two batches, so that there is room again while others are still buffered.
+    older: Batch,
+    newer: Batch,
+    /// The answer to the latest ping, while there is no room for it.
     waiting: Option<Bytes>,
-    /// Bytes of pings that came meanwhile.
+    /// Bytes of the pings that came since then.
     unanswered: usize,
+    /// The task has yielded since there is no room, in case its runtime held the write up.
+    has_yielded: bool,
+}
+
+/// Pongs that are buffered.
+#[derive(Debug, Default)]
+struct Batch {
+    len: usize,
+    /// Bytes that are buffered up to the end of the last of them, among them those of the user.
+    end: usize,
+}
+
+impl Batch {
+    fn has_room(&self) -> bool {
+        self.len + MAX_PONG <= BATCH
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.end = self.end.saturating_sub(written);
+        self.len = self.len.min(self.end);
+    }
 }
 
 impl Pongs {
-    /// Tells whether a pong that was staged is still to be written.
-    pub(super) fn is_staged(&self) -> bool {
-        self.ahead > 0
+    /// Tells whether one more pong may be buffered.
+    pub(super) fn has_room(&self) -> bool {
+        self.newer.has_room()
     }
 
-    /// Returns how many of the bytes that are staged are those of a pong.
+    /// Returns how many of the bytes that are buffered are those of pongs, or were until they were
+    /// written.
     #[inline]
-    pub(super) fn staged(&self) -> usize {
-        self.staged
+    pub(super) fn len(&self) -> usize {
+        self.older.len + self.newer.len
     }
 
     #[inline]
@@ -32,29 +63,42 @@ impl Pongs {
         self.unanswered
     }
 
-    /// A pong of `length` bytes was staged as the last of `ahead` bytes.
-    pub(super) fn stage(&mut self, length: usize, ahead: usize) {
-        self.staged = length;
-        self.ahead = ahead;
+    /// A pong of `length` bytes was buffered as the last of `end` bytes.
+    pub(super) fn add(&mut self, length: usize, end: usize) {
+        let is_first = self.newer.len == 0 && self.older.has_room();
+        let batch = if is_first {
+            &mut self.older
+        } else {
+            &mut self.newer
+        };
+        batch.len += length;
+        batch.end = end;
     }
 
-    /// Takes the place of a pong that was waiting already.
+    /// Keeps the answer to the latest ping, in the place of one that was waiting before.
     pub(super) fn wait(&mut self, payload: Bytes) {
         self.unanswered += payload.len().max(1);
         self.waiting = Some(payload);
     }
 
-    /// Returns what was waiting, to be staged or to be forgotten.
+    /// Returns what was waiting, to be buffered or to be dropped.
     pub(super) fn take_waiting(&mut self) -> Option<Bytes> {
+        self.unanswered = 0;
         self.waiting.take()
+    }
+
+    /// Tells whether the task has to yield, once, before a peer is taken for one that does not read.
+    pub(super) fn yields(&mut self) -> bool {
+        !self.has_room() && !std::mem::replace(&mut self.has_yielded, true)
     }
 
     /// So many bytes were written.
     pub(super) fn advance(&mut self, written: usize) {
-        self.ahead = self.ahead.saturating_sub(written);
-        self.staged = self.staged.min(self.ahead);
-        if self.ahead == 0 {
-            self.unanswered = 0;
+        self.older.advance(written);
+        self.newer.advance(written);
+        if self.older.end == 0 {
+            self.older = std::mem::take(&mut self.newer);
         }
+        self.has_yielded &= !self.has_room();
     }
 }

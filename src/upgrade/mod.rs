@@ -212,6 +212,12 @@ impl<B> WebSocketUpgrade<B> {
         self.transport(|transport| transport.max_frame_size(max))
     }
 
+    /// Sets the length above which a message is sent in fragments; see
+    /// [`TransportConfig::fragment_size`].
+    pub fn fragment_size(self, size: usize) -> Self {
+        self.transport(|transport| transport.fragment_size(size))
+    }
+
     /// Sets whether frames that are not masked are taken; see
     /// [`TransportConfig::accept_unmasked_frames`].
     pub fn accept_unmasked_frames(self, accept: bool) -> Self {

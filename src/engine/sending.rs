@@ -1,0 +1,190 @@
+//! What leaves: messages of the user's, staged and written in turns.
+
+use std::{
+    io,
+    task::{Context, Poll, ready},
+};
+
+use super::{Engine, Incoming, Outcome, Sending, Unsent, tasks::Reading, write_failure::Side};
+use crate::{CloseCode, CloseFrame, Error, Message, Result, Utf8Bytes, proto::Outgoing};
+
+impl Engine {
+    /// Is ready once a message may be sent: not more than the watermark is staged.
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.poll_sending(cx, Reading::Never, Self::poll_room)
+    }
+
+    /// Stages a message.
+    pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
+        let mut message = Outgoing::new(message)?;
+        if !self.can_send() {
+            return Err(Error::Closed);
+        }
+        self.stage(&mut message);
+        Ok(())
+    }
+
+    /// Stages a message once there is room, and writes if enough is staged.
+    ///
+    /// Its place is empty from then on, and an empty place is ready.
+    pub(crate) fn poll_feed(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Unsent,
+    ) -> Poll<Outcome> {
+        if message.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_sending(cx, Reading::Never, |this, cx| {
+            ready!(this.poll_stage(cx, message))?;
+            Poll::Ready(this.write_enough(cx))
+        })
+    }
+
+    /// Stages a message as [`poll_feed`](Self::poll_feed) does, and writes all that is staged.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Unsent,
+    ) -> Poll<Outcome> {
+        self.poll_sending(cx, Reading::Never, |this, cx| {
+            if message.is_some() {
+                ready!(this.poll_stage(cx, message))?;
+            }
+            this.poll_flush_for(Side::Sender, cx).map_err(Box::new)
+        })
+    }
+
+    /// Writes what is staged and flushes the stream.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_sending(cx, Reading::Never, |this, cx| {
+            this.poll_flush_for(Side::Sender, cx)
+        })
+    }
+
+    /// Stages a Close frame, unless one was, or nobody is left to read it.
+    pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
+        let mut close = Outgoing::new(Message::Close(frame))?;
+        if self.can_send() {
+            self.stage(&mut close);
+        }
+        Ok(())
+    }
+
+    /// Closes the sending direction as `forward` wants it: Close 1000, written, without waiting for
+    /// the peer's.
+    pub(crate) fn poll_close_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let frame = CloseFrame {
+            code: CloseCode::Normal,
+            reason: Utf8Bytes::default(),
+        };
+        self.start_close(Some(frame))?;
+        self.poll_flush(cx)
+    }
+
+    /// Is ready once there is room for a message, in this turn.
+    #[inline]
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        ready!(self.writer.poll_turn(cx));
+        self.write_enough(cx)?;
+        if !self.can_send() {
+            return Poll::Ready(closed());
+        }
+        if self.writer.outbox.staged() > self.watermark {
+            // The stream is full, and wakes this task; or else the turn is over.
+            let _ = self.writer.poll_turn(cx);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Stages a message once there is room.
+    #[inline]
+    fn poll_stage(&mut self, cx: &mut Context<'_>, message: &mut Unsent) -> Poll<Outcome> {
+        ready!(self.poll_room(cx))?;
+        match message.as_mut() {
+            Some(Ok(message)) => self.stage(message),
+            _ => return Poll::Ready(refuse(message)),
+        }
+        *message = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Stages a message, which may be sent.
+    #[inline]
+    fn stage(&mut self, message: &mut Outgoing) {
+        if message.is_close() {
+            self.sending = Sending::Closed;
+            // A pong that waits goes before the Close, not behind it.
+            self.writer.outbox.push_last_pong();
+        }
+        let frames = self.writer.outbox.push(message, self.fragment);
+        self.writer.count_frames(frames);
+    }
+
+    /// Writes if enough is staged; does not wait.
+    #[inline]
+    fn write_enough(&mut self, cx: &mut Context<'_>) -> Outcome {
+        if self.write_failure.is_none() && self.writer.outbox.staged() <= self.write_buffer {
+            return Ok(());
+        }
+        self.write_some(cx).map_err(Box::new)
+    }
+
+    /// Writes as much as the stream takes.
+    #[inline(never)]
+    fn write_some(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.take_write_failure(Side::Sender)?;
+        match self.writer.try_write(&mut self.io, cx) {
+            Err(error) => Err(self.fail_sending(error, Some(Side::Sender))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Writes what is staged and flushes the stream; `side` is told if it fails, or has failed.
+    pub(super) fn poll_flush_for(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.take_write_failure(side)?;
+        let flushed = ready!(self.poll_flush_stream(cx));
+        Poll::Ready(flushed.map_err(|error| self.fail_sending(error, Some(side))))
+    }
+
+    /// Flushes on nobody's behalf: an error is kept, and returned by the next operation.
+    pub(super) fn poll_flush_and_keep_error(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Err(error) = ready!(self.poll_flush_stream(cx)) {
+            self.fail_sending(error, None);
+        }
+        Poll::Ready(())
+    }
+
+    /// Flushes what the stream takes now; an error is kept.
+    pub(super) fn flush_and_keep_error(&mut self, cx: &mut Context<'_>) {
+        let _ = self.poll_flush_and_keep_error(cx);
+    }
+
+    fn poll_flush_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.sending != Sending::Failed {
+            ready!(self.writer.poll_flush(&mut self.io, cx))?;
+            self.end_sending(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    pub(super) fn can_send(&self) -> bool {
+        self.sending == Sending::Open && self.incoming == Incoming::Open
+    }
+}
+
+#[cold]
+fn closed() -> Outcome {
+    Err(Box::new(Error::Closed))
+}
+
+/// Empties the place of a message that may not be sent.
+#[cold]
+fn refuse(message: &mut Unsent) -> Outcome {
+    match message.take() {
+        Some(Err(invalid)) => Err(Box::new(invalid.into())),
+        _ => Ok(()),
+    }
+}

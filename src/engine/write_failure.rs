@@ -1,0 +1,76 @@
+//! A write that has failed, and who has still to be told.
+//!
+//! Nothing can be sent after it, and what was buffered is lost. The call that made the write returns
+//! the error. A task that receives may have made it, or nobody who waits for a result: so whoever
+//! may have lost something by it is told by their next call, once.
+
+use std::io;
+
+use super::{Engine, Sending};
+use crate::{Error, Result};
+
+/// The two sides of a connection, which may be two tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Receiver,
+    Sender,
+}
+
+/// A failure that was not told to everybody.
+#[derive(Debug)]
+pub(super) struct WriteFailure {
+    error: io::Error,
+    untold: [bool; 2],
+}
+
+impl Engine {
+    /// Ends the sending direction; returns the error for the side that is told now, if any is.
+    pub(super) fn fail_sending(&mut self, error: io::Error, told: Option<Side>) -> Error {
+        // The sender lost something if a message of its was buffered, here or in the stream.
+        let has_lost = self.writer.has_unsent();
+        let untold = |side| match told {
+            Some(told) => side != told && side == Side::Sender && has_lost,
+            None => true,
+        };
+        let untold = [Side::Receiver, Side::Sender].map(untold);
+        if untold.contains(&true) {
+            let error = copy(&error);
+            self.write_failure = Some(Box::new(WriteFailure { error, untold }));
+        }
+        self.sending = Sending::Failed;
+        self.writer.outbox.clear();
+        error.into()
+    }
+
+    /// Returns the error of an earlier write that this side was not told yet.
+    #[inline]
+    pub(super) fn take_write_failure(&mut self, side: Side) -> Result<()> {
+        if self.write_failure.is_none() {
+            return Ok(());
+        }
+        self.tell_write_failure(side)
+    }
+
+    #[cold]
+    fn tell_write_failure(&mut self, side: Side) -> Result<()> {
+        let Some(failure) = &mut self.write_failure else {
+            return Ok(());
+        };
+        if !std::mem::take(&mut failure.untold[side as usize]) {
+            return Ok(());
+        }
+        let error = copy(&failure.error);
+        if !failure.untold.contains(&true) {
+            self.write_failure = None;
+        }
+        Err(error.into())
+    }
+}
+
+/// An error of the system is the same again; of any other the kind and the text are kept.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}

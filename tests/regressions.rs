@@ -4,10 +4,7 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -91,39 +88,6 @@ impl AsyncWrite for Flood {
     }
 }
 
-/// A stream that takes 64 KiB with each write, never waits, and counts the bytes; nothing arrives.
-struct Counting(Arc<AtomicUsize>);
-
-impl AsyncRead for Counting {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        _: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Poll::Pending
-    }
-}
-
-impl AsyncWrite for Counting {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let taken = buf.len().min(64 * 1024);
-        self.0.fetch_add(taken, Relaxed);
-        Poll::Ready(Ok(taken))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 /// A stream whose first writes wait, and wake nobody when they need not any more.
 struct Reluctant {
     io: Duplex,
@@ -196,21 +160,6 @@ runtimes! {
         while let Poll::Ready(message) = poll!(Box::pin(socket.next())) {
             assert_eq!(message.unwrap().unwrap(), Message::binary("four".as_bytes()));
         }
-    }
-
-    async fn a_message_that_is_sent_takes_one_turn_in_a_poll(rt) {
-        let written = Arc::new(AtomicUsize::new(0));
-        let stream = Counting(Arc::clone(&written));
-        let mut socket = testing::server(stream, &config(&rt)).unwrap();
-        let mut send = Box::pin(socket.send(vec![0; 16 * 1024 * 1024].into()));
-        let mut before = 0;
-        while poll!(&mut send).is_pending() {
-            let all = written.load(Relaxed);
-            assert!((1..=2 * 1024 * 1024).contains(&(all - before)), "{before} {all}");
-            before = all;
-        }
-        // The header of its frame has 10 bytes.
-        assert_eq!(written.load(Relaxed), 16 * 1024 * 1024 + 10);
     }
 
     async fn a_refused_client_that_floods_is_dropped_in_time(rt) {

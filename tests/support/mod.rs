@@ -11,6 +11,7 @@ pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;
 pub mod raw;
+pub mod room;
 #[cfg(feature = "testing")]
 pub mod scripted;
 pub mod servers;

@@ -155,6 +155,51 @@ runtimes! {
         }
     }
 
+    async fn a_socket_is_terminated_once_its_last_message_is_told(rt) {
+        let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+        peer.send(Frame::text("before")).await;
+        peer.send(Frame::close(1000, "")).await;
+        assert!(socket.next().await.unwrap().unwrap().is_text());
+        assert!(!socket.is_terminated());
+        assert_close(&mut socket, Some(close_frame(1000, ""))).await;
+        assert!(socket.is_terminated(), "a Close is the last message");
+
+        let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+        peer.send(Frame::new(CONTINUATION, "wrong")).await;
+        assert!(matches!(socket.next().await, Some(Err(Error::Protocol(_)))));
+        assert!(socket.is_terminated(), "nothing follows an error");
+
+        // `close` has read the Close, and `next` has not returned it yet.
+        let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+        let (closed, _) = join(socket.close(None), peer.see_off()).await;
+        closed.unwrap();
+        assert!(!socket.is_terminated());
+        assert_close(&mut socket, None).await;
+        assert!(socket.is_terminated());
+    }
+
+    async fn the_receiving_half_is_terminated_once_its_last_message_is_told(rt) {
+        let (socket, mut peer) = with_peer(&config(&rt)).await;
+        let (_sender, mut receiver) = socket.split();
+        assert!(!receiver.is_terminated());
+        peer.send(Frame::close(1000, "")).await;
+        assert!(receiver.next().await.unwrap().unwrap().is_close());
+        assert!(receiver.is_terminated());
+    }
+
+    async fn next_writes_the_answer_to_a_close_on_when_it_tells_the_end(rt) {
+        // A text of 6 bytes fills the stream in one direction, the peer's Close in the other.
+        let (near, far) = duplex_with_capacity(8);
+        let (mut socket, mut peer) = (server(far, &config(&rt)).await, Peer::new(near));
+        socket.send("filled".into()).await.unwrap();
+        peer.send(Frame::close(4000, "")).await;
+        assert_close(&mut socket, Some(close_frame(4000, ""))).await;
+        assert_eq!(peer.frame().await, Some(Frame::text("filled")));
+        assert!(peer.frame().now_or_never().is_none(), "there was no room for the answer");
+        assert!(socket.next().await.is_none());
+        assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::close(4000, ""))));
+    }
+
     async fn a_close_without_a_code_is_answered_without_one(rt) {
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
         peer.send(Frame::new(CLOSE, [])).await;
@@ -376,6 +421,25 @@ runtimes! {
         let closed = socket.close(None).await;
         assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
         drop(near);
+    }
+
+    async fn close_times_out_if_its_own_close_could_not_be_written(rt) {
+        let (near, far) = duplex_with_capacity(100);
+        let (mut socket, mut peer) = (server(far, &impatient(&rt)).await, Peer::new(near));
+        socket.feed(Message::binary(vec![7; 1000])).await.unwrap();
+        // The peer sends its Close, but reads nothing.
+        peer.send(Frame::close(1000, "")).await;
+        let closed = socket.close(None).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+
+        // The same if our Close is an answer.
+        let (near, far) = duplex_with_capacity(100);
+        let (mut socket, mut peer) = (server(far, &impatient(&rt)).await, Peer::new(near));
+        socket.feed(Message::binary(vec![7; 1000])).await.unwrap();
+        peer.send(Frame::close(1000, "")).await;
+        assert_close(&mut socket, Some(close_frame(1000, ""))).await;
+        let closed = socket.close(None).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
     }
 
     async fn close_times_out_though_data_arrives_for_ever(rt) {

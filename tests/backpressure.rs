@@ -13,8 +13,10 @@ use futures::{
 };
 
 use self::support::{
+    attack::{Attack, Then, alone},
     config,
-    frames::{BINARY, CONTINUATION, Frame, Peer, server, with_peer},
+    frames::{BINARY, CONTINUATION, Frame, PING, Peer, Role, server, with_peer},
+    sockets::{assert_waits, received},
 };
 
 mod support;
@@ -61,6 +63,76 @@ async fn poll_ready(socket: &mut WebSocket) -> anyws::Result<()> {
 async fn assert_frame(peer: &mut Peer, expected: Frame) {
     // Not `assert_eq`: nobody wants to read thousands of bytes.
     assert!(peer.frame().await == Some(expected));
+}
+
+/// A message whose frame has `length` bytes as `role` sends it.
+fn framed(role: Role, length: usize) -> Message {
+    let mask = if role == Role::Client { 4 } else { 0 };
+    let header = match length - mask {
+        0..=127 => 2,
+        128..=65_539 => 4,
+        _ => 10,
+    };
+    Message::binary(vec![7; length - mask - header])
+}
+
+/// Feeds a message for which there must be room.
+fn feed_now(socket: &mut WebSocket, message: Message) {
+    let fed = socket.feed(message).now_or_never();
+    fed.expect("there is room").unwrap();
+}
+
+#[test]
+fn senders_wait_above_the_watermark_and_not_at_it() {
+    const KIB: usize = 1024;
+    let default = TransportConfig::default;
+    let settings = [
+        (default(), 128 * KIB),
+        (default().write_buffer_size(0), 128 * KIB),
+        (default().write_buffer_size(64 * KIB), 128 * KIB),
+        (default().write_buffer_size(100 * KIB), 200 * KIB),
+        (default().write_buffer_size(256 * KIB), 512 * KIB),
+        (default().max_write_buffer_size(100), 100),
+        (default().max_write_buffer_size(200 * KIB), 200 * KIB),
+        (
+            default().write_buffer_size(999).max_write_buffer_size(1000),
+            1000,
+        ),
+    ];
+    for role in Role::BOTH {
+        for (transport, watermark) in &settings {
+            let config = alone().set_transport(*transport);
+            let stream = || Attack::new("", Then::Wait).takes(0);
+
+            let mut socket = role.socket(stream(), &config);
+            feed_now(&mut socket, framed(role, *watermark));
+            feed_now(&mut socket, "at the watermark".into());
+            assert!(socket.feed("above it".into()).now_or_never().is_none());
+            assert!(socket.send("above it".into()).now_or_never().is_none());
+
+            let mut socket = role.socket(stream(), &config);
+            feed_now(&mut socket, framed(role, *watermark + 1));
+            assert!(socket.feed("above it".into()).now_or_never().is_none());
+            assert!(poll_ready(&mut socket).now_or_never().is_none());
+        }
+    }
+}
+
+#[test]
+fn the_answer_to_a_ping_takes_no_room_from_what_the_user_sends() {
+    let transport = TransportConfig::default().max_write_buffer_size(100);
+    let config = alone().set_transport(transport);
+    for role in Role::BOTH {
+        let ping = Frame::new(PING, [7; 125]).bytes(role.other());
+        let stream = Attack::new(ping, Then::Wait).takes(0);
+        let mut socket = role.socket(stream, &config);
+        assert!(received(&mut socket).is_ping());
+        // The pong waits for the peer to read.
+        assert_waits(&mut socket);
+        feed_now(&mut socket, framed(role, 100));
+        feed_now(&mut socket, "at the watermark".into());
+        assert!(socket.feed("above it".into()).now_or_never().is_none());
+    }
 }
 
 runtimes! {

@@ -291,6 +291,42 @@ runtimes! {
         }
     }
 
+    async fn a_signal_harms_neither_a_read_nor_a_write(rt) {
+        let (near, far) = duplex();
+        let mut socket = server(Scripted::interrupted(far), &config(&rt)).await;
+        let mut peer = Peer::new(near);
+        for message in messages().into_iter().filter(|message| message.len() < 10_000) {
+            let opcode = if message.is_text() { TEXT } else { BINARY };
+            peer.send(Frame::new(opcode, message.clone().into_data())).await;
+            assert_eq!(received(&mut socket).await, message);
+            socket.send(message.clone()).await.unwrap();
+            assert_eq!(peer.frame().await, Some(Frame::new(opcode, message.into_data())));
+        }
+        let (closed, _) = join(socket.close(None), peer.see_off()).await;
+        closed.unwrap();
+    }
+
+    async fn the_stream_is_flushed_after_writes_only(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let (mut socket, mut peer) = (server(far, &config(&rt)).await, Peer::new(near));
+        socket.flush().await.unwrap();
+        assert!(socket.next().now_or_never().is_none());
+        assert_eq!(script.flushes(), 0);
+        socket.send("written".into()).await.unwrap();
+        assert_eq!(script.flushes(), 1);
+        socket.flush().await.unwrap();
+        peer.send(Frame::text("read")).await;
+        assert_eq!(received(&mut socket).await, Message::text("read"));
+        assert!(socket.next().now_or_never().is_none());
+        assert_eq!(script.flushes(), 1);
+        // A waiting `next` flushes what it has written.
+        peer.send(Frame::new(PING, "ping")).await;
+        assert!(received(&mut socket).await.is_ping());
+        assert!(socket.next().now_or_never().is_none());
+        assert!(script.flushes() > 1);
+    }
+
     async fn a_message_above_the_fragment_size_leaves_in_fragments_of_that_size(rt) {
         let config = with_limits(&rt, |limits| limits.fragment_size(1024));
         let (mut socket, mut peer) = with_peer(&config).await;

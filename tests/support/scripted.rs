@@ -40,6 +40,9 @@ struct State {
     slow: bool,
     /// A slow stream is pending when it is polled next, in each direction.
     tired: [bool; 2],
+    interrupted: bool,
+    /// An interrupted stream fails when it is polled next, in each direction.
+    signalled: [bool; 2],
     buffers: bool,
     fail_reads: Option<ErrorKind>,
     fail_writes: Option<ErrorKind>,
@@ -66,6 +69,13 @@ impl Scripted {
         this
     }
 
+    /// Every other read and every other write fails with `Interrupted`, as after a signal.
+    pub fn interrupted(io: Duplex) -> Self {
+        let (this, script) = Self::new(io);
+        script.lock().interrupted = true;
+        this
+    }
+
     /// Nothing is passed on before a flush, as in a TLS stream.
     pub fn buffering(io: Duplex) -> Self {
         let (this, script) = Self::new(io);
@@ -74,17 +84,23 @@ impl Scripted {
     }
 
     /// Returns how many bytes a call may move; pending if the stream has to rest.
-    fn poll_turn(&self, cx: &Context<'_>, direction: usize) -> Poll<usize> {
+    fn poll_turn(&self, cx: &Context<'_>, direction: usize) -> Poll<io::Result<usize>> {
         let mut state = self.script.lock();
+        if state.interrupted {
+            state.signalled[direction] ^= true;
+            if state.signalled[direction] {
+                return Poll::Ready(Err(ErrorKind::Interrupted.into()));
+            }
+        }
         if !state.slow {
-            return Poll::Ready(usize::MAX);
+            return Poll::Ready(Ok(usize::MAX));
         }
         state.tired[direction] ^= true;
         if state.tired[direction] {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(1)
+        Poll::Ready(Ok(1))
     }
 }
 
@@ -116,6 +132,12 @@ impl Script {
             _ => None,
         });
         writes.collect()
+    }
+
+    /// Returns how often the stream was flushed.
+    pub fn flushes(&self) -> usize {
+        let events = &self.lock().events;
+        events.iter().filter(|it| **it == Event::Flush).count()
     }
 
     pub fn is_dropped(&self) -> bool {
@@ -150,7 +172,7 @@ impl AsyncRead for Scripted {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let most = ready!(self.poll_turn(cx, 0));
+        let most = ready!(self.poll_turn(cx, 0))?;
         if let Some(kind) = self.script.lock().fail_reads {
             return Poll::Ready(Err(kind.into()));
         }
@@ -169,7 +191,7 @@ impl AsyncWrite for Scripted {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let most = ready!(self.poll_turn(cx, 1));
+        let most = ready!(self.poll_turn(cx, 1))?;
         if let Some(kind) = self.script.lock().fail_writes {
             return Poll::Ready(Err(kind.into()));
         }

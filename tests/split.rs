@@ -9,7 +9,6 @@ use anyws::{
 };
 use futures::{
     FutureExt, SinkExt, StreamExt,
-    channel::oneshot::{self, Receiver},
     future::join,
     stream::{self, FusedStream},
 };
@@ -17,6 +16,7 @@ use futures::{
 use self::support::{
     frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, server, with_peer},
     scripted::{Event, Scripted},
+    tasks::{spawn, yield_to_tasks},
 };
 
 mod support;
@@ -31,26 +31,6 @@ async fn halves(config: &WebSocketConfig) -> (WebSocketSender, WebSocketReceiver
     let (socket, peer) = with_peer(config).await;
     let (sender, receiver) = socket.split();
     (sender, receiver, peer)
-}
-
-/// Runs a future as a task of its own: its waker is its own too.
-fn spawn<T: Send + 'static>(
-    runtime: &Arc<dyn Runtime>,
-    future: impl Future<Output = T> + Send + 'static,
-) -> Receiver<T> {
-    let (done, finished) = oneshot::channel();
-    runtime.spawn(Box::pin(async move {
-        // A test that has failed waits no more.
-        let _ = done.send(future.await);
-    }));
-    finished
-}
-
-/// Lets the tasks of a runtime run until they wait: whatever they are, they take turns with this.
-async fn yield_to_tasks(runtime: &Arc<dyn Runtime>) {
-    for _ in 0..3 {
-        spawn(runtime, async {}).await.unwrap();
-    }
 }
 
 fn normal() -> CloseFrame {

@@ -17,6 +17,7 @@ pub mod scripted;
 pub mod servers;
 #[cfg(feature = "testing")]
 pub mod sockets;
+pub mod tasks;
 pub mod threads;
 
 /// A test that takes longer has hung.

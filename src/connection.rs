@@ -129,7 +129,7 @@ impl Drop for Connection {
         };
         // What fails from here on has nobody to be told to.
         let _ = inner.engine.start_close(Some(dropping_frame()));
-        let is_held_up = inner.engine.flush_at_once();
+        let is_written = inner.engine.flush_at_once();
         if inner.engine.is_finished() {
             return;
         }
@@ -138,7 +138,9 @@ impl Drop for Connection {
                 let task = finish(inner, Arc::clone(&runtime));
                 runtime.spawn(Box::pin(task));
             }
-            Some(runtime) if is_held_up => runtime.spawn(Box::pin(async move {
+            // A runtime that wants a task to yield, as tokio does after a number of operations, holds
+            // its writes up: a new task's it does not.
+            Some(runtime) if !is_written => runtime.spawn(Box::pin(async move {
                 inner.engine.flush_at_once();
             })),
             _ => {}

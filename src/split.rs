@@ -46,6 +46,15 @@ enum Side {
     Receiver,
 }
 
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Sender => Self::Receiver,
+            Self::Receiver => Self::Sender,
+        }
+    }
+}
+
 /// A half's part in what both share; says so when it is dropped.
 #[derive(Debug)]
 struct Half {
@@ -116,7 +125,7 @@ impl Shared {
         let task = self.tasks.of(side);
         task.register(cx.waker());
         let waker = Waker::from(StdArc::clone(&self.tasks));
-        let wake = WakeOnDrop(&waker);
+        let other = WakeOnDrop(self.tasks.of(side.other()));
         let mut connection = self.lock();
         let before = connection.engine().progress();
         let polled = poll(&mut connection, &mut Context::from_waker(&waker));
@@ -127,7 +136,7 @@ impl Shared {
             task.take();
         }
         if !has_changed {
-            mem::forget(wake);
+            mem::forget(other);
         }
         polled
     }
@@ -140,13 +149,13 @@ impl Shared {
     }
 }
 
-/// Wakes the tasks of both halves, also where a stream has panicked: the other one may wait for
-/// what this one was about to do.
-struct WakeOnDrop<'a>(&'a Waker);
+/// Wakes the other half, also where a stream has panicked: it may wait for what this one was about
+/// to do.
+struct WakeOnDrop<'a>(&'a AtomicWaker);
 
 impl Drop for WakeOnDrop<'_> {
     fn drop(&mut self) {
-        self.0.wake_by_ref();
+        self.0.wake();
     }
 }
 
@@ -254,9 +263,7 @@ impl WebSocketSender {
                     .map_err(|error| *error)
             })
         })
-        .await?;
-        self.tell_receiver();
-        Ok(())
+        .await
     }
 
     /// Writes all that is staged; see [`WebSocket::flush`].
@@ -313,11 +320,6 @@ impl WebSocketSender {
         let connection = self.0.shared.lock().take();
         Ok(WebSocket::from_connection(connection))
     }
-
-    /// A receiver that waits writes what is staged, as a whole socket does before it waits.
-    fn tell_receiver(&self) {
-        self.0.shared.tasks.receiver.wake();
-    }
 }
 
 impl WebSocketReceiver {
@@ -369,7 +371,8 @@ impl Sink<Message> for WebSocketSender {
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
         self.0.shared.lock().engine().start_send(message)?;
-        self.tell_receiver();
+        // A receiver that waits writes what is staged, as a whole socket does before it waits.
+        self.0.shared.tasks.receiver.wake();
         Ok(())
     }
 

@@ -692,8 +692,9 @@ mod without_a_runtime {
     struct Timerless;
 
     impl Runtime for Timerless {
-        fn spawn(&self, _: BoxFuture<'static, ()>) {
-            panic!("a task that nothing bounds was spawned");
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            let ran = task.now_or_never();
+            ran.expect("a task that waits was spawned, and nothing bounds its time");
         }
 
         fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {

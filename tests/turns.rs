@@ -2,11 +2,11 @@
 //!
 //! The stream under the socket sees how long a turn is: it counts its writes and their bytes.
 
-use std::pin::pin;
+use std::{future::poll_fn, pin::pin};
 
 use anyws::{Bytes, Message, TransportConfig, WebSocket, WebSocketConfig};
 use futures::{
-    FutureExt,
+    FutureExt, SinkExt,
     executor::block_on,
     future::{Either, select},
     pending, poll,
@@ -129,6 +129,90 @@ fn a_handler_that_only_sends_comes_to_the_end_of_its_turn() {
             turns < 10
         });
         assert_eq!(turns, 10, "it is woken for its next turn");
+    }
+}
+
+/// Small messages wait in the buffer, and a stream that takes all of it never makes a task wait.
+#[test]
+fn whatever_stages_messages_comes_to_the_end_of_its_turn() {
+    type Sends = fn(WebSocket) -> futures::future::BoxFuture<'static, ()>;
+    let ways: [(&str, Sends); 3] = [
+        ("feed", |mut socket| {
+            async move {
+                loop {
+                    socket.feed("on and on".into()).await.unwrap();
+                }
+            }
+            .boxed()
+        }),
+        ("send_all", |mut socket| {
+            async move {
+                let mut messages = futures::stream::repeat_with(|| Ok("on and on".into()));
+                socket.send_all(&mut messages).await.unwrap();
+            }
+            .boxed()
+        }),
+        ("start_send", |mut socket| {
+            async move {
+                loop {
+                    poll_fn(|cx| socket.poll_ready_unpin(cx)).await.unwrap();
+                    socket.start_send_unpin("on and on".into()).unwrap();
+                }
+            }
+            .boxed()
+        }),
+    ];
+    for role in Role::BOTH {
+        for (name, send) in ways {
+            let stream = roomy(usize::MAX);
+            let log = stream.log();
+            let socket = role.socket(stream, &alone());
+            let frame = if role == Role::Client { 15 } else { 11 };
+            let (mut before, mut turns) = (0, 0);
+            drive(send(socket), || {
+                let turn = (log.written() - before) / frame;
+                before = log.written();
+                // What is buffered leaves at once, now and then.
+                assert!(
+                    turn <= FRAMES + 64 * 1024 / frame,
+                    "{name}: {turn} messages in a turn"
+                );
+                turns += 1;
+                turns < 100
+            });
+            assert_eq!(turns, 100, "{name}: it is woken for its next turn");
+            let messages = before / frame;
+            assert!(
+                messages <= 100 * FRAMES,
+                "{name}: {messages} messages in 100 turns"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_feed_of_large_messages_takes_one_turn_in_a_poll() {
+    for role in Role::BOTH {
+        let stream = roomy(usize::MAX);
+        let log = stream.log();
+        let mut socket = role.socket(stream, &alone());
+        let feed = async {
+            loop {
+                socket
+                    .feed(Message::binary(vec![7; 100_000]))
+                    .await
+                    .unwrap();
+            }
+        };
+        let (mut before, mut turns) = (0, 0);
+        drive(feed, || {
+            let turn = log.written() - before;
+            before = log.written();
+            assert!(turn <= BYTES + 200_000, "{turn} bytes in a turn");
+            turns += 1;
+            turns < 20
+        });
+        assert_eq!(turns, 20, "it is woken for its next turn");
     }
 }
 

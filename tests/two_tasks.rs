@@ -3,13 +3,12 @@
 use std::{
     future::poll_fn,
     pin::{Pin, pin},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use anyws::{
-    Error, Message, Runtime, Sleep, TransportConfig, WebSocket, WebSocketConfig,
+    Error, Message, TransportConfig, WebSocket, WebSocketConfig,
     testing::{self, Duplex, duplex_with_capacity},
 };
 use futures::{
@@ -22,6 +21,7 @@ use proptest::{prelude::*, test_runner::Config};
 use self::support::{
     frames::{BINARY, CLOSE, Frame, PING, Peer, Role, TEXT},
     sockets::{patient, with_limits},
+    still::Still,
     tasks::{Task, poll_with, spawn, waker, yield_to_tasks},
 };
 
@@ -130,8 +130,8 @@ runtimes! {
             panic!("nobody has read what was sent");
         };
         assert_eq!(first.unwrap().unwrap(), Message::text("first"));
-        let (sent, second) = join(send, stream.next()).await;
-        sent.unwrap();
+        let (done, second) = join(send, stream.next()).await;
+        done.unwrap();
         assert_eq!(second.unwrap().unwrap(), Message::text("second"));
         talk.await.unwrap();
     }
@@ -267,34 +267,6 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A runtime whose timers never fire, and whose tasks are never run.
-#[derive(Debug)]
-struct Still;
-
-impl Runtime for Still {
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        drop(task);
-    }
-
-    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Never)
-    }
-}
-
-struct Never;
-
-impl Future for Never {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
-impl Sleep for Never {
-    fn reset(self: Pin<&mut Self>, _: Instant) {}
-}
-
 /// The frames that the peer sends: data, with pings between, and a Close.
 fn frames(messages: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -367,10 +339,7 @@ proptest! {
         let transport = TransportConfig::default()
             .write_buffer_size(watermark / 2)
             .max_write_buffer_size(watermark);
-        let config = WebSocketConfig::new()
-            .set_transport(transport)
-            .set_close_timeout(Duration::from_secs(1))
-            .set_runtime(Arc::new(Still));
+        let config = Still::default().config().set_transport(transport);
         let socket: Mutex<WebSocket> = Mutex::new(testing::server(far, &config).unwrap());
         let received = Mutex::new(0);
         let receive = async {

@@ -2,11 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, Wake, Waker, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
@@ -57,19 +53,15 @@ impl Engine {
         Poll::Ready(())
     }
 
-    /// Writes as much as the stream takes at once. Returns whether it would take more from another
-    /// task: a runtime that wants this one to yield, as tokio does after a number of operations,
-    /// wakes it at once.
+    /// Writes as much as the stream takes at once; returns whether that was all.
     ///
     /// It is called by destructors. A stream that panics has failed: while another panic unwinds,
     /// this one would abort the process.
     pub(crate) fn flush_at_once(&mut self) -> bool {
         if self.sending == Sending::Failed {
-            return false;
+            return true;
         }
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(Arc::clone(&woken));
-        let cx = &mut Context::from_waker(&waker);
+        let cx = &mut Context::from_waker(Waker::noop());
         let flush = AssertUnwindSafe(|| {
             self.writer.write_at_once(&mut self.io, cx);
             self.flush_and_keep_error(cx);
@@ -78,7 +70,7 @@ impl Engine {
             self.sending = Sending::Failed;
             self.finish();
         }
-        self.writer.is_busy() && woken.0.load(Ordering::Relaxed)
+        !self.writer.is_busy()
     }
 
     /// Tells whether nothing is left to be done but to drop the connection.
@@ -148,15 +140,5 @@ impl Engine {
             ready!(self.writer.poll_shut_down(&mut self.io, cx));
         }
         Poll::Ready(())
-    }
-}
-
-/// Tells whether it was woken.
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -17,6 +17,7 @@ pub mod scripted;
 pub mod servers;
 #[cfg(feature = "testing")]
 pub mod sockets;
+pub mod still;
 pub mod tasks;
 pub mod threads;
 

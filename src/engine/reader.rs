@@ -81,7 +81,7 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what arrives and forgets it, up to the end of the stream; an error if it fails instead.
+    /// Reads and discards what arrives, up to the end of the stream; an error if that fails.
     pub(super) fn poll_drain(
         &mut self,
         io: &mut BoxIo,
@@ -139,8 +139,8 @@ impl Reader {
         cx: &mut Context<'_>,
         received: &mut Received,
     ) -> Poll<Result<(), End>> {
-        if let Some(room) = self.decoder.payload_room() {
-            let length = ready!(poll_read(io, cx, room, &mut self.budget))?;
+        if let Some(spare) = self.decoder.direct_read_buffer() {
+            let length = ready!(poll_read(io, cx, spare, &mut self.budget))?;
             let filled = self.decoder.fill_payload(length, received);
             return Poll::Ready(filled.map_err(End::Violation));
         }

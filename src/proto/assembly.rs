@@ -8,7 +8,7 @@ const MIN_ROOM: usize = 256;
 
 /// Bytes that a stream may read into a message at once: what is unmasked next is still in the
 /// processor's second cache then.
-const MAX_READ: usize = 256 * 1024;
+const MAX_DIRECT_READ: usize = 256 * 1024;
 
 /// What has arrived of a message, its mask taken off.
 #[derive(Debug)]
@@ -52,24 +52,25 @@ impl Assembly {
         }
     }
 
-    /// Adds the next piece, from which `mask` is to be taken off; `most` is the length of the whole message, or its limit.
+    /// Adds the next piece, from which `mask` is to be taken off. `max_len` is the length of the
+    /// whole message, or its limit.
     pub(super) fn push(
         &mut self,
         piece: &mut [u8],
         mask: Option<&mut Mask>,
-        most: usize,
+        max_len: usize,
     ) -> Result<(), ProtocolError> {
         match self {
             Self::Text(text) => {
                 if let Some(mask) = mask {
                     mask.apply(piece);
                 }
-                let room = grown(text.len(), text.capacity(), piece.len(), most);
+                let room = grown(text.len(), text.capacity(), piece.len(), max_len);
                 text.grow(room);
                 text.push(piece)
             }
             Self::Binary(binary) => {
-                binary.push(piece, mask, most);
+                binary.push(piece, mask, max_len);
                 Ok(())
             }
         }
@@ -108,8 +109,8 @@ impl Binary {
         self.filled
     }
 
-    fn push(&mut self, piece: &mut [u8], mask: Option<&mut Mask>, most: usize) {
-        self.make_room(piece.len(), most);
+    fn push(&mut self, piece: &mut [u8], mask: Option<&mut Mask>, max_len: usize) {
+        self.make_room(piece.len(), max_len);
         // What is there already need not be made.
         let old = piece.len().min(self.buffer.len() - self.filled);
         let (over, behind) = piece.split_at_mut(old);
@@ -125,14 +126,14 @@ impl Binary {
         self.filled += piece.len();
     }
 
-    /// Returns the place of the next bytes, `length` of them at most, for a stream to read into: if
-    /// the buffer is one of the pool. Memory that is new would have to be zeroed before, which takes
-    /// longer than to copy what was read into a block.
-    pub(super) fn room(&mut self, length: usize, most: usize) -> Option<&mut [u8]> {
-        self.make_room(1, most);
-        let room = self.buffer.get_mut(self.filled..)?;
-        let length = length.min(MAX_READ).min(room.len());
-        room.get_mut(..length).filter(|room| !room.is_empty())
+    /// Returns the free part of a buffer that was used before, `length` bytes of it at most, for a
+    /// stream to read into. New memory would have to be zeroed first, which takes longer than to
+    /// copy what was read into a block.
+    pub(super) fn spare(&mut self, length: usize, max_len: usize) -> Option<&mut [u8]> {
+        self.make_room(1, max_len);
+        let spare = self.buffer.get_mut(self.filled..)?;
+        let length = length.min(MAX_DIRECT_READ).min(spare.len());
+        spare.get_mut(..length).filter(|spare| !spare.is_empty())
     }
 
     /// Returns the next `length` bytes, which a stream has read.
@@ -142,12 +143,12 @@ impl Binary {
         &mut self.buffer[start..self.filled]
     }
 
-    fn make_room(&mut self, additional: usize, most: usize) {
-        let room = grown(self.filled, self.buffer.capacity(), additional, most);
+    fn make_room(&mut self, additional: usize, max_len: usize) {
+        let room = grown(self.filled, self.buffer.capacity(), additional, max_len);
         if room <= self.buffer.capacity() {
             return;
         }
-        match pool::take_large(most, self.filled) {
+        match pool::take_large(max_len, self.filled) {
             Some(mut larger) => {
                 copy::overwrite(&mut larger[..self.filled], &self.buffer[..self.filled]);
                 self.buffer = larger;
@@ -159,12 +160,12 @@ impl Binary {
 
 /// Returns the room that a message gets for more bytes.
 ///
-/// It grows with what has arrived, whatever was announced; but it is no more than the message needs.
-fn grown(length: usize, room: usize, additional: usize, most: usize) -> usize {
+/// It grows with what has arrived, whatever was announced, and is no more than the message needs.
+fn grown(length: usize, room: usize, additional: usize, max_len: usize) -> usize {
     let needed = length + additional;
     if needed <= room {
         return room;
     }
     let grown = needed.saturating_mul(2).max(MIN_ROOM);
-    grown.min(most).max(needed)
+    grown.min(max_len).max(needed)
 }

@@ -68,7 +68,7 @@ struct Frame {
 impl Frame {
     /// Returns the length of its message, of which `length` bytes have come; the limit if others
     /// follow.
-    fn most(&self, length: usize, limit: usize) -> usize {
+    fn max_len(&self, length: usize, limit: usize) -> usize {
         if self.fin {
             length.saturating_add(self.remaining)
         } else {
@@ -155,14 +155,14 @@ impl Decoder {
         self.part = Vec::new();
     }
 
-    /// Returns the place of the next bytes of a large payload, if such a one is on its way and has
-    /// one: they need not be copied then.
-    pub(crate) fn payload_room(&mut self) -> Option<&mut [u8]> {
+    /// While a large binary payload is arriving into a buffer that was used before, returns the free
+    /// part of that buffer, for the stream to read into directly.
+    pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
         match &mut self.message {
             Some(Assembly::Binary(binary)) if frame.remaining >= LARGE_REST => {
-                let most = frame.most(binary.len(), self.max_message);
-                binary.room(frame.remaining, most)
+                let max_len = frame.max_len(binary.len(), self.max_message);
+                binary.spare(frame.remaining, max_len)
             }
             // Text goes through a check, which copies it.
             _ => None,
@@ -289,8 +289,8 @@ impl Decoder {
         let assembly = self
             .message
             .get_or_insert_with(|| Assembly::new(frame.opcode));
-        let most = frame.most(assembly.len() + piece.len(), self.max_message);
-        assembly.push(piece, frame.mask.as_mut(), most)?;
+        let max_len = frame.max_len(assembly.len() + piece.len(), self.max_message);
+        assembly.push(piece, frame.mask.as_mut(), max_len)?;
         self.finish_last(received)
     }
 

@@ -18,7 +18,6 @@ mod budget;
 mod closing;
 mod reader;
 mod receiving;
-mod scratch;
 mod sending;
 mod tasks;
 mod write_failure;

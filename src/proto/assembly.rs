@@ -1,6 +1,6 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{Received, copy, frame::OpCode, mask::Mask, pool, text, text::Text};
+use super::{Received, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask, text, text::Text};
 use crate::{Message, ProtocolError};
 
 /// Room that a message gets at least once it does not come in one piece.
@@ -84,7 +84,7 @@ impl Assembly {
                 text.shrink_to_fit();
                 Message::Text(text.into())
             }
-            Self::Binary(Binary { buffer, filled }) => Message::Binary(pool::lend(buffer, filled)),
+            Self::Binary(Binary { buffer, filled }) => Message::Binary(buffer.into_bytes(filled)),
         })
     }
 }
@@ -100,7 +100,7 @@ fn whole_text(payload: Box<[u8]>, received: &mut Received) -> Result<(), Protoco
 /// Bytes that have arrived, in front of others that will be overwritten.
 #[derive(Debug, Default)]
 pub(super) struct Binary {
-    buffer: Vec<u8>,
+    buffer: PayloadBuf,
     filled: usize,
 }
 
@@ -148,12 +148,12 @@ impl Binary {
         if room <= self.buffer.capacity() {
             return;
         }
-        match pool::take_large(max_len, self.filled) {
-            Some(mut larger) => {
-                copy::overwrite(&mut larger[..self.filled], &self.buffer[..self.filled]);
-                self.buffer = larger;
-            }
-            None => self.buffer.reserve_exact(room - self.buffer.len()),
+        let taken = PayloadBuf::take(max_len, self.filled, self.filled + additional);
+        if let Some(mut larger) = taken {
+            copy::overwrite(&mut larger[..self.filled], &self.buffer[..self.filled]);
+            self.buffer = larger;
+        } else {
+            self.buffer.grow(room);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! runtime or a clock.
 
 mod assembly;
+pub(crate) mod buffer;
 mod close;
 mod copy;
 mod decoder;
@@ -14,7 +15,6 @@ pub(crate) mod mask;
 mod outbox;
 mod outgoing;
 mod pongs;
-mod pool;
 mod text;
 
 use crate::{Message, Result};
@@ -24,7 +24,6 @@ pub(crate) use self::{
     decoder::{Decoded, Decoder},
     outbox::{MAX_SLICES, Outbox},
     outgoing::Outgoing,
-    pool::{give, keep},
 };
 
 /// The place of what is received: the next message, or what there is instead of it.

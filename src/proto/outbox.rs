@@ -6,12 +6,12 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::{Buf, Bytes};
 
 use super::{
+    buffer::FrameBuf,
     copy,
     frame::{Header, OpCode},
     mask::{Key, Mask},
     outgoing::Outgoing,
     pongs::Pongs,
-    pool,
 };
 
 /// From this length on a payload is not copied behind others, but keeps its own memory.
@@ -40,7 +40,7 @@ pub(crate) const MAX_SLICES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     role: Role,
-    small: Vec<u8>,
+    small: FrameBuf,
     /// Bytes of `small` that were written.
     written: usize,
     large: VecDeque<Large>,
@@ -62,7 +62,7 @@ impl Outbox {
     pub(crate) fn new(role: Role) -> Self {
         Self {
             role,
-            small: Vec::new(),
+            small: FrameBuf::default(),
             written: 0,
             large: VecDeque::new(),
             len: 0,
@@ -179,8 +179,8 @@ impl Outbox {
             key,
             length: payload.len() as u64,
         };
-        if self.small.capacity() == 0 {
-            self.small = pool::take();
+        if self.small.spare() < Header::MAX_LEN + payload.len() {
+            self.make_room(payload.len());
         }
         let before = self.small.len();
         header.write(&mut self.small);
@@ -192,6 +192,13 @@ impl Outbox {
         }
     }
 
+    /// Makes room for the next frame: for all of it, or for its header if the payload is large.
+    #[inline(never)]
+    fn make_room(&mut self, payload: usize) {
+        let copied = if payload < LARGE { payload } else { 0 };
+        self.small.reserve(Header::MAX_LEN + copied);
+    }
+
     #[inline(never)]
     fn push_large(&mut self, mut payload: Bytes, key: Option<Key>) {
         if key.is_some() {
@@ -201,6 +208,7 @@ impl Outbox {
         }
         if self.takes_one_slice {
             let first = payload.split_to(payload.len().min(FIRST_PART));
+            self.small.reserve(first.len());
             copy::extend(&mut self.small, &first);
         }
         if !payload.is_empty() {
@@ -286,20 +294,20 @@ impl Outbox {
         if self.large.capacity() > 0 {
             self.large = VecDeque::new();
         }
-        pool::give(mem::take(&mut self.small));
+        self.small.release();
     }
 
-    /// Makes use of the room of what was written, whenever that is most of the buffer: then each byte
-    /// is moved once at most, on average.
+    /// Removes what was written, whenever that is most of the buffer: each byte is moved once at
+    /// most, on average, and little that is left does not hold what was large.
     fn compact(&mut self) {
-        if self.written < MAX_WRITTEN.max(self.small.len() / 2) {
-            return;
+        let is_half = self.written >= MAX_WRITTEN.max(self.small.len() / 2);
+        if is_half || self.small.is_oversized_behind(self.written) {
+            self.small.remove_front(self.written);
+            for large in &mut self.large {
+                large.at -= self.written;
+            }
+            self.written = 0;
         }
-        self.small.drain(..self.written);
-        for large in &mut self.large {
-            large.at -= self.written;
-        }
-        self.written = 0;
     }
 }
 

@@ -208,7 +208,7 @@ fn receive_all(socket: &mut WebSocket, count: usize) {
 /// Stages messages of 1,000 bytes, and 4 more for each of them.
 fn feed(socket: &mut WebSocket, count: usize) {
     for _ in 0..count {
-        now(socket.feed(Message::binary(vec![7; 1000]))).unwrap();
+        block_on(socket.feed(Message::binary(vec![7; 1000]))).unwrap();
     }
 }
 
@@ -354,11 +354,11 @@ fn echo_exactly(threads: &[Thread], byte: u8, count: usize, length: usize) {
         socket = threads[at % threads.len()].run(move || {
             let message = next(&mut socket);
             assert!(message.clone().into_data() == vec![byte; length]);
-            now(socket.feed(message)).unwrap();
+            block_on(socket.feed(message)).unwrap();
             socket
         });
     }
-    now(socket.flush()).unwrap();
+    block_on(socket.flush()).unwrap();
     drop(socket);
     let mut echoed = Vec::new();
     now(near.read_to_end(&mut echoed)).unwrap();
@@ -391,7 +391,7 @@ fn frames_that_move_to_another_buffer_stay_in_order() {
     let mut part = vec![0; 4990];
     for payload in payloads {
         sent.extend(Frame::new(BINARY, &payload[..]).bytes(Role::Server));
-        now(socket.feed(Message::binary(payload))).unwrap();
+        block_on(socket.feed(Message::binary(payload))).unwrap();
         if sent.len() > arrived.len() + 60 * KIB {
             assert!(socket.flush().now_or_never().is_none());
             let length = now(near.read(&mut part)).unwrap();
@@ -417,7 +417,7 @@ fn bursts_of_any_length_are_staged_in_buffers_that_are_there() {
             for count in [1, 2, 20, 60, 5] {
                 feed(&mut socket, count);
                 stream.takes.store(MIB, Relaxed);
-                now(socket.flush()).unwrap();
+                block_on(socket.flush()).unwrap();
                 stream.takes.store(0, Relaxed);
             }
         };
@@ -540,7 +540,7 @@ fn a_thread_keeps_eight_buffers_of_frames() {
             it.takes.store(MIB, Relaxed);
         }
         for it in &mut sockets {
-            now(it.flush()).unwrap();
+            block_on(it.flush()).unwrap();
         }
     });
     assert_at_most(memory.1.bytes_current, 8 * BLOCK, "bytes are kept");
@@ -555,7 +555,7 @@ fn no_buffer_of_more_than_128_kib_is_kept_for_frames() {
         let stream = Narrow::takes(2 * MIB);
         let mut socket = Role::Server.socket(stream, &alone().set_transport(limits));
         feed(&mut socket, 1000);
-        now(socket.flush()).unwrap();
+        block_on(socket.flush()).unwrap();
     });
     // The largest one, and those that it has outgrown.
     assert_at_most(memory.bytes_current, 2 * 128 * KIB, "bytes are kept");
@@ -565,7 +565,7 @@ fn no_buffer_of_more_than_128_kib_is_kept_for_frames() {
 fn send_much() {
     let mut socket = narrow(&Narrow::takes(MIB));
     feed(&mut socket, 70);
-    now(socket.flush()).unwrap();
+    block_on(socket.flush()).unwrap();
 }
 
 /// What the connections of a thread hold that wait, beside others that leave it large buffers.
@@ -608,7 +608,7 @@ fn little_that_is_staged_holds_little() {
         received(&mut server(burst(1, 10)));
         let held = held(SOCKETS, send_much, || {
             let mut socket = narrow(&Narrow::default());
-            now(socket.feed("0123456789".into())).unwrap();
+            block_on(socket.feed("0123456789".into())).unwrap();
             if polls {
                 assert_waits(&mut socket);
             }
@@ -746,7 +746,7 @@ fn a_socket_that_has_written_large_payloads_holds_nothing() {
     const SOCKETS: usize = 50;
     let send = |socket: &mut WebSocket| {
         for _ in 0..25 {
-            now(socket.feed(Message::binary(vec![7; 5000]))).unwrap();
+            block_on(socket.feed(Message::binary(vec![7; 5000]))).unwrap();
         }
     };
     let streams: Vec<_> = (0..SOCKETS).map(|_| Narrow::default()).collect();
@@ -755,7 +755,7 @@ fn a_socket_that_has_written_large_payloads_holds_nothing() {
         for (socket, stream) in sockets.iter_mut().zip(&streams) {
             send(socket);
             stream.takes.store(MIB, Relaxed);
-            now(socket.flush()).unwrap();
+            block_on(socket.flush()).unwrap();
         }
     });
     assert_at_most(memory.bytes_current, 8 * KIB, "bytes are held");
@@ -770,9 +770,9 @@ fn a_socket_whose_write_has_failed_holds_nothing() {
     let memory = measure(|| {
         for (socket, stream) in sockets.iter_mut().zip(&streams) {
             feed(socket, 40);
-            now(socket.feed(Message::binary(vec![7; 20_000]))).unwrap();
+            block_on(socket.feed(Message::binary(vec![7; 20_000]))).unwrap();
             stream.fails.store(true, Relaxed);
-            assert!(now(socket.flush()).is_err());
+            assert!(block_on(socket.flush()).is_err());
         }
     });
     assert_at_most(memory.bytes_current, 8 * BLOCK, "bytes are held");

@@ -4,15 +4,16 @@ use std::{
     borrow::Cow,
     fmt,
     future::Future,
-    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures_core::future::BoxFuture;
-use futures_util::FutureExt;
 use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request};
 
-use self::{door::Taken, handlers::Handler};
+use self::{
+    door::Taken,
+    handlers::Handler,
+    task::{Callback, Guard, handling},
+};
 pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};
 use crate::{
     Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
@@ -24,6 +25,7 @@ mod door;
 mod handlers;
 #[cfg(feature = "hyper")]
 mod hyper;
+mod task;
 mod upgrading;
 
 /// A request for a WebSocket, checked and ready to be accepted.
@@ -77,7 +79,7 @@ pub struct WebSocketUpgrade<B> {
 }
 
 /// In a mutex, because volo-http wants its extractors `Sync`.
-type OnFailedUpgrade = Mutex<Option<Box<dyn FnOnce(Error) + Send>>>;
+type OnFailedUpgrade = Mutex<Option<Callback>>;
 
 impl<B> WebSocketUpgrade<B> {
     /// Checks the head of a request and takes its connection.
@@ -241,8 +243,11 @@ impl<B> WebSocketUpgrade<B> {
     /// It gets the error of a handshake that was refused by the settings ([`Error::Rejected`]), of
     /// settings that cannot work ([`Error::Config`]), of a missing runtime ([`Error::NoRuntime`]),
     /// of a server that does not hand over the connection ([`Error::Upgrade`]) or not in time
-    /// ([`Error::Timeout`]). Refusals by the settings call it inside of `on_upgrade`, the others in the
-    /// background. It is not called by [`accept`](Self::accept), which returns the error.
+    /// ([`Error::Timeout`]), and of a runtime that drops the task of the connection before the handler
+    /// has started ([`Error::Upgrade`]): it was shut down, or its executor no longer exists. The
+    /// callback runs at most once. Refusals by the settings call it inside of `on_upgrade`, the others
+    /// in the background or where the task is dropped. It is not called by
+    /// [`accept`](Self::accept), which returns the error.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
         self.on_failed_upgrade = Mutex::new(Some(Box::new(callback)));
         self
@@ -281,8 +286,8 @@ impl<B> WebSocketUpgrade<B> {
     ///
     /// The response has to be returned to the server: it is the answer of 101, or a refusal, of
     /// which `on_failed_upgrade` is told: 403 for an origin that is not allowed, 400 if no
-    /// subprotocol matches that has to, 500 for settings that cannot work or if there is no
-    /// runtime.
+    /// subprotocol matches that has to, 500 for settings that cannot work, if there is no runtime,
+    /// or if the runtime drops the task of the connection at once because it was shut down.
     ///
     /// A handler that panics has its socket closed with code 1011, unless it was dropped before; nothing
     /// else is harmed.
@@ -295,32 +300,32 @@ impl<B> WebSocketUpgrade<B> {
     {
         let mut handlers = std::mem::take(&mut self.handlers);
         let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade);
+        let callback = on_failed_upgrade
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
         let refusal_body = self.refusal_body;
-        let failed = |error| {
-            let callback = on_failed_upgrade
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner);
-            if let Some(callback) = callback {
-                callback(error);
+        let (guard, watch) = Guard::new(callback);
+        let Some(runtime) = self.find_runtime() else {
+            guard.fail(Error::NoRuntime);
+            return refusal(&Error::NoRuntime, refusal_body);
+        };
+        let (response, upgrading) = self.runtime(Arc::clone(&runtime)).accept();
+        let upgrading = match upgrading.into_refusal() {
+            Ok(upgrading) => upgrading,
+            Err(error) => {
+                guard.fail(error);
+                return response;
             }
         };
 
-        let Some(runtime) = self.find_runtime() else {
-            let response = refusal(&Error::NoRuntime, refusal_body);
-            failed(Error::NoRuntime);
-            return response;
-        };
-        let (response, upgrading) = self.runtime(Arc::clone(&runtime)).accept();
-        match upgrading.into_refusal() {
-            Err(error) => failed(error),
-            Ok(upgrading) => {
-                let name = upgrading.protocol();
-                let own = handlers.iter().position(|(own, _)| name == Some(own));
-                runtime.spawn(match own.map(|own| handlers.swap_remove(own).1) {
-                    Some(own) => handling(upgrading, |socket| own.call(socket), failed),
-                    None => handling(upgrading, handler, failed),
-                });
-            }
+        let name = upgrading.protocol();
+        let own = handlers.iter().position(|(own, _)| name == Some(own));
+        runtime.spawn(match own.map(|own| handlers.swap_remove(own).1) {
+            Some(own) => handling(upgrading, |socket| own.call(socket), guard),
+            None => handling(upgrading, handler, guard),
+        });
+        if watch.is_dropped() {
+            return refusal(&task::dropped(), refusal_body);
         }
         response
     }
@@ -387,32 +392,13 @@ impl<B> WebSocketUpgrade<B> {
     }
 }
 
-/// Makes the task of a connection: waits for its socket, and runs the handler.
-///
-/// It holds as little as it can: a server has one for each socket.
-fn handling<Fut: Future<Output = ()> + Send + 'static>(
-    upgrading: Upgrading,
-    handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
-    failed: impl FnOnce(Error) + Send + 'static,
-) -> BoxFuture<'static, ()> {
-    let task = async move {
-        let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
-        let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
-        match upgraded.unwrap_or_else(panicked) {
-            Ok(socket) => handler(socket).await,
-            Err(error) => failed(error),
-        }
-    };
-    // The panic hook has told of it, and the socket closes as it is dropped.
-    Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
-}
-
 /// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
 fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
     // What exactly is wrong is no business of the client's.
     let reason = match error {
         Error::Rejected(rejection) => return rejection.response_with(body),
         Error::NoRuntime => "the server has no runtime for WebSockets",
+        Error::Upgrade(_) => "the server's runtime has stopped",
         _ => "the server's WebSocket settings are wrong",
     };
     let mut response = Response::new(body(reason.to_owned()));

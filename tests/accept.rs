@@ -266,6 +266,11 @@ runtimes! {
                 &["a, a"],
                 Rejection::ProtocolHeader,
             ),
+            (
+                "Sec-WebSocket-Extensions",
+                &["a b"],
+                Rejection::ExtensionsHeader,
+            ),
             ("Content-Length", &["5"], Rejection::Body),
             ("Transfer-Encoding", &["chunked"], Rejection::Body),
         ] {

@@ -269,7 +269,7 @@ fn superlinear_parsing() {
         tokens.join(", ")
     }
     type Shape = fn(usize) -> String;
-    let shapes: [(&str, Shape); 9] = [
+    let shapes: [(&str, Shape); 10] = [
         ("Sec-WebSocket-Protocol", tokens),
         ("Sec-WebSocket-Protocol", |n| tokens(n) + ", p0"),
         ("Sec-WebSocket-Protocol", |n| ",".repeat(4 * n) + "chat"),
@@ -280,7 +280,10 @@ fn superlinear_parsing() {
         ("Sec-WebSocket-Extensions", |n| {
             format!("x; a=\"{}", "\\a".repeat(2 * n))
         }),
-        ("Sec-WebSocket-Extensions", |n| "x; a=\", ".repeat(n)),
+        ("Sec-WebSocket-Extensions", |n| {
+            "x; a=\"b\", ".repeat(n) + ";"
+        }),
+        ("Sec-WebSocket-Extensions", |n| ",".repeat(8 * n)),
         ("Connection", |n| "a, ".repeat(n) + "upgrade"),
         ("Upgrade", |n| "\"a, ".repeat(n) + "websocket"),
     ];

@@ -55,7 +55,7 @@ against_all! {
     row_07_version_is_13_4_4,
     row_08_every_426_names_the_upgrade_rfc9110_15_5_22,
     row_09_protocols_are_unique_tokens_4_1,
-    row_10_extensions_are_declined_9_1,
+    row_10_extensions_are_well_formed_and_declined_9_1,
     row_11_the_answer_of_101_4_2_2,
     row_12_a_request_has_no_body_rfc9112_6,
     row_13_early_frames_in_any_segments_4_1,
@@ -322,11 +322,11 @@ fn row_09_protocols_are_unique_tokens_4_1(server: &Server) {
     }
 }
 
-fn row_10_extensions_are_declined_9_1(server: &Server) {
+fn row_10_extensions_are_well_formed_and_declined_9_1(server: &Server) {
     for offers in [
-        &[""][..],
-        &["x-unknown"],
-        &["x-unknown; a=1; b=\"c, d\", foo"],
+        &["x-unknown"][..],
+        &["x-unknown; a=1; b=\"c\", foo"],
+        &["", "x-unknown ;a = \"\\c\" ,, foo"],
         &["x-unknown", "foo; bar"],
         &["permessage-deflate"],
         &["permessage-deflate; client_max_window_bits"],
@@ -336,12 +336,28 @@ fn row_10_extensions_are_declined_9_1(server: &Server) {
             "permessage-deflate; x",
         ],
         &["permessage-deflate; server_max_window_bits=10, permessage-deflate"],
-        // Malformed, but of no concern to who declines them all.
-        &["permessage-deflate; a=\"unclosed"],
-        &[";;; ==, ,"],
     ] {
         let answer = server.accepts(&Request::new().with("Sec-WebSocket-Extensions", offers));
         assert!(!answer.headers().contains_key("Sec-WebSocket-Extensions"));
+    }
+    for offers in [
+        &[""][..],
+        &[",, ,"],
+        &["permessage-deflate; a=\"unclosed"],
+        &["permessage-deflate; a=\"b, c\""],
+        &["permessage-deflate; a=\"\""],
+        &["permessage-deflate; ;"],
+        &["permessage-deflate; =1"],
+        &["permessage-deflate=1"],
+        &["permessage deflate"],
+        &["\"permessage-deflate\""],
+        &["permessage-deflate", ";;; ==, ,"],
+        &["x; a=\"b", "c\""],
+    ] {
+        server.refuses(
+            &Request::new().with("Sec-WebSocket-Extensions", offers),
+            400,
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! applies the server's policy to it; [`Acceptance::response`] makes the answer of 101.
 
 mod accept_key;
+mod extensions;
 mod head;
 mod offer;
 mod origin;

@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    Choice, Origin, Rejection, accept_key,
+    Choice, Origin, Rejection, accept_key, extensions,
     origin::host_and_port,
     protocols::requested,
     tokens::{has_token, is_token},
@@ -55,8 +55,7 @@ impl Offer {
         let accept = one(headers, &SEC_WEBSOCKET_KEY)
             .and_then(|key| accept_key(key.as_bytes()))
             .ok_or(Rejection::KeyHeader)?;
-        // `Sec-WebSocket-Extensions` is passed over: an extension that the answer does not name is
-        // declined (RFC 6455, section 9.1).
+        extensions::check(headers)?;
         Ok(Self {
             accept,
             requested: requested(headers)?,

@@ -41,6 +41,9 @@ pub enum Rejection {
     /// `Sec-WebSocket-Protocol` is not a list of unique tokens (RFC 6455, section 4.1): 400.
     #[error("header `Sec-WebSocket-Protocol` is not a list of unique tokens")]
     ProtocolHeader,
+    /// `Sec-WebSocket-Extensions` is not a list of extensions (RFC 6455, section 9.1): 400.
+    #[error("header `Sec-WebSocket-Extensions` is not a list of extensions with parameters")]
+    ExtensionsHeader,
     /// The request announces a body, whose bytes would pass for frames: 400.
     #[error("headers `Content-Length` and `Transfer-Encoding`: a WebSocket handshake has no body")]
     Body,
@@ -78,6 +81,7 @@ impl Rejection {
             | Self::ConnectionHeader
             | Self::KeyHeader
             | Self::ProtocolHeader
+            | Self::ExtensionsHeader
             | Self::Body
             | Self::NoProtocol => StatusCode::BAD_REQUEST,
         }

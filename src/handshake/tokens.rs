@@ -34,10 +34,12 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
 
 /// Tells whether `bytes` is a token (RFC 9110, section 5.6.2): not empty, and no separator in it.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes
-            .iter()
-            .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+/// Tells whether `byte` may be in a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Strips optional white space (RFC 9110, section 5.6.3): spaces and tabs, nothing else.

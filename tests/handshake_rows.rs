@@ -130,7 +130,9 @@ fn row_03_exactly_one_host_4_2_1(server: &Server) {
         "LOCALHOST:9001",
         "127.0.0.1:80",
         "[::1]:80",
+        "[::1]",
         "a.example:",
+        "a%20b",
     ] {
         server.accepts(&Request::new().with("Host", &[host]));
     }
@@ -144,6 +146,10 @@ fn row_03_exactly_one_host_4_2_1(server: &Server) {
         &["localhost/path"],
         &["localhost:http"],
         &["local host"],
+        &["[zz]"],
+        &["[::1"],
+        &["a%zz"],
+        &["a\\b"],
     ] {
         server.refuses(&Request::new().with("Host", hosts), 400);
     }

@@ -1,6 +1,8 @@
 //! The head of a request, where this crate reads it from the stream itself.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+
+use super::target;
 
 /// Bytes that a head may have; a request with more is refused. 64 KiB hold the largest cookies that
 /// browsers send many times over.
@@ -114,7 +116,7 @@ fn request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     }
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
-    *request.uri_mut() = parsed.path?.parse::<Uri>().ok()?;
+    *request.uri_mut() = target::parse(request.method(), parsed.path?)?;
     *request.version_mut() = if parsed.version? == 0 {
         Version::HTTP_10
     } else {

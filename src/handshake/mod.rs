@@ -6,10 +6,12 @@
 mod accept_key;
 mod extensions;
 mod head;
+mod host;
 mod offer;
 mod origin;
 mod protocols;
 pub(crate) mod rejection;
+mod target;
 pub(crate) mod tokens;
 
 pub(crate) use self::{

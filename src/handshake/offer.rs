@@ -10,7 +10,7 @@ use http::{
 
 use super::{
     Choice, Origin, Rejection, accept_key, extensions,
-    origin::host_and_port,
+    host::host_and_port,
     protocols::requested,
     tokens::{has_token, is_token},
 };

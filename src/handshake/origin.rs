@@ -1,6 +1,8 @@
 //! The `Origin` of a request, for servers that allow only some (RFC 6455, section 10.2; RFC 6454).
 
-use http::{HeaderMap, header::ORIGIN, uri::Authority};
+use http::{HeaderMap, header::ORIGIN};
+
+use super::host::host_and_port;
 
 /// Scheme, host and port: what makes two origins the same (RFC 6454, section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,24 +48,6 @@ impl Origin {
         };
         Self::parse(line.to_str().ok()?)
     }
-}
-
-/// Splits `host[:port]`; the host is valid and not empty, and the port is digits only, if any.
-///
-/// User information has no place in an origin (RFC 6454) nor in `Host` (RFC 9112, section 3.2).
-pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
-    if text.contains(['@', '/', '?', '#']) {
-        return None;
-    }
-    let authority: Authority = text.parse().ok()?;
-    // An IPv6 address keeps its brackets and colons.
-    let (host, port) = text.split_at_checked(authority.host().len())?;
-    let port = match port {
-        "" => None,
-        port => Some(port.strip_prefix(':')?),
-    };
-    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    (!host.is_empty() && port.is_none_or(is_port)).then_some((host, port))
 }
 
 #[cfg(test)]

@@ -1,0 +1,187 @@
+//! Heads of requests that this crate reads itself: which of them are valid HTTP/1.1.
+
+use anyws::{Error, Handshake, HeadError, Rejection, WebSocketConfig, testing};
+use futures::{AsyncWriteExt, executor::block_on};
+use support::raw::Request;
+
+mod support;
+
+/// Reads a head that comes in one piece.
+fn read(head: &[u8]) -> Result<Handshake, Rejection> {
+    let (mut near, far) = testing::duplex();
+    block_on(async {
+        near.write_all(head).await.unwrap();
+        match Handshake::read(far, WebSocketConfig::new()).await {
+            Ok(handshake) => Ok(handshake),
+            Err(Error::Rejected(rejection)) => Err(rejection),
+            Err(error) => panic!("the stream is sound: {error}"),
+        }
+    })
+}
+
+fn get(target: &str) -> Request {
+    Request::new().line(&format!("GET {target} HTTP/1.1"))
+}
+
+fn host(host: &str) -> Request {
+    Request::new().with("Host", &[host])
+}
+
+const MALFORMED: Rejection = Rejection::Head(HeadError::Malformed);
+
+#[test]
+fn a_target_is_in_origin_form_or_in_absolute_form_rfc9112_3_2() {
+    for (target, uri) in [
+        ("/", "/"),
+        ("/chat?room=1&name=a%20b", "/chat?room=1&name=a%20b"),
+        ("//chat", "//chat"),
+        // RFC 9112, section 3.2.2: `Host` has no say then.
+        ("http://b/", "http://b/"),
+        ("https://b:8443/chat?room=1", "https://b:8443/chat?room=1"),
+        ("http://[::1]", "http://[::1]/"),
+        // No URI has these bytes (RFC 3986, section 3.3), but pages have them in theirs, and
+        // browsers leave them as they are (WHATWG URL, section 1.3).
+        ("/a|b?c={d}", "/a|b?c={d}"),
+    ] {
+        let handshake = read(&get(target).bytes()).unwrap();
+        assert_eq!(handshake.request().uri().to_string(), uri);
+    }
+    for target in [
+        "*",                // asterisk-form is of OPTIONS (section 3.2.4)
+        "a:80",             // authority-form is of CONNECT (section 3.2.3)
+        "a",                // neither a path nor a URI
+        "chat/room",        // a path without its slash
+        "?room=1",          // a query without a path
+        "/chat#frag",       // no form has a fragment (section 3.2)
+        "http://b/#frag",   // neither
+        "http:///chat",     // no host (RFC 9110, section 4.2.1)
+        "http://me@b/chat", // user information (RFC 9110, section 4.2.4)
+        "http://[zz]/chat", // no IP literal (RFC 3986, section 3.2.2)
+        "http://b%zz/chat", // no percent-encoding (RFC 3986, section 2.1)
+        "http://b:http/",   // no port (RFC 3986, section 3.2.3)
+        "/\u{e4}",          // not ASCII (RFC 3986, section 2)
+        "/<chat>",          // no byte of a URI (RFC 3986, section 2)
+        "",                 // no target
+    ] {
+        assert_eq!(
+            read(&get(target).bytes()).unwrap_err(),
+            MALFORMED,
+            "{target}"
+        );
+    }
+}
+
+#[test]
+fn other_methods_have_other_forms_and_are_refused_for_what_they_are_rfc9112_3_2() {
+    for line in ["OPTIONS * HTTP/1.1", "CONNECT a:80 HTTP/1.1"] {
+        let refused = read(&Request::new().line(line).bytes()).unwrap_err();
+        assert_eq!(refused, Rejection::Method, "{line}");
+    }
+}
+
+#[test]
+fn a_host_is_a_name_or_an_ip_literal_with_a_port_or_none_rfc3986_3_2_2() {
+    for valid in [
+        "a",
+        "a:",      // a port may be empty (section 3.2.3)
+        "a:99999", // its range is not of the syntax (section 3.2.3)
+        "a,b",     // sub-delims (section 2.2)
+        "a%20b",   // a valid percent-encoding (section 2.1)
+        "127.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]:80",
+        "[v1.a:b]",
+    ] {
+        assert!(read(&host(valid).bytes()).is_ok(), "{valid}");
+    }
+    for wrong in [
+        "",
+        "[::1",
+        "[::1]x",
+        "[zz]",
+        "[]",
+        "[::1%25eth0]",
+        "[v1]",
+        "a\\b",
+        "a%zz",
+        "a%2",
+        "a%",
+        "::1",
+        "a:b",
+        "me@a",
+        "a/b",
+        "a?b",
+        "a#b",
+        "a b",
+        "a\"b",
+        "a|b",
+    ] {
+        assert_eq!(
+            read(&host(wrong).bytes()).unwrap_err(),
+            Rejection::Host,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn lines_are_as_rfc9112_wants_them() {
+    let request = Request::new().with("X", &["b"]);
+    let text = String::from_utf8(request.bytes()).unwrap();
+    for (name, head) in [
+        // Section 2.2: a recipient may take a lone LF for the end of a line.
+        ("bare LF", text.replace("\r\n", "\n")),
+        ("no space behind the colon", text.replace("X: b", "X:b")),
+        ("space around the value", text.replace("X: b", "X: \t b \t")),
+        ("an empty value", text.replace("X: b", "X:")),
+        (
+            "bytes above ASCII in a value",
+            text.replace("X: b", "X: \u{e4}"),
+        ),
+        // Section 2.2.
+        ("empty lines before", format!("\r\n\n\r\n{text}")),
+        // RFC 9110, section 10.1.1: without a body there is nothing to go on with.
+        ("Expect", text.replace("X: b", "Expect: 100-continue")),
+        (
+            "lengths of no body",
+            text.replace("X: b", "Content-Length: 0\r\nContent-Length: 00"),
+        ),
+    ] {
+        assert!(read(head.as_bytes()).is_ok(), "{name}");
+    }
+    for (name, head) in [
+        (
+            "a space before the colon, 5.1",
+            text.replace("X: b", "X : b"),
+        ),
+        (
+            "a space in a name, RFC 9110, 5.1",
+            text.replace("X: b", "X Y: b"),
+        ),
+        ("no colon, 5", text.replace("X: b", "X")),
+        ("no name, RFC 9110, 5.1", text.replace("X: b", ": b")),
+        ("obs-fold, 5.2", text.replace("X: b", "X: b\r\n c")),
+        (
+            "a space before the first name, 2.2",
+            text.replace("Host", " Host"),
+        ),
+        ("a bare CR, 2.2", text.replace("X: b", "X: b\rc")),
+        ("NUL, RFC 9110, 5.5", text.replace("X: b", "X: b\0")),
+        ("DEL, RFC 9110, 5.5", text.replace("X: b", "X: b\u{7f}")),
+        ("two spaces, 3", text.replace("GET /", "GET  /")),
+        ("a tab, 3", text.replace("GET /", "GET\t/")),
+        (
+            "a space behind the version, 3",
+            text.replace("/1.1", "/1.1 "),
+        ),
+        ("no version, 3", text.replace(" HTTP/1.1", "")),
+        (
+            "a version in small letters, 2.3",
+            text.replace("HTTP", "http"),
+        ),
+        ("a space before the method, 3", format!(" {text}")),
+        ("a method that is no token, 3.1", text.replace("GET", "G(T")),
+    ] {
+        assert_eq!(read(head.as_bytes()).unwrap_err(), MALFORMED, "{name}");
+    }
+}

@@ -863,7 +863,11 @@ fn row_16_the_cost_of_a_head_is_linear_rfc9112_2() {
         Request::new().with("X-Pad", &values).bytes()
     };
     let one_line = |size: usize| padded(size).bytes();
-    let shapes: [&dyn Fn(usize) -> Vec<u8>; 3] = [&one_line, &short_lines, &empty_lines];
+    let target = |size: usize| {
+        let line = format!("GET /{} HTTP/1.1", "a".repeat(size));
+        Request::new().line(&line).bytes()
+    };
+    let shapes: [&dyn Fn(usize) -> Vec<u8>; 4] = [&one_line, &short_lines, &empty_lines, &target];
     for shape in shapes {
         let (short, long) = (shape(HEAD_LIMIT / 9), shape(HEAD_LIMIT * 8 / 9));
         // What disturbs a run only makes it dearer.

@@ -1,7 +1,7 @@
 //! Heads of requests that this crate reads itself: which of them are valid HTTP/1.1.
 
 use anyws::{Error, Handshake, HeadError, Rejection, WebSocketConfig, testing};
-use futures::{AsyncWriteExt, executor::block_on};
+use futures::{AsyncWriteExt, FutureExt, executor::block_on};
 use support::raw::Request;
 
 mod support;
@@ -183,5 +183,157 @@ fn lines_are_as_rfc9112_wants_them() {
         ("a method that is no token, 3.1", text.replace("GET", "G(T")),
     ] {
         assert_eq!(read(head.as_bytes()).unwrap_err(), MALFORMED, "{name}");
+    }
+}
+
+/// What becomes of bytes on a stream that stays open.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    Waits,
+    Accepted,
+    Refused(HeadError),
+}
+
+/// Offers `bytes` in pieces of `size`; returns what becomes of them, and after how many.
+fn verdict(bytes: &[u8], size: usize) -> (Verdict, usize) {
+    let (mut near, far) = testing::duplex_with_capacity(1024 * 1024);
+    let mut read = Box::pin(Handshake::read(far, WebSocketConfig::new()));
+    let mut count = 0;
+    for piece in bytes.chunks(size) {
+        let written = near.write_all(piece).now_or_never();
+        written.expect("there is room").expect("the stream is open");
+        count += piece.len();
+        match read.as_mut().now_or_never() {
+            None => {}
+            Some(Err(Error::Rejected(Rejection::Head(error)))) => {
+                return (Verdict::Refused(error), count);
+            }
+            Some(Ok(_) | Err(Error::Rejected(_))) => return (Verdict::Accepted, count),
+            Some(Err(error)) => panic!("the stream is sound: {error}"),
+        }
+    }
+    (Verdict::Waits, count)
+}
+
+/// Demands that `bytes` are refused at their last one, however they come, and not before.
+fn assert_refused_at_the_end(bytes: &[u8], error: HeadError) {
+    let text = bytes.escape_ascii();
+    assert_eq!(
+        verdict(bytes, 1),
+        (Verdict::Refused(error), bytes.len()),
+        "{text}"
+    );
+    assert_eq!(
+        verdict(bytes, bytes.len()).0,
+        Verdict::Refused(error),
+        "{text}"
+    );
+    if let [before @ .., _] = bytes
+        && !before.is_empty()
+    {
+        assert_eq!(verdict(before, before.len()).0, Verdict::Waits, "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_http_is_refused_at_its_first_wrong_byte() {
+    for bytes in [
+        &b"\x16"[..], // the ClientHello of TLS
+        b"\x10",      // CONNECT of MQTT
+        b"\0",
+        b"\x80",
+        b" ",
+        b":",
+        b"\rG",
+        b"\r\n\r\r",
+        b"SSH-2.0-OpenSSH_9.6\r",
+        b"EHLO a.example\r",
+        b"GET\r",
+        b"GET\t",
+        b"G\xc3",
+        b"GET  ",
+        b"GET /#",
+        b"GET /\x7f",
+        b"GET /\xc3",
+        b"GET /\r",
+        b"GET /\n",
+        b"GET * ",
+        b"GET a:80 ",
+        b"GET /< ",
+        b"GET http://[zz]/ ",
+        b"OPTIONS a:80 ",
+        b"GET / h",
+        b"GET /  ",
+        b"GET / HTTP/1.2",
+        b"GET / HTTP/11",
+        b"GET / HTTP/x",
+        b"GET / HTTP/1.1 ",
+        b"GET / HTTP/1.1\rH",
+        b"GET / HTTP/1.1\r\n ",
+        b"GET / HTTP/1.1\r\n\t",
+        b"GET / HTTP/1.1\r\n:",
+        b"GET / HTTP/1.1\r\n\rH",
+        b"GET / HTTP/1.1\r\nHost ",
+        b"GET / HTTP/1.1\r\nHost\r",
+        b"GET / HTTP/1.1\r\nHost\n",
+        b"GET / HTTP/1.1\r\nH\xc3",
+        b"GET / HTTP/1.1\r\nHost: a\rb",
+        b"GET / HTTP/1.1\r\nHost: a\0",
+        b"GET / HTTP/1.1\r\nHost: a\x1b",
+        b"GET / HTTP/1.1\r\nHost: a\x7f",
+        b"GET / HTTP/1.1\r\nHost: a\r\n ",
+        b"GET / HTTP/1.1\nHost: a\n\t",
+    ] {
+        assert_refused_at_the_end(bytes, HeadError::Malformed);
+    }
+}
+
+#[test]
+fn another_major_version_is_refused_with_505_at_its_digit_rfc9110_15_6_6() {
+    for bytes in [&b"GET / HTTP/0"[..], b"GET / HTTP/2", b"OPTIONS * HTTP/3"] {
+        assert_refused_at_the_end(bytes, HeadError::Version);
+    }
+    assert_eq!(Rejection::Head(HeadError::Version).status(), 505);
+}
+
+#[test]
+fn a_valid_head_passes_whatever_its_pieces_and_no_sooner_than_its_last_byte() {
+    let request = Request::new().with("X", &["", "\u{e4}", "a b\tc"]);
+    let text = String::from_utf8(request.bytes()).unwrap();
+    for head in [
+        text.clone(),
+        text.replace("\r\n", "\n"),
+        format!("\r\n\n\r\n{text}"),
+        text.replace("GET / ", "GET http://[::1]:80/a?b "),
+        text.replace(": ", ":"),
+    ] {
+        for size in [1, 2, 3, 7, head.len()] {
+            let (verdict, count) = verdict(head.as_bytes(), size);
+            assert_eq!((verdict, count), (Verdict::Accepted, head.len()), "{head}");
+        }
+    }
+}
+
+#[test]
+fn the_129th_header_line_is_refused_at_its_first_byte() {
+    let mut head = b"GET / HTTP/1.1\r\n".to_vec();
+    head.extend(b"a:\r\n".repeat(128));
+    head.push(b'b');
+    assert_refused_at_the_end(&head, HeadError::TooManyHeaders);
+}
+
+#[test]
+fn the_byte_behind_64_kib_is_refused_be_it_of_an_empty_line() {
+    const LIMIT: usize = 64 * 1024;
+    let short: [&[u8]; 4] = [
+        b"",
+        b"GET /",
+        b"GET / HTTP/1.1\r\nX: ",
+        b"GET / HTTP/1.1\r\n",
+    ];
+    for (start, pad) in short.into_iter().zip([b'\n', b'a', b'a', b'a']) {
+        let mut head = start.to_vec();
+        head.resize(LIMIT + 1, pad);
+        assert_refused_at_the_end(&head, HeadError::TooLarge);
     }
 }

@@ -2,14 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
-use super::target;
-
-/// Bytes that a head may have; a request with more is refused. 64 KiB hold the largest cookies that
-/// browsers send many times over.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// Header lines that a head may have.
-const MAX_HEADERS: usize = 128;
+use super::{
+    scanner::{MAX_HEADERS, Scanner},
+    target,
+};
 
 /// Why the head of a request could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +14,9 @@ pub enum HeadError {
     /// The bytes are not a request of HTTP/1: 400.
     #[error("the head of the request is not valid HTTP/1")]
     Malformed,
+    /// The request is of another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
+    #[error("the request is of another major version than HTTP/1")]
+    Version,
     /// The head is longer than 64 KiB: 431.
     #[error("the head of the request is longer than 64 KiB")]
     TooLarge,
@@ -33,6 +32,7 @@ impl HeadError {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::TooLarge | Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
         }
@@ -43,12 +43,7 @@ impl HeadError {
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
-    /// Start of the first line that is not complete yet.
-    line_start: usize,
-    /// Whether the request line was seen: empty lines before it are passed over (RFC 9112, 2.2).
-    started: bool,
-    /// How far the end of that line was looked for.
-    searched: usize,
+    scanner: Scanner,
 }
 
 /// A request whose head was read.
@@ -60,39 +55,18 @@ pub(crate) struct Complete {
 }
 
 impl Head {
-    /// Takes what arrived; returns the request once its head is complete.
+    /// Takes what arrived; returns the request once its head is complete. A head that cannot be valid
+    /// any more is refused at once.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Complete>, HeadError> {
         self.bytes.extend_from_slice(bytes);
-        let end = self.find_end();
-        // The limit holds for the head alone, not for frames that came with it.
-        if end.unwrap_or(self.bytes.len()) > MAX_HEAD {
-            return Err(HeadError::TooLarge);
-        }
-        let Some(end) = end else { return Ok(None) };
+        let Some(end) = self.scanner.scan(&self.bytes)? else {
+            return Ok(None);
+        };
         let request = parse(&self.bytes[..end])?;
         Ok(Some(Complete {
             request,
             early: self.bytes.split_off(end),
         }))
-    }
-
-    /// Finds the end of the empty line behind the headers.
-    fn find_end(&mut self) -> Option<usize> {
-        while let Some(length) = self.bytes[self.searched..]
-            .iter()
-            .position(|&byte| byte == b'\n')
-        {
-            let line = &self.bytes[self.line_start..self.searched + length];
-            let is_empty = matches!(line, b"" | b"\r");
-            self.searched += length + 1;
-            self.line_start = self.searched;
-            if is_empty && self.started {
-                return Some(self.searched);
-            }
-            self.started |= !is_empty;
-        }
-        self.searched = self.bytes.len();
-        None
     }
 }
 

@@ -11,6 +11,7 @@ mod offer;
 mod origin;
 mod protocols;
 pub(crate) mod rejection;
+mod scanner;
 mod target;
 pub(crate) mod tokens;
 

@@ -61,7 +61,8 @@ pub enum Rejection {
         "this server did not hand over the connection: it serves without upgrades, or another extractor took it"
     )]
     NotUpgradable,
-    /// The head of the request could not be read, where this crate reads it itself: 400, 408 or 431.
+    /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431 or
+    /// 505.
     #[error("{0}")]
     Head(HeadError),
 }

@@ -102,7 +102,7 @@ impl Handshake {
     ///
     /// Dropping it drops the stream.
     pub async fn read(io: impl Io + 'static, config: WebSocketConfig) -> Result<Self> {
-        config.validate()?;
+        config.check(&Choice::List)?;
         let runtime = config.runtime.clone().or_else(rt::detect);
         config.check_timeouts(runtime.as_ref())?;
         let mut connection = Unanswered {

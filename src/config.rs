@@ -6,7 +6,7 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig as TungsteniteConf
 
 use crate::{
     ConfigError, Result,
-    handshake::{Origin, tokens::is_token},
+    handshake::{AllowedOrigins, Choice, RequestOrigin, Supported},
     rt::{Runtime, Timeout},
 };
 
@@ -219,9 +219,10 @@ impl From<TungsteniteConfig> for TransportConfig {
 #[must_use]
 pub struct WebSocketConfig {
     pub(crate) transport: TransportConfig,
-    pub(crate) protocols: Vec<Cow<'static, str>>,
+    pub(crate) protocols: Supported,
     require_protocol: bool,
-    allowed_origins: Option<Vec<Cow<'static, str>>>,
+    allowed_origins: Option<AllowedOrigins>,
+    allow_missing_origin: bool,
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
     pub(crate) head_timeout: Timeout,
     pub(crate) upgrade_timeout: Timeout,
@@ -234,9 +235,10 @@ impl WebSocketConfig {
     pub fn new() -> Self {
         Self {
             transport: TransportConfig::default(),
-            protocols: Vec::new(),
+            protocols: Supported::default(),
             require_protocol: false,
             allowed_origins: None,
+            allow_missing_origin: false,
             runtime: None,
             head_timeout: DEFAULT_TIMEOUT,
             upgrade_timeout: DEFAULT_TIMEOUT,
@@ -259,29 +261,53 @@ impl WebSocketConfig {
         I: IntoIterator,
         I::Item: Into<Cow<'static, str>>,
     {
-        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self.protocols = Supported::new(protocols.into_iter().map(Into::into));
         self
     }
 
     /// Sets whether a client that offers no supported subprotocol is refused with 400; default
-    /// `false`: it is taken without one.
+    /// `false`: it is accepted without one.
+    ///
+    /// Where no subprotocol is supported and no callback chooses one, nobody could connect: that is
+    /// [`ConfigError::NoProtocols`] at the upgrade.
     pub fn set_require_protocol(mut self, require: bool) -> Self {
         self.require_protocol = require;
         self
     }
 
-    /// Sets the origins that may connect, as `scheme://host` or `scheme://host:port`; default all.
+    /// Sets the origins that may connect; default all. Others are refused with 403.
     ///
-    /// Scheme, host and port have to match exactly; a request without `Origin`, with `null` or with
-    /// two is refused too, with 403. Browsers send cookies along to any server and name the page's
-    /// origin: a server that trusts cookies has to set this (RFC 6455, section 10.2). Programs other
-    /// than browsers send any `Origin` they like.
+    /// Browsers send cookies along to any server and name the page's origin: a server that trusts
+    /// cookies has to set this (RFC 6455, section 10.2). Programs other than browsers send any
+    /// `Origin` they like. Each entry is one of these:
+    ///
+    /// - `scheme://host` or `scheme://host:port`: scheme, host and port have to match exactly. The
+    ///   default port of a scheme may be left out.
+    /// - `scheme://*.domain`, with a port or without: any host with one or more labels before
+    ///   `domain`, but not `domain` itself. Scheme and port have to match exactly.
+    /// - `null`: pages whose origin is private, in a sandboxed frame or a file for example. Every
+    ///   site can make such a page, so do not allow it where cookies decide who the user is.
+    /// - `file://`: pages that are files, in browsers that say so, as some of Cordova's do.
+    ///
+    /// A request with two lines of `Origin` is always refused, and one without is refused unless
+    /// [`set_allow_missing_origin`](Self::set_allow_missing_origin) says otherwise. The list is
+    /// parsed here, once, and not for each request.
     pub fn set_allowed_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<Cow<'static, str>>,
     {
-        self.allowed_origins = Some(origins.into_iter().map(Into::into).collect());
+        let origins = origins.into_iter().map(Into::into);
+        self.allowed_origins = Some(AllowedOrigins::parse(origins));
+        self
+    }
+
+    /// Sets whether requests without any `Origin` may connect where
+    /// [`set_allowed_origins`](Self::set_allowed_origins) restricts them; default `false`.
+    ///
+    /// Browsers always send `Origin` with a handshake; native apps and other programs often do not.
+    pub fn set_allow_missing_origin(mut self, allow: bool) -> Self {
+        self.allow_missing_origin = allow;
         self
     }
 
@@ -334,20 +360,26 @@ impl WebSocketConfig {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) names the first setting that cannot work: a write
-    /// limit that is not above the write buffer, a limit of 0, a subprotocol that is no token, or
-    /// an allowed origin that is none.
+    /// limit that is not above the write buffer, a limit of 0, a subprotocol that is no token, an
+    /// allowed origin that is none, or an empty list of origins where none may be missing.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
-        if let Some(name) = self
-            .protocols
-            .iter()
-            .find(|name| !is_token(name.as_bytes()))
-        {
-            return Err(ConfigError::Protocol(name.to_string()).into());
+        self.protocols.check()?;
+        match &self.allowed_origins {
+            Some(origins) => match origins.check() {
+                Err(ConfigError::NoOrigins) if self.allow_missing_origin => Ok(()),
+                checked => Ok(checked?),
+            },
+            None => Ok(()),
         }
-        let mut origins = self.allowed_origins.iter().flatten();
-        if let Some(origin) = origins.find(|origin| Origin::parse(origin).is_none()) {
-            return Err(ConfigError::Origin(origin.to_string()).into());
+    }
+
+    /// Checks the settings of a handshake whose subprotocol is chosen by `choice`.
+    pub(crate) fn check(&self, choice: &Choice) -> Result<()> {
+        self.validate()?;
+        let chooses_none = matches!(choice, Choice::List) && self.protocols.is_empty();
+        if self.require_protocol && chooses_none {
+            return Err(ConfigError::NoProtocols.into());
         }
         Ok(())
     }
@@ -365,13 +397,13 @@ impl WebSocketConfig {
     }
 
     /// Tells whether a request from `origin` may connect.
-    pub(crate) fn allows(&self, origin: Option<&Origin>) -> bool {
-        self.allowed_origins.as_ref().is_none_or(|allowed| {
-            origin.is_some()
-                && allowed
-                    .iter()
-                    .any(|text| Origin::parse(text).as_ref() == origin)
-        })
+    pub(crate) fn allows(&self, origin: &RequestOrigin) -> bool {
+        match (&self.allowed_origins, origin) {
+            (None, _) => true,
+            (Some(_), RequestOrigin::Missing) => self.allow_missing_origin,
+            (Some(_), RequestOrigin::Invalid) => false,
+            (Some(allowed), RequestOrigin::One(origin)) => allowed.contains(origin),
+        }
     }
 }
 

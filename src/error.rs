@@ -91,9 +91,25 @@ pub enum ConfigError {
     /// A supported subprotocol is no token (RFC 6455, section 4.1, item 10).
     #[error("subprotocol {0:?} is no token")]
     Protocol(String),
-    /// An allowed origin is not `scheme://host` or `scheme://host:port`.
-    #[error("allowed origin {0:?} is not of the form scheme://host[:port]")]
+    /// A subprotocol is required, but none is supported and no callback chooses one.
+    #[error(
+        "a subprotocol is required, but none is supported: \
+         name those that are by `set_protocols` or `on_protocol`"
+    )]
+    NoProtocols,
+    /// An allowed origin is none of the forms that
+    /// [`set_allowed_origins`](crate::WebSocketConfig::set_allowed_origins) knows.
+    #[error(
+        "allowed origin {0:?} is malformed: \
+         write scheme://host[:port], scheme://*.domain[:port], null or file://"
+    )]
     Origin(String),
+    /// The list of allowed origins is empty, and none may be missing: nobody could connect.
+    #[error(
+        "no origin is allowed: \
+         list some, allow a missing one by `set_allow_missing_origin`, or set no list"
+    )]
+    NoOrigins,
     /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
     #[error("the chosen subprotocol {0:?} was not offered by the client")]
     ProtocolNotOffered(String),

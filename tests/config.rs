@@ -79,6 +79,7 @@ fn the_setters_chain() {
         .set_protocols(["chat"])
         .set_require_protocol(true)
         .set_allowed_origins(["https://app.example".to_owned()])
+        .set_allow_missing_origin(true)
         .set_runtime(Arc::new(support::threads::ThreadRuntime))
         .set_head_timeout(SHORT)
         .set_upgrade_timeout(SHORT)
@@ -138,10 +139,20 @@ fn impossible() -> Vec<(WebSocketConfig, ConfigError)> {
         protocols("a\r\nb"),
         origins(""),
         origins("*"),
-        origins("null"),
         origins("app.example"),
         origins("https://app.example/"),
         origins("https://me@app.example"),
+        origins("https://[zz]"),
+        origins("https://*"),
+        origins("*.example"),
+        origins("https://a.*.example"),
+        origins("https://*.*.example"),
+        origins("https://*a.example"),
+        origins("https://*.example:*"),
+        (
+            WebSocketConfig::new().set_allowed_origins([""; 0]),
+            ConfigError::NoOrigins,
+        ),
     ]
 }
 
@@ -175,13 +186,56 @@ fn what_is_said_of_it_names_the_setting() {
     let error = text(ConfigError::WriteLimit { max: 3, write: 4 });
     assert!(error.contains("max_write_buffer_size (3)"), "{error}");
     assert!(error.contains("write_buffer_size (4)"), "{error}");
+    for (error, names) in [
+        (ConfigError::NoProtocols, ["set_protocols", "on_protocol"]),
+        (
+            ConfigError::NoOrigins,
+            ["set_allow_missing_origin", "list some"],
+        ),
+        (
+            ConfigError::Origin("*.a".to_owned()),
+            ["\"*.a\"", "scheme://*.domain"],
+        ),
+    ] {
+        let text = text(error);
+        assert!(names.iter().all(|name| text.contains(name)), "{text}");
+    }
     for name in ["max_message_size", "a b"] {
         let error = ConfigError::Protocol(name.to_owned());
         assert!(text(error).contains(name));
     }
 }
 
+/// Both are made for each request: what they would cost is counted in allocations.
+#[test]
+fn default_settings_and_a_clone_of_others_allocate_nothing() {
+    let info = allocation_counter::measure(|| drop(WebSocketConfig::new()));
+    assert_eq!(info.count_total, 0);
+    let config = WebSocketConfig::new()
+        .set_protocols(["a".to_owned(), "b".to_owned()])
+        .set_allowed_origins(["https://app.example", "https://*.example"]);
+    let info = allocation_counter::measure(|| drop(config.clone()));
+    assert_eq!(info.count_total, 0);
+}
+
 runtimes! {
+    async fn a_required_subprotocol_where_none_is_supported_is_a_mistake(rt) {
+        let config = config(&rt).set_require_protocol(true);
+        // A callback or a handler may come with the upgrade.
+        assert!(config.validate().is_ok());
+        let ws = extract(&rt).0.set_config(config.clone());
+        let (response, error) = failed(ws).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(config_error(error), ConfigError::NoProtocols);
+
+        let (near, mut far) = testing::duplex();
+        let accepted = anyws::accept(near, config).await;
+        assert_eq!(config_error(accepted.unwrap_err()), ConfigError::NoProtocols);
+        let mut answer = Vec::new();
+        far.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.is_empty());
+    }
+
     async fn what_cannot_work_is_an_answer_of_500_and_a_call_back(rt) {
         for (config, expected) in impossible() {
             let ws = extract(&rt).0.set_config(config.set_runtime(rt.clone()));

@@ -763,9 +763,28 @@ runtimes! {
             let answer = answer(&config, "Origin", origins).await;
             assert_eq!(answer.status(), status, "{origins:?}");
         }
-        let nobody = config.set_allowed_origins([""; 0]);
-        let answer = answer(&nobody, "Origin", &["https://app.example"]).await;
-        assert_eq!(answer.status(), 403);
+    }
+
+    async fn row_14_patterns_of_origins_and_a_missing_one_10_2(rt) {
+        let origins = ["null", "https://*.example", "file://"];
+        let config = config(&rt).set_allowed_origins(origins).set_allow_missing_origin(true);
+        for (origins, status) in [
+            (&["null"][..], 101),
+            (&["file://"], 101),
+            (&["https://a.example"], 101),
+            (&["https://b.a.example"], 101),
+            (&[], 101),
+            (&["https://example"], 403),
+            (&["http://a.example"], 403),
+            (&["https://a.example:444"], 403),
+            (&["https://aexample"], 403),
+            (&[""], 403),
+            (&["null", "null"], 403),
+            (&["null, null"], 403),
+        ] {
+            let answer = answer(&config, "Origin", origins).await;
+            assert_eq!(answer.status(), status, "{origins:?}");
+        }
     }
 
     async fn row_15_nothing_is_read_behind_a_refusal_4_2_2(rt) {

@@ -163,7 +163,7 @@ runtimes! {
     async fn after_a_refusal_the_connection_stays_http(rt) {
         let mut far = connect(&rt, async |request| {
             answer(request, |ws| {
-                ws.require_protocol(true)
+                ws.protocols(["chat"]).require_protocol(true)
                     .protocols(["chat"])
                     .on_upgrade(echo)
             })

@@ -113,7 +113,7 @@ fn a_refusal_of_the_settings_has_the_body_that_the_user_makes() {
     let answer = |body: fn(String) -> String| {
         let (mut request, _) = testing::upgrade("/");
         let ws = Upgrade::from_request(&mut request).unwrap();
-        ws.refusal_body(body).require_protocol(true).accept().0
+        strict(ws.refusal_body(body)).accept().0
     };
     let reason = Rejection::NoProtocol.to_string();
     assert!(reason.contains("Sec-WebSocket-Protocol"));
@@ -121,7 +121,12 @@ fn a_refusal_of_the_settings_has_the_body_that_the_user_makes() {
     assert_eq!(answer(|_| "no".to_owned()).body(), "no");
     let (mut request, _) = testing::upgrade("/");
     let ws = Upgrade::from_request(&mut request).unwrap();
-    assert_eq!(ws.require_protocol(true).accept().0.body(), "");
+    assert_eq!(strict(ws).accept().0.body(), "");
+}
+
+/// Demands a subprotocol that the client does not offer.
+fn strict(ws: Upgrade) -> Upgrade {
+    ws.protocols(["chat"]).require_protocol(true)
 }
 
 runtimes! {
@@ -239,7 +244,7 @@ runtimes! {
 
     async fn a_missing_subprotocol_is_told_of_and_answered_by_400(rt) {
         let (ws, _client) = extract(&rt);
-        let (response, error) = failed(ws.protocols(["chat"]).require_protocol(true)).await;
+        let (response, error) = failed(strict(ws)).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(
             matches!(error, Error::Rejected(Rejection::NoProtocol)),
@@ -250,10 +255,7 @@ runtimes! {
     async fn accept_returns_the_failure_and_calls_nothing_back(rt) {
         let (ws, _client) = extract(&rt);
         let (on_failed_upgrade, failed) = failure();
-        let ws = ws
-            .on_failed_upgrade(on_failed_upgrade)
-            .require_protocol(true);
-        let (response, upgrading) = ws.accept();
+        let (response, upgrading) = strict(ws.on_failed_upgrade(on_failed_upgrade)).accept();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         let error = upgrading.await.unwrap_err();
         assert!(
@@ -266,7 +268,7 @@ runtimes! {
     async fn the_last_of_two_callbacks_is_the_one(rt) {
         let (ws, _client) = extract(&rt);
         let (first, never) = failure();
-        let (_, error) = failed(ws.require_protocol(true).on_failed_upgrade(first)).await;
+        let (_, error) = failed(strict(ws).on_failed_upgrade(first)).await;
         assert!(matches!(error, Error::Rejected(_)), "{error:?}");
         assert!(never.await.is_err());
     }
@@ -447,15 +449,110 @@ fn without_a_policy_every_origin_connects() {
     }
 }
 
+/// Returns the status of the answer to a request from `origins`, as `set` leaves the extractor.
+fn answer_as_set(origins: &[&'static str], set: impl FnOnce(Upgrade) -> Upgrade) -> StatusCode {
+    let mut request = from_origins(origins);
+    set(Upgrade::from_request(&mut request).unwrap())
+        .accept()
+        .0
+        .status()
+}
+
 #[test]
-fn an_empty_list_of_origins_allows_none() {
-    let mut request = from_origins(&["https://app.example"]);
-    let ws = Upgrade::from_request(&mut request).unwrap();
-    let none: [&str; 0] = [];
+fn a_missing_origin_connects_if_that_is_allowed_and_no_other_with_it() {
+    let list = |ws: Upgrade| ws.allowed_origins(["https://app.example"]);
+    let allow = |ws: Upgrade| ws.allow_missing_origin(true);
+    for origins in [&[][..], &["https://app.example"]] {
+        let both = answer_as_set(origins, |ws| list(allow(ws)));
+        assert_eq!(both, StatusCode::SWITCHING_PROTOCOLS, "{origins:?}");
+        assert_eq!(answer_as_set(origins, |ws| allow(list(ws))), both);
+    }
+    for origins in [
+        &[""][..],
+        &["null"],
+        &["https://evil.example"],
+        &["https://app.example", "https://app.example"],
+    ] {
+        let answer = answer_as_set(origins, |ws| allow(list(ws)));
+        assert_eq!(answer, StatusCode::FORBIDDEN, "{origins:?}");
+    }
+    let off = answer_as_set(&[], |ws| allow(list(ws)).allow_missing_origin(false));
+    assert_eq!(off, StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn an_empty_list_of_origins_allows_a_missing_one_or_is_a_mistake() {
+    let none = |ws: Upgrade| ws.allowed_origins([""; 0]);
+    let without_browsers = |ws: Upgrade| none(ws).allow_missing_origin(true);
     assert_eq!(
-        ws.allowed_origins(none).accept().0.status(),
+        answer_as_set(&[], without_browsers),
+        StatusCode::SWITCHING_PROTOCOLS
+    );
+    assert_eq!(
+        answer_as_set(&["https://app.example"], without_browsers),
         StatusCode::FORBIDDEN
     );
+    assert_eq!(answer_as_set(&[], none), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[test]
+fn null_and_file_connect_only_where_they_are_allowed() {
+    for (allowed, origin) in [("null", "null"), ("file://", "file://")] {
+        let set = |ws: Upgrade| ws.allowed_origins([allowed, "https://app.example"]);
+        for origin in [origin, "https://app.example"] {
+            let answer = answer_as_set(&[origin], set);
+            assert_eq!(answer, StatusCode::SWITCHING_PROTOCOLS, "{origin}");
+        }
+        for other in ["null", "file://", "file:///", "NULL", "https://null", ""] {
+            if other != origin {
+                assert_eq!(
+                    answer_as_set(&[other], set),
+                    StatusCode::FORBIDDEN,
+                    "{other}"
+                );
+            }
+        }
+        assert_eq!(answer_as_set(&[], set), StatusCode::FORBIDDEN);
+    }
+}
+
+#[test]
+fn a_star_stands_for_one_or_more_labels() {
+    let set = |ws: Upgrade| ws.allowed_origins(["https://*.app.example", "http://*.test:8080"]);
+    for origin in [
+        "https://a.app.example",
+        "https://b.a.app.example",
+        "https://A.App.Example:443",
+        "http://a.test:8080",
+    ] {
+        let answer = answer_as_set(&[origin], set);
+        assert_eq!(answer, StatusCode::SWITCHING_PROTOCOLS, "{origin}");
+    }
+    for origin in [
+        "https://app.example",
+        "https://.app.example",
+        "https://a..app.example",
+        "https://evilapp.example",
+        "https://a.evilapp.example",
+        "https://a.app.example.evil.example",
+        "https://a.app.example.",
+        "http://a.app.example",
+        "https://a.app.example:8443",
+        "http://a.test",
+        "http://a.test:80",
+        "https://a.test:8080",
+        "https://a.app.example/",
+        "https://evil.example?.app.example",
+        "https://evil.example@a.app.example",
+        "null",
+        "file://",
+    ] {
+        assert_eq!(
+            answer_as_set(&[origin], set),
+            StatusCode::FORBIDDEN,
+            "{origin}"
+        );
+    }
 }
 
 /// A runtime that counts what it is given to do.

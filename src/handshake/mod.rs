@@ -19,7 +19,7 @@ pub(crate) use self::{
     accept_key::accept_key,
     head::{Complete, Head},
     offer::{Acceptance, Offer},
-    origin::Origin,
-    protocols::Choice,
+    origin::{AllowedOrigins, RequestOrigin},
+    protocols::{Choice, Supported},
 };
 pub use self::{head::HeadError, rejection::Rejection};

@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    Choice, Origin, Rejection, accept_key, extensions,
+    Choice, Rejection, RequestOrigin, accept_key, extensions,
     host::host_and_port,
     protocols::requested,
     tokens::{has_token, is_token},
@@ -21,7 +21,7 @@ use crate::{ConfigError, Error, WebSocketConfig};
 pub(crate) struct Offer {
     accept: HeaderValue,
     requested: Vec<String>,
-    origin: Option<Origin>,
+    origin: RequestOrigin,
 }
 
 impl Offer {
@@ -59,7 +59,7 @@ impl Offer {
         Ok(Self {
             accept,
             requested: requested(headers)?,
-            origin: Origin::of(headers),
+            origin: RequestOrigin::of(headers),
         })
     }
 
@@ -74,8 +74,8 @@ impl Offer {
         config: &WebSocketConfig,
         choice: &Choice,
     ) -> Result<Acceptance, Error> {
-        config.validate()?;
-        if !config.allows(self.origin.as_ref()) {
+        config.check(choice)?;
+        if !config.allows(&self.origin) {
             return Err(Rejection::Origin.into());
         }
         let selected = choice.select(&config.protocols, &self.requested);

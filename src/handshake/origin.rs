@@ -1,20 +1,67 @@
 //! The `Origin` of a request, for servers that allow only some (RFC 6455, section 10.2; RFC 6454).
 
+use std::{borrow::Cow, sync::Arc};
+
 use http::{HeaderMap, header::ORIGIN};
 
 use super::host::host_and_port;
+use crate::ConfigError;
+
+/// What a request says of its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RequestOrigin {
+    /// There is no `Origin`: no browser sent the request.
+    Missing,
+    /// `Origin` is there twice, or is none.
+    Invalid,
+    One(Origin),
+}
+
+impl RequestOrigin {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(ORIGIN).into_iter();
+        let origin = match (lines.next(), lines.next()) {
+            (None, _) => return Self::Missing,
+            (Some(line), None) => line.to_str().ok().and_then(Origin::parse),
+            (Some(_), Some(_)) => None,
+        };
+        origin.map_or(Self::Invalid, Self::One)
+    }
+}
+
+/// An origin (RFC 6454, section 7).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `null`: the page has an origin that is kept private, as in a sandboxed frame.
+    Null,
+    /// `file://`, which some browsers send for a page that is a file.
+    File,
+    Site(Site),
+}
 
 /// Scheme, host and port: what makes two origins the same (RFC 6454, section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct Site {
     scheme: String,
     host: String,
     port: Option<u16>,
 }
 
 impl Origin {
-    /// Reads `scheme://host[:port]` with nothing behind it; `null` is no origin.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "null" {
+            return Some(Self::Null);
+        }
+        if text.eq_ignore_ascii_case("file://") {
+            return Some(Self::File);
+        }
+        Site::parse(text).map(Self::Site)
+    }
+}
+
+impl Site {
+    /// Reads `scheme://host[:port]` with nothing behind it.
+    fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let is_scheme = scheme.bytes().next()?.is_ascii_alphabetic()
             && scheme
@@ -39,24 +86,93 @@ impl Origin {
             port,
         })
     }
+}
 
-    /// Returns the one origin that a request names.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut lines = headers.get_all(ORIGIN).into_iter();
-        let (line, None) = (lines.next()?, lines.next()) else {
-            return None;
-        };
-        Self::parse(line.to_str().ok()?)
+/// The origins that may connect, parsed once.
+#[derive(Clone, Debug)]
+pub(crate) struct AllowedOrigins(
+    /// The error is the first text that is no pattern.
+    Result<Arc<[Pattern]>, Cow<'static, str>>,
+);
+
+impl AllowedOrigins {
+    pub(crate) fn parse(texts: impl Iterator<Item = Cow<'static, str>>) -> Self {
+        Self(
+            texts
+                .map(|text| Pattern::parse(&text).ok_or(text))
+                .collect(),
+        )
     }
+
+    /// Finds what cannot work: a text that is no pattern, or a list that nothing matches.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        match &self.0 {
+            Err(text) => Err(ConfigError::Origin(text.to_string())),
+            Ok(patterns) if patterns.is_empty() => Err(ConfigError::NoOrigins),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    pub(crate) fn contains(&self, origin: &Origin) -> bool {
+        let patterns = self.0.as_ref().map_or(&[][..], |patterns| patterns);
+        patterns.iter().any(|pattern| pattern.matches(origin))
+    }
+}
+
+/// One of the allowed origins.
+#[derive(Clone, Debug)]
+enum Pattern {
+    Exactly(Origin),
+    /// Scheme and port are these, and the host has one or more labels before this one.
+    Below(Site),
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Option<Self> {
+        let origin = Origin::parse(text)?;
+        let Origin::Site(site) = &origin else {
+            return Some(Self::Exactly(origin));
+        };
+        let Some((before, domain)) = site.host.split_once('*') else {
+            return Some(Self::Exactly(origin));
+        };
+        let domain = domain.strip_prefix('.')?;
+        let is_domain = before.is_empty() && !domain.contains('*') && has_labels(domain);
+        is_domain.then(|| {
+            Self::Below(Site {
+                host: domain.to_owned(),
+                ..site.clone()
+            })
+        })
+    }
+
+    fn matches(&self, origin: &Origin) -> bool {
+        match (self, origin) {
+            (Self::Exactly(allowed), origin) => allowed == origin,
+            (Self::Below(domain), Origin::Site(site)) => {
+                let host = site.host.strip_suffix(&domain.host);
+                let labels = host.and_then(|labels| labels.strip_suffix('.'));
+                labels.is_some_and(has_labels)
+                    && site.scheme == domain.scheme
+                    && site.port == domain.port
+            }
+            (Self::Below(_), Origin::Null | Origin::File) => false,
+        }
+    }
+}
+
+/// Tells whether no label of a name is empty.
+fn has_labels(name: &str) -> bool {
+    !name.split('.').any(str::is_empty)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Origin;
+    use super::{Origin, Pattern, Site};
 
     #[test]
     fn scheme_host_and_port_make_an_origin() {
-        let same = |a, b| Origin::parse(a).unwrap() == Origin::parse(b).unwrap();
+        let same = |a, b| Site::parse(a).unwrap() == Site::parse(b).unwrap();
         assert!(same("https://a.example", "HTTPS://A.example:443"));
         assert!(same("http://[::1]:80", "http://[::1]"));
         assert!(!same("https://a.example", "http://a.example"));
@@ -69,10 +185,11 @@ mod tests {
     fn anything_else_is_none() {
         for text in [
             "",
-            "null",
+            "NULL",
             "*",
             "a.example",
             "//a.example",
+            "file:///",
             "https://",
             "https://a.example/",
             "https://a.example/x",
@@ -84,9 +201,32 @@ mod tests {
             "https://a.example https://b.example",
             "https://a.example?x",
             "https://a.example#x",
+            "https://[zz]",
+            "https://a%zz",
             "ht tp://a",
         ] {
             assert_eq!(Origin::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_has_its_star_at_the_front_of_a_domain() {
+        for text in [
+            "*",
+            "*.example",
+            "https://*",
+            "https://*.",
+            "https://*..example",
+            "https://*.example.",
+            "https://*.*.example",
+            "https://a.*.example",
+            "https://a*.example",
+            "https://*a.example",
+            "https://*.[::1]",
+            "https://*.example:*",
+            "*://a.example",
+        ] {
+            assert!(Pattern::parse(text).is_none(), "{text:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Subprotocols: what the client offers and which one the server takes (RFC 6455, section 4.2.2).
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
 
@@ -8,6 +8,7 @@ use super::{
     Rejection,
     tokens::{is_token, members},
 };
+use crate::ConfigError;
 
 /// Returns the subprotocols of a request in the client's order.
 ///
@@ -28,6 +29,58 @@ pub(super) fn requested(headers: &HeaderMap) -> Result<Vec<String>, Rejection> {
     Ok(names)
 }
 
+/// The subprotocols that a server supports, the preferred one first.
+#[derive(Clone, Debug)]
+pub(crate) struct Supported {
+    /// Shared, because settings are cloned for each request.
+    names: Arc<[Cow<'static, str>]>,
+    /// All of them are tokens (RFC 6455, section 4.1, item 10).
+    are_tokens: bool,
+}
+
+impl Supported {
+    pub(crate) fn new(names: impl Iterator<Item = Cow<'static, str>>) -> Self {
+        let names: Arc<[_]> = names.collect();
+        Self {
+            are_tokens: names.iter().all(|name| is_token(name.as_bytes())),
+            names,
+        }
+    }
+
+    /// Appends the names that are not there yet.
+    pub(crate) fn add<'a>(&mut self, names: impl Iterator<Item = &'a Cow<'static, str>>) {
+        for name in names {
+            if !self.names.contains(name) {
+                self.are_tokens &= is_token(name.as_bytes());
+                self.names = self.names.iter().chain([name]).cloned().collect();
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Finds a name that no client can offer.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let mut names = self.names.iter().filter(|_| !self.are_tokens);
+        match names.find(|name| !is_token(name.as_bytes())) {
+            Some(name) => Err(ConfigError::Protocol(name.to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// None. It allocates nothing, for each request begins with it.
+impl Default for Supported {
+    fn default() -> Self {
+        Self {
+            names: Arc::default(),
+            are_tokens: true,
+        }
+    }
+}
+
 /// How the subprotocol of a connection is chosen.
 #[derive(Clone, Debug)]
 pub(crate) enum Choice {
@@ -38,15 +91,15 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// Returns the chosen one of the `requested` subprotocols, of which the server knows those
-    /// `supported`.
+    /// Returns the chosen one of the `requested` subprotocols.
     pub(crate) fn select<'a>(
         &'a self,
-        supported: &'a [Cow<'static, str>],
+        supported: &'a Supported,
         requested: &[String],
     ) -> Option<&'a str> {
         match self {
             Self::List => supported
+                .names
                 .iter()
                 .map(|name| &**name)
                 .find(|name| requested.iter().any(|offered| offered == name)),

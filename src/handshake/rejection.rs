@@ -58,7 +58,8 @@ pub enum Rejection {
     /// The fault is the server's: it serves without upgrades, or two extractors of one request
     /// both want the connection.
     #[error(
-        "this server did not hand over the connection: it serves without upgrades, or another extractor took it"
+        "this server did not hand over the connection: \
+         it serves without upgrades, or another extractor took it"
     )]
     NotUpgradable,
     /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431 or

@@ -188,6 +188,13 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
+    /// Sets whether requests without any `Origin` may connect; see
+    /// [`WebSocketConfig::set_allow_missing_origin`].
+    pub fn allow_missing_origin(mut self, allow: bool) -> Self {
+        self.config = self.config.set_allow_missing_origin(allow);
+        self
+    }
+
     /// Sets how many bytes are asked of the stream in one read; see
     /// [`TransportConfig::read_buffer_size`].
     pub fn read_buffer_size(self, size: usize) -> Self {
@@ -368,12 +375,8 @@ impl<B> WebSocketUpgrade<B> {
     /// Appends the subprotocols that have a handler to the list of supported ones, which may have
     /// been set before or after them.
     fn support_handled(mut self) -> Self {
-        let supported = &mut self.config.protocols;
-        for (name, _) in &self.handlers {
-            if !supported.contains(name) {
-                supported.push(name.clone());
-            }
-        }
+        let handled = self.handlers.iter().map(|(name, _)| name);
+        self.config.protocols.add(handled);
         self
     }
 

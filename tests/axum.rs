@@ -175,6 +175,11 @@ runtimes! {
             .insert("upgrade", HeaderValue::from_static("h2c"));
         assert_eq!(text(call(&app, h2c).await).await, "a page");
 
+        // HTTP/1.0 knows no upgrade (RFC 9110, section 7.8).
+        let (mut old, _client) = upgrade(&rt);
+        *old.version_mut() = http::Version::HTTP_10;
+        assert_eq!(text(call(&app, old).await).await, "a page");
+
         for (name, rejection) in [
             ("upgrade", Rejection::UpgradeHeader),
             ("connection", Rejection::ConnectionHeader),

@@ -14,7 +14,7 @@ use anyws::{
     testing::{self, Duplex},
 };
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, channel::oneshot, executor::block_on, join};
-use http::{HeaderMap, HeaderName, Response};
+use http::{HeaderMap, HeaderName, Response, Version};
 use hyper::{server::conn::http1, service::service_fn};
 use smol_hyper::rt::FuturesIo;
 use support::{
@@ -109,7 +109,6 @@ fn row_01_method_is_get_4_2_1(server: &Server) {
 
 fn row_02_http_1_1_or_later_rfc9110_7_8(server: &Server) {
     for line in [
-        "GET / HTTP/1.0",
         "GET / HTTP/0.9",
         "GET / HTTP/2.0",
         "GET / http/1.1",
@@ -117,10 +116,13 @@ fn row_02_http_1_1_or_later_rfc9110_7_8(server: &Server) {
     ] {
         server.never_accepts(&Request::new().line(line));
     }
-    let kept_alive = Request::new()
-        .line("GET / HTTP/1.0")
-        .with("Connection", &["keep-alive, Upgrade"]);
-    server.never_accepts(&kept_alive);
+    // An `Upgrade` in HTTP/1.0 is as good as none.
+    let old = Request::new().line("GET / HTTP/1.0");
+    let kept_alive = old.clone().with("Connection", &["keep-alive, Upgrade"]);
+    for request in [old, kept_alive] {
+        let answer = server.refuses(&request, 426);
+        assert_eq!(members(answer.headers(), "Upgrade"), ["websocket"]);
+    }
     server.accepts(&Request::new());
 }
 
@@ -369,7 +371,7 @@ fn row_10_extensions_are_well_formed_and_declined_9_1(server: &Server) {
 
 fn row_11_the_answer_of_101_4_2_2(server: &Server) {
     let answer = server.accepts(&Request::new());
-    assert_eq!(answer.version(), http::Version::HTTP_11);
+    assert_eq!(answer.version(), Version::HTTP_11);
     let headers = answer.headers();
     assert_eq!(members(headers, "Upgrade"), ["websocket"]);
     assert_eq!(members(headers, "Connection"), ["upgrade"]);
@@ -893,6 +895,52 @@ fn row_16_the_cost_of_a_head_is_linear_rfc9112_2() {
         let least = |request| (0..3).map(|_| read(request)).min().unwrap();
         let (short, long) = (least(&short), least(&long));
         assert!(long < short * 24, "{short:?} became {long:?}");
+    }
+}
+
+#[test]
+fn row_02_a_version_is_judged_by_its_major_number_rfc9110_15_6_6() {
+    for (version, rejection, status) in [
+        (Version::HTTP_09, Rejection::HttpVersion, 505),
+        (Version::HTTP_10, Rejection::Http10, 426),
+        (Version::HTTP_2, Rejection::HttpVersion, 505),
+        (Version::HTTP_3, Rejection::HttpVersion, 505),
+    ] {
+        let mut request = testing::upgrade("/").0;
+        *request.version_mut() = version;
+        let refused = WebSocketUpgrade::<()>::from_request(&mut request).unwrap_err();
+        assert_eq!((refused, refused.status().as_u16()), (rejection, status));
+        let has_upgrade = refused.headers().contains_key("Upgrade");
+        assert_eq!(has_upgrade, status == 426, "{version:?}");
+    }
+}
+
+/// nginx leaves out the headers of an upgrade, and speaks HTTP/1.0, unless it is told otherwise.
+#[test]
+fn row_02_what_a_proxy_may_have_done_is_said_so_rfc9110_7_8() {
+    for (rejection, settings) in [
+        (Rejection::Http10, &["proxy_http_version 1.1"][..]),
+        (
+            Rejection::UpgradeHeader,
+            &[
+                "proxy_http_version 1.1",
+                "proxy_set_header Upgrade $http_upgrade",
+            ],
+        ),
+        (
+            Rejection::ConnectionHeader,
+            &[
+                "proxy_http_version 1.1",
+                "proxy_set_header Connection \"upgrade\"",
+            ],
+        ),
+    ] {
+        let text = rejection.to_string();
+        assert!(text.contains("a proxy in between"), "{text}");
+        assert!(
+            settings.iter().all(|setting| text.contains(setting)),
+            "{text}"
+        );
     }
 }
 

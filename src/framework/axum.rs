@@ -21,7 +21,9 @@
 //! ```
 //!
 //! `Option<WebSocketUpgrade>` serves requests for a page and for a WebSocket by one handler: `None`
-//! is a request that asks for no WebSocket; one that asks for it in the wrong way is rejected.
+//! is a request that asks for no WebSocket: it has neither `Upgrade: websocket` nor
+//! `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade. One that asks in the wrong way is
+//! rejected.
 //!
 //! `axum::serve` sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.
@@ -31,12 +33,9 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{
-    header::{SEC_WEBSOCKET_KEY, UPGRADE},
-    request::Parts,
-};
+use http::request::Parts;
 
-use crate::handshake::tokens::has_token;
+use crate::handshake::Offer;
 pub use crate::{
     Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
     WebSocketConfig, WebSocketReceiver, WebSocketSender,
@@ -57,8 +56,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebSocketUpgrade {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
-        let asks = has_token(&parts.headers, &UPGRADE, "websocket");
-        if !asks && !parts.headers.contains_key(SEC_WEBSOCKET_KEY) {
+        if !Offer::is_asked_for(parts.version, &parts.headers) {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state)

@@ -34,8 +34,10 @@ impl Offer {
         if method != Method::GET {
             return Err(Rejection::Method);
         }
-        if version != Version::HTTP_11 {
-            return Err(Rejection::HttpVersion);
+        match version {
+            Version::HTTP_11 => {}
+            Version::HTTP_10 => return Err(Rejection::Http10),
+            _ => return Err(Rejection::HttpVersion),
         }
         if !one(headers, &HOST).is_some_and(is_host) {
             return Err(Rejection::Host);
@@ -61,6 +63,15 @@ impl Offer {
             requested: requested(headers)?,
             origin: RequestOrigin::of(headers),
         })
+    }
+
+    /// Tells whether a request asks for a WebSocket at all, be it in the wrong way.
+    ///
+    /// One of HTTP/1.0 does not: its `Upgrade` has no meaning (RFC 9110, section 7.8).
+    pub(crate) fn is_asked_for(version: Version, headers: &HeaderMap) -> bool {
+        version > Version::HTTP_10
+            && (has_token(headers, &UPGRADE, "websocket")
+                || headers.contains_key(SEC_WEBSOCKET_KEY))
     }
 
     /// Returns the subprotocols that the client offers, in its order.

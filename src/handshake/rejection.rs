@@ -20,17 +20,34 @@ pub enum Rejection {
     /// The method is not `GET` (RFC 6455, section 4.2.1): 405.
     #[error("the method of a WebSocket handshake is GET")]
     Method,
-    /// The request is not HTTP/1.1 (RFC 9110, section 7.8): 505.
+    /// The request is HTTP/1.0, where `Upgrade` has no meaning (RFC 9110, section 7.8): 426.
+    ///
+    /// Nearly always a proxy before the server is the cause: nginx speaks HTTP/1.0 to it, unless
+    /// `proxy_http_version 1.1` says otherwise.
+    #[error(
+        "a WebSocket handshake needs HTTP/1.1, and this request is HTTP/1.0: a proxy in between may \
+         speak no other (nginx needs `proxy_http_version 1.1`)"
+    )]
+    Http10,
+    /// The request is of another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
     #[error("a WebSocket handshake needs HTTP/1.1")]
     HttpVersion,
     /// There is not exactly one valid `Host` (RFC 9112, section 3.2): 400.
     #[error("header `Host`: exactly one is needed, with a valid host and port")]
     Host,
     /// `Upgrade` lacks `websocket` (RFC 6455, section 4.2.1, item 3): 426.
-    #[error("header `Upgrade` does not ask for `websocket`: this resource speaks WebSocket only")]
+    #[error(
+        "header `Upgrade` does not ask for `websocket`: this resource speaks WebSocket only, or a \
+         proxy in between has removed the header (nginx needs `proxy_http_version 1.1` and \
+         `proxy_set_header Upgrade $http_upgrade`)"
+    )]
     UpgradeHeader,
     /// `Connection` lacks the token `Upgrade` (RFC 6455, section 4.2.1, item 4): 400.
-    #[error("header `Connection` lacks the token `Upgrade`")]
+    #[error(
+        "header `Connection` lacks the token `Upgrade`: the client did not send it, or a proxy in \
+         between has removed it (nginx needs `proxy_http_version 1.1` and \
+         `proxy_set_header Connection \"upgrade\"`)"
+    )]
     ConnectionHeader,
     /// There is not exactly one valid `Sec-WebSocket-Key` (RFC 6455, section 4.2.1, item 5): 400.
     #[error("header `Sec-WebSocket-Key`: exactly one is needed, 16 bytes in base64")]
@@ -75,7 +92,9 @@ impl Rejection {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::HttpVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::UpgradeHeader | Self::VersionHeader => StatusCode::UPGRADE_REQUIRED,
+            Self::Http10 | Self::UpgradeHeader | Self::VersionHeader => {
+                StatusCode::UPGRADE_REQUIRED
+            }
             Self::Origin => StatusCode::FORBIDDEN,
             Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Head(error) => error.status(),

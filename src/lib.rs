@@ -166,7 +166,7 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    accept::{Handshake, accept},
+    accept::{Handshake, Incoming, PlainRequest, accept},
     config::{TransportConfig, WebSocketConfig},
     error::{BoxError, ConfigError, Error, InvalidMessage, Phase, ProtocolError, Result},
     handshake::{HeadError, Rejection},

@@ -1,14 +1,15 @@
 //! `accept` and `Handshake`: a WebSocket on a bare stream, without any HTTP library.
 
-use std::{io, pin::Pin, task};
+use std::{io, pin::Pin, sync::Arc, task, time::Duration};
 
 use anyws::{
-    Error, Handshake, HeadError, Message, Rejection, Result, WebSocketConfig,
+    Error, Handshake, HeadError, Message, Rejection, Result, Runtime, WebSocketConfig,
     testing::{self, Duplex},
 };
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join};
 use http::{Response, StatusCode, header};
 use support::{
+    attack::{Attack, Then},
     config,
     raw::{ACCEPT, Request, TEXT, masked, parse_head},
 };
@@ -315,10 +316,9 @@ runtimes! {
     }
 
     async fn a_head_that_takes_too_long_is_answered_408(rt) {
-        let short = std::time::Duration::from_millis(20);
         let (near, mut far) = testing::duplex();
         far.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
-        let accepted = anyws::accept(near, config(&rt).set_head_timeout(short)).await;
+        let accepted = anyws::accept(near, config(&rt).set_head_timeout(SHORT)).await;
         let timeout = Rejection::Head(HeadError::Timeout);
         assert!(
             matches!(accepted, Err(Error::Rejected(it)) if it == timeout),
@@ -346,6 +346,194 @@ runtimes! {
             "{accepted:?}"
         );
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    }
+}
+
+/// Refuses a client whose stream is `stream`; returns how long its connection has lasted after that.
+async fn lingers(rt: &Arc<dyn Runtime>, mut stream: Attack, timeout: Duration) -> Duration {
+    let dropped = stream.dropped();
+    let started = rt.now();
+    let accepted = anyws::accept(stream, config(rt).set_close_timeout(timeout)).await;
+    assert!(matches!(
+        accepted,
+        Err(Error::Rejected(Rejection::KeyHeader))
+    ));
+    dropped.await.unwrap();
+    rt.now() - started
+}
+
+/// A request that is refused, and what follows it.
+fn refused_then(then: Then) -> Attack {
+    let request = Request::new().with("Sec-WebSocket-Key", &[]).bytes();
+    Attack::new(request, then)
+}
+
+const SHORT: Duration = Duration::from_millis(50);
+const LONG: Duration = Duration::from_secs(3600);
+
+runtimes! {
+    async fn a_refused_client_that_sends_for_ever_is_left_at_the_close_timeout(rt) {
+        let stream = refused_then(Then::Again("a".into())).gives(100);
+        assert!(lingers(&rt, stream, SHORT).await >= SHORT);
+    }
+
+    async fn a_refused_client_that_is_silent_is_left_at_the_close_timeout(rt) {
+        assert!(lingers(&rt, refused_then(Then::Wait), SHORT).await >= SHORT);
+    }
+
+    async fn a_refused_client_that_closes_is_left_at_once(rt) {
+        for then in [Then::End, Then::Fail(io::ErrorKind::ConnectionReset)] {
+            lingers(&rt, refused_then(then), LONG).await;
+        }
+    }
+
+    async fn what_is_interrupted_is_done_again(rt) {
+        for request in [Request::new(), Request::new().with("Sec-WebSocket-Key", &[])] {
+            let (near, far) = testing::duplex();
+            let served = anyws::accept(Interrupted::new(near), config(&rt));
+            let (served, answer) = join(served, async {
+                let mut far = far;
+                far.write_all(&request.bytes()).await.unwrap();
+                let head = read_head(&mut far).await;
+                // What lingers reads on to this.
+                far.close().await.unwrap();
+                head
+            })
+            .await;
+            match served {
+                Ok(_) => assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS),
+                Err(Error::Rejected(rejection)) => assert_eq!(answer.status(), rejection.status()),
+                Err(error) => panic!("an interruption is no failure: {error:?}"),
+            }
+        }
+    }
+
+    async fn a_refused_client_is_read_on_though_that_is_interrupted(rt) {
+        let request = Request::new().with("Sec-WebSocket-Key", &[]).bytes();
+        let (near, mut far) = testing::duplex();
+        far.write_all(&request).await.unwrap();
+        let accepted = anyws::accept(Interrupted::new(near), config(&rt)).await;
+        assert!(matches!(accepted, Err(Error::Rejected(_))));
+        // More than the stream holds: it is taken only as long as somebody reads.
+        far.write_all(&vec![0; 200_000]).await.unwrap();
+    }
+
+    async fn a_deadline_counts_though_every_read_is_interrupted(rt) {
+        let accepted = anyws::accept(
+            Attack::new("", Then::Fail(io::ErrorKind::Interrupted)).takes(usize::MAX),
+            config(&rt).set_head_timeout(SHORT).set_close_timeout(SHORT),
+        )
+        .await;
+        let timeout = Rejection::Head(HeadError::Timeout);
+        assert!(matches!(accepted, Err(Error::Rejected(it)) if it == timeout), "{accepted:?}");
+    }
+
+    async fn a_stream_that_tells_of_more_than_it_did_is_an_error_of_io(rt) {
+        for lies in [Lies::Reading, Lies::Writing] {
+            let (near, mut far) = testing::duplex();
+            far.write_all(&Request::new().bytes()).await.unwrap();
+            let accepted = anyws::accept(Lying { io: near, lies }, config(&rt)).await;
+            assert!(matches!(accepted, Err(Error::Io(_))), "{lies:?}: {accepted:?}");
+        }
+    }
+}
+
+/// A stream of which every other call is interrupted.
+struct Interrupted {
+    io: Duplex,
+    is_next: bool,
+}
+
+impl Interrupted {
+    fn new(io: Duplex) -> Self {
+        Self { io, is_next: false }
+    }
+
+    fn call<T>(
+        &mut self,
+        call: impl FnOnce(Pin<&mut Duplex>) -> task::Poll<io::Result<T>>,
+    ) -> task::Poll<io::Result<T>> {
+        self.is_next ^= true;
+        if self.is_next {
+            return task::Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+        }
+        call(Pin::new(&mut self.io))
+    }
+}
+
+impl AsyncRead for Interrupted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        buf: &mut [u8],
+    ) -> task::Poll<io::Result<usize>> {
+        self.call(|io| io.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Interrupted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        buf: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
+        self.call(|io| io.poll_write(cx, &buf[..buf.len().min(10)]))
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<io::Result<()>> {
+        self.call(|io| io.poll_flush(cx))
+    }
+
+    fn poll_close(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+    ) -> task::Poll<io::Result<()>> {
+        self.call(|io| io.poll_close(cx))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lies {
+    Reading,
+    Writing,
+}
+
+/// A stream that tells of more bytes than its buffer holds.
+struct Lying {
+    io: Duplex,
+    lies: Lies,
+}
+
+impl AsyncRead for Lying {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        buf: &mut [u8],
+    ) -> task::Poll<io::Result<usize>> {
+        let length = task::ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let is_lie = self.lies == Lies::Reading;
+        task::Poll::Ready(Ok(if is_lie { buf.len() + 1 } else { length }))
+    }
+}
+
+impl AsyncWrite for Lying {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+        buf: &[u8],
+    ) -> task::Poll<io::Result<usize>> {
+        task::Poll::Ready(Ok(buf.len() + 1))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<io::Result<()>> {
+        task::Poll::Ready(Ok(()))
     }
 }
 
@@ -387,7 +575,7 @@ fn a_stream_of_tokio_is_served_over_tcp() {
 }
 
 #[test]
-#[should_panic(expected = "a refusal has a final status")]
+#[should_panic(expected = "an answer that ends the connection has a final status")]
 fn a_rejection_by_an_informational_status_is_a_mistake_that_panics() {
     futures::executor::block_on(async {
         let (near, mut far) = testing::duplex();

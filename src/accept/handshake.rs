@@ -1,0 +1,190 @@
+//! A request for a WebSocket on a bare stream, between its head and its answer.
+
+use std::fmt;
+
+use http::{Request, Response};
+
+use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
+use crate::{
+    Error, Io, Result, WebSocket, WebSocketConfig,
+    handshake::{Choice, Complete, Offer},
+};
+
+/// A request for a WebSocket that was read from a bare stream, checked and not yet answered.
+///
+/// It is for servers that look at the request before they decide: its path, its cookies.
+///
+/// ```
+/// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
+/// use anyws::{Handshake, WebSocketConfig, http::Response};
+///
+/// let handshake = Handshake::read(stream, WebSocketConfig::new()).await?;
+/// if handshake.request().uri().path() != "/chat" {
+///     let not_found = Response::builder().status(404).body("no such room\n");
+///     return handshake.reject(not_found.expect("a valid response")).await;
+/// }
+/// let socket = handshake.accept().await?;
+/// # drop(socket);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "accept or reject the handshake"]
+pub struct Handshake {
+    connection: Unanswered,
+    request: Request<()>,
+    offer: Offer,
+    early: Vec<u8>,
+}
+
+impl Handshake {
+    /// Reads the head of a request and checks it.
+    ///
+    /// The head may have 64 KiB and 128 header lines, may come byte by byte, and has to be complete
+    /// within the head timeout, 10 s by default ([`WebSocketConfig::set_head_timeout`]). A peer that
+    /// speaks no HTTP/1 is refused at its first byte that cannot be part of a head. Bytes behind the
+    /// head are the first frames and are kept for the socket.
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](crate::accept). A request that is refused was answered, and the stream is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the stream.
+    pub async fn read(io: impl Io + 'static, config: WebSocketConfig) -> Result<Self> {
+        let (connection, head) = Unanswered::read(io, config).await?;
+        Self::check(connection, head).await
+    }
+
+    /// Reads the head of any request, for a server that also answers plain HTTP on its port: the
+    /// health check of a load balancer, a page, a redirect.
+    ///
+    /// A request that asks for no WebSocket is [`Incoming::Http`]: it has neither `Upgrade:
+    /// websocket` nor `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade (RFC 9110,
+    /// section 7.8). One that asks in the wrong way is refused as by [`read`](Self::read), whose
+    /// limits and deadline hold here too.
+    ///
+    /// ```
+    /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
+    /// use anyws::{
+    ///     Handshake, Incoming, WebSocketConfig,
+    ///     http::{Response, StatusCode},
+    /// };
+    ///
+    /// let handshake = match Handshake::read_any(stream, WebSocketConfig::new()).await? {
+    ///     Incoming::WebSocket(handshake) => handshake,
+    ///     Incoming::Http(plain) => {
+    ///         let mut response = Response::new("healthy\n");
+    ///         if plain.request().uri().path() != "/health" {
+    ///             response = Response::new("not found\n");
+    ///             *response.status_mut() = StatusCode::NOT_FOUND;
+    ///         }
+    ///         return plain.respond(response).await;
+    ///     }
+    ///     _ => return Ok(()),
+    /// };
+    /// let socket = handshake.accept().await?;
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`read`](Self::read).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the stream.
+    pub async fn read_any(io: impl Io + 'static, config: WebSocketConfig) -> Result<Incoming> {
+        let (connection, head) = Unanswered::read(io, config).await?;
+        let request = &head.request;
+        if Offer::is_asked_for(request.version(), request.headers()) {
+            Self::check(connection, head).await.map(Incoming::WebSocket)
+        } else {
+            let plain = PlainRequest::new(connection, head.request);
+            Ok(Incoming::Http(plain))
+        }
+    }
+
+    /// Refuses a request that is no valid handshake.
+    async fn check(connection: Unanswered, head: Complete) -> Result<Self> {
+        let Complete { request, early } = head;
+        match Offer::read(request.method(), request.version(), request.headers()) {
+            Ok(offer) => Ok(Self {
+                connection,
+                request,
+                offer,
+                early,
+            }),
+            Err(rejection) => Err(connection.refuse(rejection).await),
+        }
+    }
+
+    /// Returns the request: its path, headers and cookies.
+    #[must_use]
+    pub fn request(&self) -> &Request<()> {
+        &self.request
+    }
+
+    /// Returns the subprotocols that the client offers, in its order.
+    pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
+        self.offer.requested().iter().map(String::as_str)
+    }
+
+    /// Answers 101 and starts the socket; a client that the settings refuse is told so instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings,
+    /// [`Error::Io`] if the answer cannot be written, [`Error::Timeout`] if it is not within the
+    /// upgrade timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the stream.
+    pub async fn accept(self) -> Result<WebSocket> {
+        let Self {
+            mut connection,
+            offer,
+            early,
+            ..
+        } = self;
+        let acceptance = match offer.decide(connection.config(), &Choice::List) {
+            Ok(acceptance) => acceptance,
+            Err(Error::Rejected(rejection)) => return Err(connection.refuse(rejection).await),
+            Err(error) => return Err(error),
+        };
+        connection.switch(&acceptance.response(&[])).await?;
+        Ok(connection.into_socket(early, acceptance.protocol()))
+    }
+
+    /// Answers with `response`, which is not a 101, and closes the stream.
+    ///
+    /// `Content-Length` and `Connection: close` are added.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the answer cannot be written, [`Error::Timeout`] if it is not within the
+    /// close timeout.
+    ///
+    /// # Panics
+    ///
+    /// If the status of `response` is informational, as 101 is: such an answer refuses nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the stream.
+    pub async fn reject(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
+        self.connection.respond(response).await
+    }
+}
+
+/// Shows the method and the path: the query and the headers carry cookies and tokens.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("request", &Brief(&self.request))
+            .finish_non_exhaustive()
+    }
+}

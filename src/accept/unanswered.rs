@@ -1,0 +1,221 @@
+//! A stream from its first byte to its answer.
+
+use std::{
+    future::poll_fn,
+    io::{self, ErrorKind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use async_tungstenite::tungstenite::protocol::Role;
+use futures_io::{AsyncRead, AsyncWrite};
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::linger::linger;
+use crate::{
+    Error, Rejection, Result, WebSocket, WebSocketConfig,
+    error::Phase,
+    handshake::{Choice, Complete, Head, HeadError},
+    io::{BoxIo, Io, boxed},
+    rt::{self, Deadline, Runtime, Timeout},
+};
+
+/// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.
+const READ_SIZE: usize = 4096;
+
+/// A stream on which no answer was written yet.
+pub(super) struct Unanswered {
+    io: BoxIo,
+    config: WebSocketConfig,
+    runtime: Option<Arc<dyn Runtime>>,
+    /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2).
+    is_head: bool,
+}
+
+impl Unanswered {
+    /// Reads the head of a request; one that is no HTTP/1, or late, is refused.
+    pub(super) async fn read(
+        io: impl Io + 'static,
+        config: WebSocketConfig,
+    ) -> Result<(Self, Complete)> {
+        config.check(&Choice::List)?;
+        let runtime = config.runtime.clone().or_else(rt::detect);
+        config.check_timeouts(runtime.as_ref())?;
+        let mut connection = Self {
+            io: boxed(io),
+            config,
+            runtime,
+            is_head: false,
+        };
+        match connection.read_head().await? {
+            Ok(head) => {
+                connection.is_head = head.request.method() == Method::HEAD;
+                Ok((connection, head))
+            }
+            Err(error) => Err(connection.refuse(Rejection::Head(error)).await),
+        }
+    }
+
+    pub(super) fn config(&self) -> &WebSocketConfig {
+        &self.config
+    }
+
+    /// Starts the socket, after the answer that switches protocols.
+    pub(super) fn into_socket(self, early: Vec<u8>, protocol: Option<&str>) -> WebSocket {
+        let Self {
+            io,
+            config,
+            runtime,
+            ..
+        } = self;
+        WebSocket::new(io, early, Role::Server, protocol, &config, runtime)
+    }
+
+    fn deadline(&self, timeout: Timeout) -> Deadline {
+        Deadline::start(timeout, self.runtime.as_ref())
+    }
+
+    /// Reads up to the end of the head; the inner error is the client's fault.
+    async fn read_head(&mut self) -> Result<Result<Complete, HeadError>> {
+        let mut deadline = self.deadline(self.config.head_timeout);
+        let mut head = Head::default();
+        loop {
+            let Some(read) = deadline
+                .bound(poll_fn(|cx| poll_head(&mut self.io, cx, &mut head)))
+                .await
+            else {
+                return Ok(Err(HeadError::Timeout));
+            };
+            match read?.transpose() {
+                None => {}
+                Some(read) => return Ok(read),
+            }
+        }
+    }
+
+    /// Writes the answer that switches protocols.
+    pub(super) async fn switch(&mut self, response: &Response<&[u8]>) -> Result<()> {
+        let bytes = encode(response);
+        let mut deadline = self.deadline(self.config.upgrade_timeout);
+        let timeout = Error::Timeout(Phase::Upgrade);
+        deadline
+            .bound(write(&mut self.io, &bytes))
+            .await
+            .unwrap_or(Err(timeout))
+    }
+
+    /// Tells the client why it is refused.
+    pub(super) async fn refuse(self, rejection: Rejection) -> Error {
+        // The rejection is what the caller has to know; that the client went away adds nothing.
+        let _ = self.finish(rejection.into_response::<String>()).await;
+        Error::Rejected(rejection)
+    }
+
+    /// Answers with the user's response and closes the stream.
+    pub(super) async fn respond(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
+        assert!(
+            !response.status().is_informational(),
+            "an answer that ends the connection has a final status"
+        );
+        self.finish(response).await
+    }
+
+    /// Writes the only answer and closes the stream.
+    async fn finish(mut self, mut response: Response<impl AsRef<[u8]>>) -> Result<()> {
+        let length = response.body().as_ref().len();
+        response.headers_mut().remove(header::TRANSFER_ENCODING);
+        // RFC 9110, sections 8.6 and 15.4.5: neither has a body, and a 204 no length either.
+        let status = response.status();
+        let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        if is_bodiless {
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        } else {
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        response
+            .headers_mut()
+            .append(header::CONNECTION, HeaderValue::from_static("close"));
+        let mut bytes = encode(&response);
+        if self.is_head || is_bodiless {
+            bytes.truncate(bytes.len() - length);
+        }
+        let mut deadline = self.deadline(self.config.close_timeout);
+        let answer = async {
+            write(&mut self.io, &bytes).await?;
+            poll_fn(|cx| retry(Pin::new(&mut self.io).poll_close(cx), cx)).await?;
+            Ok(())
+        };
+        let answered = deadline.bound(answer).await;
+        answered.unwrap_or(Err(Error::Timeout(Phase::Close)))?;
+        linger(self.io, deadline, self.runtime.as_ref());
+        Ok(())
+    }
+}
+
+/// Reads once, and adds what came to the head.
+///
+/// The chunk is on the stack of a poll: in the future it would cost every socket, whose handler runs
+/// in the same task, as much memory for as long as that lives.
+fn poll_head(
+    io: &mut BoxIo,
+    cx: &mut Context<'_>,
+    head: &mut Head,
+) -> Poll<Result<Result<Option<Complete>, HeadError>>> {
+    let mut chunk = [0; READ_SIZE];
+    let length = ready!(retry(Pin::new(io).poll_read(cx, &mut chunk), cx))?;
+    Poll::Ready(match chunk.get(..length) {
+        Some([]) => Err(Error::ClosedWithoutHandshake),
+        Some(bytes) => Ok(head.push(bytes)),
+        None => Err(broken("has read more than its buffer holds")),
+    })
+}
+
+/// Writes all of `bytes` and flushes.
+async fn write(io: &mut BoxIo, mut bytes: &[u8]) -> Result<()> {
+    poll_fn(|cx| {
+        while !bytes.is_empty() {
+            let written = ready!(retry(Pin::new(&mut *io).poll_write(cx, bytes), cx))?;
+            bytes = match bytes.get(written..) {
+                Some(_) if written == 0 => {
+                    return Poll::Ready(Err(io::Error::from(ErrorKind::WriteZero).into()));
+                }
+                Some(rest) => rest,
+                None => return Poll::Ready(Err(broken("has written more than it was given"))),
+            };
+        }
+        retry(Pin::new(&mut *io).poll_flush(cx), cx).map_err(Error::Io)
+    })
+    .await
+}
+
+/// Makes a call that was interrupted again, at the next turn of the task: deadlines still count.
+fn retry<T>(poll: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+    match poll {
+        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        poll => poll,
+    }
+}
+
+/// The error of a stream that breaks the contract of its trait.
+fn broken(what: &str) -> Error {
+    Error::Io(io::Error::other(format!("a broken stream: it {what}")))
+}
+
+/// Writes out a response in HTTP/1.1.
+fn encode(response: &Response<impl AsRef<[u8]>>) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(response.body().as_ref());
+    bytes
+}

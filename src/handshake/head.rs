@@ -40,14 +40,13 @@ impl HeadError {
 }
 
 /// Gathers the bytes of a head, in pieces of any size, at a cost linear in their number.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
     scanner: Scanner,
 }
 
 /// A request whose head was read.
-#[derive(Debug)]
 pub(crate) struct Complete {
     pub(crate) request: Request<()>,
     /// The bytes behind the head: the first frames.

@@ -17,7 +17,8 @@ use super::{
 use crate::{ConfigError, Error, WebSocketConfig};
 
 /// An opening handshake whose every header was found valid.
-#[derive(Debug)]
+///
+/// It has no `Debug`, nor has [`Acceptance`]: clients send tokens as names of subprotocols.
 pub(crate) struct Offer {
     accept: HeaderValue,
     requested: Vec<String>,
@@ -111,7 +112,6 @@ impl Offer {
 }
 
 /// A handshake that the server takes, with the subprotocol it chose.
-#[derive(Debug)]
 pub(crate) struct Acceptance {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,

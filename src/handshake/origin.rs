@@ -8,7 +8,6 @@ use super::host::host_and_port;
 use crate::ConfigError;
 
 /// What a request says of its origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum RequestOrigin {
     /// There is no `Origin`: no browser sent the request.
     Missing,

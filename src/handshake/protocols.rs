@@ -82,7 +82,6 @@ impl Default for Supported {
 }
 
 /// How the subprotocol of a connection is chosen.
-#[derive(Clone, Debug)]
 pub(crate) enum Choice {
     /// The first name of the server's list that the client offers.
     List,

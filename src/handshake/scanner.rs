@@ -18,7 +18,7 @@ const VERSION: &[u8] = b"HTTP/1.";
 ///
 /// A peer that speaks something else, such as TLS or SSH, is refused before it waits for an answer,
 /// and not at the deadline. What a [`Scanner`] lets pass is parsed once it is complete.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Scanner {
     state: State,
     /// How many bytes were scanned.
@@ -32,7 +32,7 @@ pub(super) struct Scanner {
 }
 
 /// What the next byte is part of, or what it has to be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 enum State {
     /// The request line, or an empty line before it, which is skipped (RFC 9112, section 2.2).
     #[default]

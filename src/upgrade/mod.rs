@@ -410,12 +410,12 @@ fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
     response
 }
 
+/// Shows the settings, and nothing of the request: its headers carry cookies and tokens, and names of
+/// subprotocols may be tokens too.
 impl<B> fmt::Debug for WebSocketUpgrade<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketUpgrade")
-            .field("offer", &self.offer)
             .field("config", &self.config)
-            .field("selected_protocol", &self.selected_protocol())
             .finish_non_exhaustive()
     }
 }

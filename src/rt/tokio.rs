@@ -1,8 +1,9 @@
 //! The runtime of tokio.
 
 use std::{
+    any::Any,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -84,6 +85,11 @@ impl Runtime for TokioRuntime {
     }
 }
 
+/// Part of what tokio says in a panic because its runtime was shut down: that it "is being shutdown",
+/// or, if that happens in the middle of the call, that "the timer is shutdown". tokio promises neither
+/// text; a test in `tests/runtimes.rs` fails if they change.
+const SHUT_DOWN: &str = "shutdown";
+
 struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
 
 impl Future for TokioSleep {
@@ -92,8 +98,24 @@ impl Future for TokioSleep {
     /// tokio panics where its runtime was shut down: then no timer fires any more, and what waits for
     /// one is given up at once.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx))).unwrap_or(Poll::Ready(()))
+        let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
+        polled.unwrap_or_else(|panic| {
+            if is_shutdown(&*panic) {
+                Poll::Ready(())
+            } else {
+                resume_unwind(panic)
+            }
+        })
     }
+}
+
+/// Tells whether tokio has panicked because its runtime was shut down.
+fn is_shutdown(panic: &(dyn Any + Send)) -> bool {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
+    text.is_some_and(|text| text.contains(SHUT_DOWN))
 }
 
 impl Sleep for TokioSleep {

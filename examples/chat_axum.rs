@@ -187,7 +187,7 @@ fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
 
 async fn ws_handler(ws: WebSocketUpgrade, State(chat): State<Arc<Chat>>) -> Response {
     ws.set_config(chat.config.clone())
-        .on_failed_upgrade(|error| eprintln!("no upgrade: {error}"))
+        .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
         .on_upgrade(|socket| handle_socket(socket, chat))
 }
 

@@ -42,7 +42,7 @@ fn main() -> std::io::Result<()> {
             smol::spawn(async {
                 match open(stream).await {
                     Ok(socket) => echo(socket).await,
-                    Err(error) => eprintln!("{error}"),
+                    Err(error) => eprintln!("{error:#}"),
                 }
             })
             .detach();

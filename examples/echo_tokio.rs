@@ -42,7 +42,7 @@ async fn main() -> std::io::Result<()> {
         tokio::spawn(async {
             match open(stream).await {
                 Ok(socket) => echo(socket).await,
-                Err(error) => eprintln!("{error}"),
+                Err(error) => eprintln!("{error:#}"),
             }
         });
     }

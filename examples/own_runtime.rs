@@ -121,7 +121,7 @@ fn main() -> std::io::Result<()> {
             let serving = serve(stream, Arc::clone(&runtime));
             runtime.spawn(Box::pin(async {
                 if let Err(error) = serving.await {
-                    eprintln!("{error}");
+                    eprintln!("{error:#}");
                 }
             }));
         }

@@ -48,7 +48,7 @@ async fn ws_handler(ws: WebSocketUpgrade) -> Response {
     // `.require_protocol(true)` one that offers neither would be refused with 400.
     ws.on_protocol("upper.example", upper)
         .on_protocol("reverse.example", reverse)
-        .on_failed_upgrade(|error| eprintln!("no upgrade: {error}"))
+        .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
         .on_upgrade(echo)
 }
 

@@ -1,6 +1,6 @@
 //! What can go wrong, who is at fault, and what to do about it.
 
-use std::{fmt, io};
+use std::{fmt, io, iter};
 
 use crate::{CloseCode, Rejection};
 
@@ -13,6 +13,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// What can go wrong with a WebSocket or on the way to one.
 ///
 /// The variants are the same in every build, whatever the features.
+///
+/// `Display` describes the failure, and [`source`](std::error::Error::source) returns its cause, if the
+/// cause is an error of another library: `{}` does not print that one, and `{:#}` prints all causes,
+/// with colons between them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -25,12 +29,12 @@ pub enum Error {
     ClosedWithoutHandshake,
     /// A setting of the caller's is invalid: correct it.
     #[error("invalid configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// The caller's message may not be sent; the connection is unharmed.
     #[error("invalid message: {0}")]
-    InvalidMessage(#[from] InvalidMessage),
+    InvalidMessage(InvalidMessage),
     /// The byte stream failed; the connection is gone.
-    #[error("the connection failed: {0}")]
+    #[error(fmt = display_io)]
     Io(#[from] io::Error),
     /// There is no runtime, or it has no timers for a timeout that the caller set: turn on `rt-tokio`
     /// or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
@@ -38,17 +42,67 @@ pub enum Error {
     NoRuntime,
     /// The peer broke the protocol; it was told so by a Close frame, unless one was sent before.
     #[error("the peer broke the WebSocket protocol: {0}")]
-    Protocol(#[from] ProtocolError),
+    Protocol(ProtocolError),
     /// The opening handshake was refused; the answer said so to the client.
     #[error("the WebSocket handshake was refused: {0}")]
-    Rejected(#[from] Rejection),
+    Rejected(Rejection),
     /// The peer, or the server around us, did not do its part in time.
     #[error("timed out {0}")]
     Timeout(Phase),
-    /// The HTTP server did not hand over the connection after the answer of 101, for instance
-    /// because the client went away before.
-    #[error("the HTTP server did not upgrade the connection: {0}")]
+    /// No handler got the connection. Either the HTTP server did not hand it over after the answer of
+    /// 101, for instance because the client went away before. Or the runtime dropped its task, because
+    /// it was shut down. The source tells which.
+    #[error(fmt = display_upgrade)]
     Upgrade(#[source] BoxError),
+}
+
+// These have their detail in their own text. Were it the source too, it would be printed twice.
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(error)
+    }
+}
+
+impl From<InvalidMessage> for Error {
+    fn from(error: InvalidMessage) -> Self {
+        Self::InvalidMessage(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+fn display_io(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    display("the connection failed", source, f)
+}
+
+fn display_upgrade(source: &BoxError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    display("the connection was not upgraded", &**source, f)
+}
+
+/// Writes an error, and its causes if they are asked for by `{:#}`.
+fn display(
+    text: &str,
+    source: &(dyn std::error::Error + 'static),
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.write_str(text)?;
+    if f.alternate() {
+        for cause in iter::successors(Some(source), |error| error.source()) {
+            write!(f, ": {cause}")?;
+        }
+    }
+    Ok(())
 }
 
 /// What an [`Error::Timeout`] was waiting for.

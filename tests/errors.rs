@@ -1,0 +1,203 @@
+//! What errors print: each describes one level, and its source the next.
+
+use std::{error::Error as StdError, io};
+
+use anyws::{
+    ConfigError, Error, HeadError, InvalidMessage, Phase, ProtocolError, Rejection,
+    testing::{self, OpenError},
+};
+use http::StatusCode;
+
+/// An error of another library, with a cause.
+#[derive(Debug)]
+struct Foreign(io::Error);
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server has stopped")
+    }
+}
+
+impl StdError for Foreign {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn foreign() -> Foreign {
+    Foreign(io::Error::other("the wire is cut"))
+}
+
+fn config_errors() -> Vec<ConfigError> {
+    vec![
+        ConfigError::WriteLimit { max: 3, write: 4 },
+        ConfigError::ZeroLimit("max_frame_size"),
+        ConfigError::Protocol("a b".to_owned()),
+        ConfigError::NoProtocols,
+        ConfigError::Origin("*".to_owned()),
+        ConfigError::NoOrigins,
+        ConfigError::ProtocolNotOffered("chat".to_owned()),
+    ]
+}
+
+fn invalid_messages() -> Vec<InvalidMessage> {
+    vec![
+        InvalidMessage::ControlTooLong(126),
+        InvalidMessage::CloseCode(1006),
+        InvalidMessage::CloseReasonTooLong(124),
+        InvalidMessage::RawFrame,
+    ]
+}
+
+fn protocol_errors() -> Vec<ProtocolError> {
+    vec![
+        ProtocolError::ReservedBits,
+        ProtocolError::UnknownOpcode(3),
+        ProtocolError::UnmaskedFrame,
+        ProtocolError::MaskedFrame,
+        ProtocolError::FragmentedControl,
+        ProtocolError::ControlTooLong,
+        ProtocolError::UnexpectedContinuation,
+        ProtocolError::ExpectedContinuation,
+        ProtocolError::InvalidLength,
+        ProtocolError::InvalidClose,
+        ProtocolError::InvalidUtf8,
+        ProtocolError::TooLarge { size: 2, limit: 1 },
+        ProtocolError::TooManyFragments(131_072),
+    ]
+}
+
+fn rejections() -> Vec<Rejection> {
+    vec![
+        Rejection::Method,
+        Rejection::Http10,
+        Rejection::HttpVersion,
+        Rejection::Host,
+        Rejection::UpgradeHeader,
+        Rejection::ConnectionHeader,
+        Rejection::KeyHeader,
+        Rejection::VersionHeader,
+        Rejection::ProtocolHeader,
+        Rejection::ExtensionsHeader,
+        Rejection::Body,
+        Rejection::Origin,
+        Rejection::NoProtocol,
+        Rejection::NotUpgradable,
+        Rejection::Head(HeadError::Malformed),
+        Rejection::Head(HeadError::Version),
+        Rejection::Head(HeadError::TooLarge),
+        Rejection::Head(HeadError::TooManyHeaders),
+        Rejection::Head(HeadError::Timeout),
+    ]
+}
+
+fn boxed<E: StdError + 'static>(error: E) -> Box<dyn StdError> {
+    Box::new(error)
+}
+
+/// Every kind of error of the crate.
+fn errors() -> Vec<Box<dyn StdError>> {
+    let mut errors = vec![
+        Error::Closed,
+        Error::ClosedWithoutHandshake,
+        Error::NoRuntime,
+        Error::Timeout(Phase::Upgrade),
+        Error::Timeout(Phase::Close),
+        Error::Io(io::ErrorKind::BrokenPipe.into()),
+        Error::Io(io::Error::other(foreign())),
+        Error::Upgrade("the wire is cut".into()),
+        Error::Upgrade(foreign().into()),
+    ];
+    errors.extend(config_errors().into_iter().map(Error::from));
+    errors.extend(invalid_messages().into_iter().map(Error::from));
+    errors.extend(protocol_errors().into_iter().map(Error::from));
+    errors.extend(rejections().into_iter().map(Error::from));
+
+    let (one, two) = (testing::pair().0.split(), testing::pair().0.split());
+    let mut all: Vec<Box<dyn StdError>> = vec![
+        Box::new(OpenError::Status(StatusCode::FORBIDDEN)),
+        Box::new(OpenError::Header("Upgrade")),
+        Box::new(one.0.reunite(two.1).unwrap_err()),
+    ];
+    all.extend(errors.into_iter().map(boxed));
+    all.extend(config_errors().into_iter().map(boxed));
+    all.extend(invalid_messages().into_iter().map(boxed));
+    all.extend(protocol_errors().into_iter().map(boxed));
+    all.extend(rejections().into_iter().map(boxed));
+    all
+}
+
+/// Returns the text of an error and of each of its causes.
+fn chain(error: &dyn StdError) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        texts.push(error.to_string());
+        next = error.source();
+    }
+    texts
+}
+
+#[test]
+fn whoever_walks_the_sources_reads_no_text_twice() {
+    for error in errors() {
+        let texts = chain(&*error);
+        for (index, text) in texts.iter().enumerate() {
+            assert!(!text.is_empty(), "{error:?}");
+            let mut later = texts[index + 1..].iter();
+            assert!(!later.any(|cause| text.contains(&**cause)), "{texts:?}");
+        }
+    }
+}
+
+#[test]
+fn the_alternate_form_prints_the_causes_once() {
+    for error in [
+        Error::Io(io::ErrorKind::BrokenPipe.into()),
+        Error::Io(io::Error::other(foreign())),
+        Error::Upgrade("the wire is cut".into()),
+        Error::Upgrade(foreign().into()),
+        Error::Closed,
+        ConfigError::NoOrigins.into(),
+    ] {
+        assert_eq!(format!("{error:#}"), chain(&error).join(": "));
+    }
+    let error = Error::Upgrade(foreign().into());
+    assert_eq!(error.to_string(), "the connection was not upgraded");
+    assert_eq!(
+        format!("{error:#}"),
+        "the connection was not upgraded: the server has stopped: the wire is cut"
+    );
+}
+
+#[test]
+fn errors_of_other_libraries_are_sources_and_our_own_are_details() {
+    let error = Error::Io(io::ErrorKind::BrokenPipe.into());
+    assert!(error.source().unwrap().is::<io::Error>());
+    let error = Error::Upgrade(foreign().into());
+    assert!(error.source().unwrap().is::<Foreign>());
+    let details = config_errors()
+        .into_iter()
+        .map(|it| (it.to_string(), it.into()));
+    let details = details
+        .chain(
+            invalid_messages()
+                .into_iter()
+                .map(|it| (it.to_string(), it.into())),
+        )
+        .chain(
+            protocol_errors()
+                .into_iter()
+                .map(|it| (it.to_string(), it.into())),
+        )
+        .chain(
+            rejections()
+                .into_iter()
+                .map(|it| (it.to_string(), it.into())),
+        );
+    for (detail, error) in details {
+        let error: Error = error;
+        assert!(error.source().is_none(), "{error:?}");
+        assert!(error.to_string().ends_with(&detail), "{error}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Heads of requests that this crate reads itself: which of them are valid HTTP/1.1.
 
-use anyws::{Error, Handshake, HeadError, Rejection, WebSocketConfig, testing};
+use anyws::{Error, Handshake, HeadError, Message, Rejection, WebSocketConfig, testing};
 use futures::{AsyncWriteExt, FutureExt, executor::block_on};
-use support::raw::Request;
+use support::raw::{Request, TEXT, masked};
 
 mod support;
 
@@ -26,6 +26,9 @@ fn get(target: &str) -> Request {
 fn host(host: &str) -> Request {
     Request::new().with("Host", &[host])
 }
+
+/// The most bytes of a head.
+const LIMIT: usize = 64 * 1024;
 
 const MALFORMED: Rejection = Rejection::Head(HeadError::Malformed);
 
@@ -324,7 +327,6 @@ fn the_129th_header_line_is_refused_at_its_first_byte() {
 
 #[test]
 fn the_byte_behind_64_kib_is_refused_be_it_of_an_empty_line() {
-    const LIMIT: usize = 64 * 1024;
     let short: [&[u8]; 4] = [
         b"",
         b"GET /",
@@ -335,5 +337,36 @@ fn the_byte_behind_64_kib_is_refused_be_it_of_an_empty_line() {
         let mut head = start.to_vec();
         head.resize(LIMIT + 1, pad);
         assert_refused_at_the_end(&head, HeadError::TooLarge);
+    }
+}
+
+/// Makes a handshake whose head has `size` bytes.
+fn padded(size: usize) -> Vec<u8> {
+    let empty = Request::new().with("X-Pad", &[""]).bytes().len();
+    let pad = "a".repeat(size - empty);
+    Request::new().with("X-Pad", &[&pad]).bytes()
+}
+
+/// The frames come with the end of the head, wherever its reads begin.
+#[test]
+fn the_limit_of_a_head_does_not_count_the_frames_behind_it() {
+    let texts: Vec<_> = (0..10).map(|n| format!("{n:01000}")).collect();
+    let frames = texts.iter().flat_map(|text| masked(TEXT, text.as_bytes()));
+    let frames: Vec<u8> = frames.collect();
+    for size in [60 * 1024, LIMIT] {
+        for first in [1, 100, 3000, 4095] {
+            let bytes = [padded(size), frames.clone()].concat();
+            let (mut near, far) = testing::duplex_with_capacity(2 * LIMIT);
+            let mut accept = anyws::accept(far, WebSocketConfig::new());
+            let (first, rest) = bytes.split_at(first);
+            block_on(near.write_all(first)).unwrap();
+            assert!((&mut accept).now_or_never().is_none());
+            block_on(near.write_all(rest)).unwrap();
+            let mut socket = block_on(accept).unwrap();
+            for text in &texts {
+                let message = block_on(socket.next()).unwrap().unwrap();
+                assert_eq!(message, Message::text(text.as_str()), "{size}");
+            }
+        }
     }
 }

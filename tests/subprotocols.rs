@@ -242,6 +242,16 @@ runtimes! {
         assert_eq!(heard(&rt, "x", set).await, "the default, speaking none");
     }
 
+    async fn of_two_handlers_for_one_name_the_first_counts(rt) {
+        let set = |ws: Upgrade| ws.on_protocol("a", named("a")).on_protocol("a", named("b"));
+        assert_eq!(heard(&rt, "a", set).await, "a, speaking a");
+        let handlers = || vec![("b", named("b")), ("a", named("a")), ("a", named("c"))];
+        let set = |ws: Upgrade| ws.on_protocols(handlers());
+        assert_eq!(heard(&rt, "a", set).await, "a, speaking a");
+        let set = |ws: Upgrade| ws.on_protocol("a", named("c")).on_protocols(handlers());
+        assert_eq!(heard(&rt, "a", set).await, "c, speaking a");
+    }
+
     async fn a_callbacks_choice_has_its_handler_too(rt) {
         let set = |ws: Upgrade| {
             ws.on_protocol("a", named("a"))

@@ -8,7 +8,7 @@ use anyws::{
 };
 use anyws_fuzz::{
     head,
-    script::{Act, Acts, Script},
+    script::{Acts, Script},
     task::poll_to_end,
 };
 use arbitrary::Arbitrary;
@@ -40,9 +40,6 @@ fuzz_target!(|input: Input| {
     bytes.extend(&input.early);
     let mut acts = input.acts;
     acts.is_silent = false;
-    // A stream that is interrupted has failed here, which is no matter of the request.
-    acts.reads.retain(|act| *act != Act::Interrupt);
-    acts.writes.retain(|act| *act != Act::Interrupt);
     let (script, stream) = Script::new(bytes.clone(), acts);
     let read = poll_to_end(&script, Handshake::read(stream, WebSocketConfig::new()));
     // Faults of the stream hide what the request is.

@@ -27,7 +27,7 @@ const HARMLESS: [&str; 8] = [
 ];
 
 /// Lines that do harm, most of them, with what is there already.
-const HARMFUL: [&str; 12] = [
+const HARMFUL: [&str; 13] = [
     "POST / HTTP/1.1",
     "GET http://example.org/ HTTP/1.0",
     "Host: a@b",
@@ -39,6 +39,7 @@ const HARMFUL: [&str; 12] = [
     "Sec-WebSocket-Protocol: a, a",
     "Content-Length: 5",
     "Transfer-Encoding: chunked",
+    "Sec-WebSocket-Extensions: a; b=\"c",
     " folded",
 ];
 
@@ -168,6 +169,12 @@ impl Head {
         let parts: Vec<&str> = self.first.split(' ').collect();
         assert_eq!(parts.len(), 3, "{self:?}");
         assert_eq!((parts[0], parts[2]), ("GET", "HTTP/1.1"), "{self:?}");
+        // The target of a GET (RFC 9112, section 3.2).
+        assert!(
+            parts[1].starts_with('/') || parts[1].contains("://"),
+            "{self:?}"
+        );
+        assert!(parts[1].is_ascii() && !parts[1].contains('#'), "{self:?}");
         let host = self.one("host").expect("one Host");
         // A name may have a comma in it (RFC 3986, section 3.2.2).
         assert!(

@@ -3,8 +3,8 @@
 //! `cargo run --example own_runtime [ADDRESS]`
 //!
 //! It needs no feature of anyws. The TCP streams are smol's, which run on any executor; every other
-//! stream does as well that is `futures_io::AsyncRead + AsyncWrite` and whose `poll_close` shuts down
-//! its write side. (That of a bare `async_io::Async<TcpStream>` does not: clients would wait.)
+//! stream does as well that is `futures_io::AsyncRead + AsyncWrite` and whose `poll_close` shuts
+//! down its write side. (That of a bare `async_io::Async<TcpStream>` does not: clients would wait.)
 
 use std::{
     pin::Pin,

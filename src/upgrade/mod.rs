@@ -7,17 +7,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request};
+use http::{Request, Response, request};
 
 use self::{
     door::Taken,
     handlers::Handler,
+    refusal::refusal,
     task::{Callback, Guard, handling},
 };
 pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};
 use crate::{
     Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
-    handshake::{Choice, Offer, rejection},
+    handshake::{Choice, Offer},
     rt::{self, Runtime},
 };
 
@@ -25,6 +26,7 @@ mod door;
 mod handlers;
 #[cfg(feature = "hyper")]
 mod hyper;
+mod refusal;
 mod task;
 mod upgrading;
 
@@ -73,13 +75,11 @@ pub struct WebSocketUpgrade<B> {
     request_runtime: Option<Arc<dyn Runtime>>,
     choice: Choice,
     handlers: Vec<(Cow<'static, str>, Handler)>,
-    on_failed_upgrade: OnFailedUpgrade,
+    /// In a mutex, because volo-http wants its extractors `Sync`.
+    on_failed_upgrade: Mutex<Option<Callback>>,
     /// Makes the body of a refusal from its reason.
     refusal_body: fn(String) -> B,
 }
-
-/// In a mutex, because volo-http wants its extractors `Sync`.
-type OnFailedUpgrade = Mutex<Option<Callback>>;
 
 impl<B> WebSocketUpgrade<B> {
     /// Checks the head of a request and takes its connection.
@@ -133,7 +133,7 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
-    /// Sets all settings at once, in the place of what the other setters have set before.
+    /// Replaces all settings, also those that other setters have set before.
     pub fn set_config(mut self, config: WebSocketConfig) -> Self {
         self.config = config;
         self.support_handled()
@@ -247,21 +247,23 @@ impl<B> WebSocketUpgrade<B> {
 
     /// Sets a callback for every failure after the extraction; default none.
     ///
-    /// It gets the error of a handshake that was refused by the settings ([`Error::Rejected`]), of
-    /// settings that cannot work ([`Error::Config`]), of a missing runtime ([`Error::NoRuntime`]),
-    /// of a server that does not hand over the connection ([`Error::Upgrade`]) or not in time
-    /// ([`Error::Timeout`]), and of a runtime that drops the task of the connection before the handler
-    /// has started ([`Error::Upgrade`]): it was shut down, or its executor no longer exists. The
-    /// callback runs at most once. Refusals by the settings call it inside of `on_upgrade`, the others
-    /// in the background or where the task is dropped. It is not called by
-    /// [`accept`](Self::accept), which returns the error.
+    /// It is called at most once, with the reason why no handler runs:
+    ///
+    /// - the settings refuse the client ([`Error::Rejected`]), cannot work ([`Error::Config`]), or
+    ///   there is no runtime ([`Error::NoRuntime`]): inside of `on_upgrade`;
+    /// - the server does not hand over the connection ([`Error::Upgrade`]), or not in time
+    ///   ([`Error::Timeout`]): in the background;
+    /// - the runtime drops the task of the connection before the handler has started
+    ///   ([`Error::Upgrade`]), because it was shut down: wherever the task is dropped.
+    ///
+    /// [`accept`](Self::accept) does not call it, and returns the error.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
         self.on_failed_upgrade = Mutex::new(Some(Box::new(callback)));
         self
     }
 
-    /// Sets the handler of connections with the subprotocol `name`, which is supported by that;
-    /// repeatable. Of two handlers for one name the first counts.
+    /// Registers the handler for subprotocol `name`, and adds `name` to the supported ones. Call it
+    /// once for each subprotocol; the first registration of a name wins.
     pub fn on_protocol<H, Fut>(mut self, name: impl Into<Cow<'static, str>>, handler: H) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -291,10 +293,9 @@ impl<B> WebSocketUpgrade<B> {
     /// Accepts the connection and runs `handler` with its socket in the background; the handler of
     /// an [`on_protocol`](Self::on_protocol) whose subprotocol was chosen runs in its place.
     ///
-    /// The response has to be returned to the server: it is the answer of 101, or a refusal, of
-    /// which `on_failed_upgrade` is told: 403 for an origin that is not allowed, 400 if no
-    /// subprotocol matches that has to, 500 for settings that cannot work, if there is no runtime,
-    /// or if the runtime drops the task of the connection at once because it was shut down.
+    /// Return the response to the server. It is the answer of 101, or a refusal: 403 for an origin
+    /// that is not allowed, 400 if a subprotocol is required and none matches, 500 if the settings
+    /// cannot work, if there is no runtime, or if that was shut down.
     ///
     /// A handler that panics has its socket closed with code 1011, unless it was dropped before; nothing
     /// else is harmed.
@@ -393,21 +394,6 @@ impl<B> WebSocketUpgrade<B> {
             .or(self.request_runtime.as_ref());
         given.cloned().or_else(rt::detect)
     }
-}
-
-/// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
-fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
-    // What exactly is wrong is no business of the client's.
-    let reason = match error {
-        Error::Rejected(rejection) => return rejection.response_with(body),
-        Error::NoRuntime => "the server has no runtime for WebSockets",
-        Error::Upgrade(_) => "the server's runtime has stopped",
-        _ => "the server's WebSocket settings are wrong",
-    };
-    let mut response = Response::new(body(reason.to_owned()));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.headers_mut().insert(CONTENT_TYPE, rejection::TEXT);
-    response
 }
 
 /// Shows the settings, and nothing of the request: its headers carry cookies and tokens, and names of

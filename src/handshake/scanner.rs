@@ -90,8 +90,9 @@ impl Scanner {
             }
             (State::Method, _) if is_token_byte(byte) => State::Method,
             (State::Target, b' ') if self.is_target(bytes) => State::Version(0),
-            // No target has a fragment (RFC 9112, section 3.2).
-            (State::Target, b'!'..=b'"' | b'$'..=b'~') => State::Target,
+            // No target has a fragment (RFC 9112, section 3.2), and no URI a `<` or `>` (RFC 3986,
+            // section 2).
+            (State::Target, b'!'..=b'~') if !b"#<>".contains(&byte) => State::Target,
             (State::Version(length), _) if VERSION.get(length) == Some(&byte) => {
                 State::Version(length + 1)
             }

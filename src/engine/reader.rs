@@ -137,17 +137,33 @@ impl Reader {
     }
 }
 
-/// Reads one byte at least, and once more where a signal came in between.
+/// Reads one byte at least.
+#[inline]
 fn poll_read(
     io: &mut BoxIo,
     cx: &mut Context<'_>,
     bytes: &mut [u8],
     budget: &mut Budget,
 ) -> Poll<Result<usize, End>> {
+    let read = Pin::new(&mut *io).poll_read(cx, bytes);
+    budget.count(&read);
+    match ready!(read) {
+        Ok(length) if (1..=bytes.len()).contains(&length) => Poll::Ready(Ok(length)),
+        other => poll_read_again(other, io, cx, bytes, budget),
+    }
+}
+
+/// Reads once more where a signal came in between; anything else is the end.
+#[cold]
+fn poll_read_again(
+    mut read: io::Result<usize>,
+    io: &mut BoxIo,
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+    budget: &mut Budget,
+) -> Poll<Result<usize, End>> {
     loop {
-        let read = Pin::new(&mut *io).poll_read(cx, bytes);
-        budget.count(&read);
-        match ready!(read) {
+        match read {
             Ok(0) => return Poll::Ready(Err(End::Stream)),
             Ok(length) if length > bytes.len() => return Poll::Ready(Err(End::Failed(overrun()))),
             Ok(length) => return Poll::Ready(Ok(length)),
@@ -156,5 +172,8 @@ fn poll_read(
             }
             Err(error) => return Poll::Ready(Err(End::Failed(error))),
         }
+        let again = Pin::new(&mut *io).poll_read(cx, bytes);
+        budget.count(&again);
+        read = ready!(again);
     }
 }

@@ -9,9 +9,14 @@ use super::{Engine, Incoming, Outcome, Sending, Unsent, tasks::Reading, write_fa
 use crate::{CloseCode, CloseFrame, Error, Message, Result, Utf8Bytes, proto::Outgoing};
 
 impl Engine {
-    /// Is ready once a message may be sent: not more than the watermark is staged.
+    /// Is ready once a message may be sent: not more than the watermark is staged, and the turn is
+    /// not over.
+    #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        self.poll_sending(cx, Reading::Never, Self::poll_room)
+        if self.has_room() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_room(cx)
     }
 
     /// Stages a message.
@@ -32,13 +37,13 @@ impl Engine {
         cx: &mut Context<'_>,
         message: &mut Unsent,
     ) -> Poll<Outcome> {
-        if message.is_none() {
-            return Poll::Ready(Ok(()));
+        if message.is_some() {
+            ready!(self.poll_stage(cx, message))?;
+            if self.is_enough_staged() {
+                self.write_some(cx)?;
+            }
         }
-        self.poll_sending(cx, Reading::Never, |this, cx| {
-            ready!(this.poll_stage(cx, message))?;
-            Poll::Ready(this.write_enough(cx))
-        })
+        Poll::Ready(Ok(()))
     }
 
     /// Stages a message as [`poll_feed`](Self::poll_feed) does, and writes all that is staged.
@@ -47,12 +52,10 @@ impl Engine {
         cx: &mut Context<'_>,
         message: &mut Unsent,
     ) -> Poll<Outcome> {
-        self.poll_sending(cx, Reading::Never, |this, cx| {
-            if message.is_some() {
-                ready!(this.poll_stage(cx, message))?;
-            }
-            this.poll_flush_for(Side::Sender, cx).map_err(Box::new)
-        })
+        if message.is_some() {
+            ready!(self.poll_stage(cx, message))?;
+        }
+        self.poll_flush(cx).map_err(Box::new)
     }
 
     /// Writes what is staged and flushes the stream.
@@ -82,26 +85,45 @@ impl Engine {
         self.poll_flush(cx)
     }
 
-    /// Is ready once there is room for a message, in this turn.
+    /// Tells whether a message may be staged without a look at the stream.
     #[inline]
+    fn has_room(&self) -> bool {
+        self.can_send()
+            && !self.is_enough_staged()
+            && !self.writer.is_turn_over()
+            && !self.tasks.is_sender_waiting()
+    }
+
+    #[inline]
+    fn is_enough_staged(&self) -> bool {
+        self.writer.outbox.staged() > self.write_buffer
+    }
+
+    /// Is ready once there is room for a message, in this turn.
+    #[inline(never)]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        ready!(self.writer.poll_turn(cx));
-        self.write_enough(cx)?;
-        if !self.can_send() {
-            return Poll::Ready(closed());
-        }
-        if self.writer.outbox.staged() > self.watermark {
-            // The stream is full, and wakes this task; or else the turn is over.
-            let _ = self.writer.poll_turn(cx);
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+        self.poll_sending(cx, Reading::Never, |this, cx| {
+            ready!(this.writer.poll_turn(cx));
+            this.take_write_failure(Side::Sender)?;
+            if this.is_enough_staged() {
+                this.try_write(cx)?;
+            }
+            if !this.can_send() {
+                return Poll::Ready(Err(Box::new(Error::Closed)));
+            }
+            if this.writer.outbox.staged() > this.watermark {
+                // The stream is full, and wakes this task; or else the turn is over.
+                let _ = this.writer.poll_turn(cx);
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Stages a message once there is room.
     #[inline]
     fn poll_stage(&mut self, cx: &mut Context<'_>, message: &mut Unsent) -> Poll<Outcome> {
-        ready!(self.poll_room(cx))?;
+        ready!(self.poll_ready(cx))?;
         match message.as_mut() {
             Some(Ok(message)) => self.stage(message),
             _ => return Poll::Ready(refuse(message)),
@@ -122,23 +144,21 @@ impl Engine {
         self.writer.count_frames(frames);
     }
 
-    /// Writes if enough is staged; does not wait.
-    #[inline]
-    fn write_enough(&mut self, cx: &mut Context<'_>) -> Outcome {
-        if self.write_failure.is_none() && self.writer.outbox.staged() <= self.write_buffer {
-            return Ok(());
+    /// Writes as much as the stream takes in this turn; does not wait.
+    #[inline(never)]
+    fn write_some(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let written = self.poll_sending(cx, Reading::Never, |this, cx| {
+            Poll::Ready(this.try_write(cx))
+        });
+        match written {
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(()),
         }
-        self.write_some(cx).map_err(Box::new)
     }
 
-    /// Writes as much as the stream takes.
-    #[inline(never)]
-    fn write_some(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.take_write_failure(Side::Sender)?;
-        match self.writer.try_write(&mut self.io, cx) {
-            Err(error) => Err(self.fail_sending(error, Some(Side::Sender))),
-            Ok(()) => Ok(()),
-        }
+    fn try_write(&mut self, cx: &mut Context<'_>) -> Outcome {
+        let written = self.writer.try_write(&mut self.io, cx);
+        written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
     }
 
     /// Writes what is staged and flushes the stream; `side` is told if it fails, or has failed.
@@ -173,11 +193,6 @@ impl Engine {
     pub(super) fn can_send(&self) -> bool {
         self.sending == Sending::Open && self.incoming == Incoming::Open
     }
-}
-
-#[cold]
-fn closed() -> Outcome {
-    Err(Box::new(Error::Closed))
 }
 
 /// Empties the place of a message that may not be sent.

@@ -61,6 +61,13 @@ impl Waiter {
     }
 }
 
+impl Tasks {
+    #[inline]
+    pub(super) fn is_sender_waiting(&self) -> bool {
+        self.sender.waits != Waits::Nothing
+    }
+}
+
 impl Engine {
     /// Polls for the task that receives.
     #[inline]
@@ -69,10 +76,10 @@ impl Engine {
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
-        let polled = if self.tasks.sender.waits == Waits::Nothing {
-            poll(self, cx)
-        } else {
+        let polled = if self.tasks.is_sender_waiting() {
             self.poll_beside(self.tasks.sender.other_than(cx), cx, poll)
+        } else {
+            poll(self, cx)
         };
         if polled.is_pending() {
             let waits = if self.writer.is_busy() {
@@ -106,7 +113,7 @@ impl Engine {
         };
         if polled.is_pending() {
             self.tasks.sender.wait(cx, Waits::ToWrite);
-        } else if self.tasks.sender.waits != Waits::Nothing {
+        } else if self.tasks.is_sender_waiting() {
             self.tasks.sender = Waiter::default();
         }
         polled

@@ -41,6 +41,11 @@ impl Writer {
         self.budget.poll_turn(cx)
     }
 
+    #[inline]
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.budget.is_over()
+    }
+
     /// Counts frames that were staged in this turn.
     #[inline]
     pub(super) fn count_frames(&mut self, frames: u32) {

@@ -17,7 +17,7 @@ use crate::{
     Error, Rejection, Result, WebSocket, WebSocketConfig,
     error::Phase,
     handshake::{Choice, Complete, Head, HeadError},
-    io::{BoxIo, Io, boxed},
+    io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
 };
 
@@ -168,7 +168,7 @@ fn poll_head(
     Poll::Ready(match chunk.get(..length) {
         Some([]) => Err(Error::ClosedWithoutHandshake),
         Some(bytes) => Ok(head.push(bytes)),
-        None => Err(broken("has read more than its buffer holds")),
+        None => Err(overrun().into()),
     })
 }
 
@@ -182,28 +182,12 @@ async fn write(io: &mut BoxIo, mut bytes: &[u8]) -> Result<()> {
                     return Poll::Ready(Err(io::Error::from(ErrorKind::WriteZero).into()));
                 }
                 Some(rest) => rest,
-                None => return Poll::Ready(Err(broken("has written more than it was given"))),
+                None => return Poll::Ready(Err(overrun().into())),
             };
         }
         retry(Pin::new(&mut *io).poll_flush(cx), cx).map_err(Error::Io)
     })
     .await
-}
-
-/// Makes a call that was interrupted again, at the next turn of the task: deadlines still count.
-fn retry<T>(poll: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
-    match poll {
-        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        poll => poll,
-    }
-}
-
-/// The error of a stream that breaks the contract of its trait.
-fn broken(what: &str) -> Error {
-    Error::Io(io::Error::other(format!("a broken stream: it {what}")))
 }
 
 /// Writes out a response in HTTP/1.1.

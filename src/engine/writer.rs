@@ -10,7 +10,7 @@ use futures_io::AsyncWrite;
 
 use super::budget::Budget;
 use crate::{
-    io::{BoxIo, overrun},
+    io::{BoxIo, overrun, retry},
     proto::{MAX_SLICES, Outbox},
 };
 
@@ -116,7 +116,7 @@ impl Writer {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_write(io, cx))?;
         if self.unflushed {
-            ready!(Pin::new(io).poll_flush(cx))?;
+            ready!(retry(Pin::new(io).poll_flush(cx), cx))?;
             self.unflushed = false;
         }
         Poll::Ready(Ok(()))
@@ -126,7 +126,7 @@ impl Writer {
     pub(super) fn poll_shut_down(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<()> {
         if !self.is_shut_down {
             // A stream that cannot be shut down is about to be dropped anyway.
-            let _ = ready!(Pin::new(io).poll_close(cx));
+            let _ = ready!(retry(Pin::new(io).poll_close(cx), cx));
             self.is_shut_down = true;
         }
         Poll::Ready(())

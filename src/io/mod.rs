@@ -64,6 +64,17 @@ pub(crate) fn overrun() -> io::Error {
     io::Error::other("the stream reported more bytes than the buffer has: its IO traits are wrong")
 }
 
+/// Makes a call that a signal has interrupted once more, in the next poll of the task.
+pub(crate) fn retry<T>(called: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
+    match called {
+        Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        called => called,
+    }
+}
+
 /// Boxes a byte stream; one that a runtime can read at less cost than through its own traits is
 /// wrapped first.
 pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {

@@ -41,8 +41,9 @@ struct State {
     /// A slow stream is pending when it is polled next, in each direction.
     tired: [bool; 2],
     interrupted: bool,
-    /// An interrupted stream fails when it is polled next, in each direction.
-    signalled: [bool; 2],
+    /// An interrupted stream has failed when it was called last: for reads, writes, flushes and
+    /// shutdowns.
+    signalled: [bool; 4],
     buffers: bool,
     fail_reads: Option<ErrorKind>,
     fail_writes: Option<ErrorKind>,
@@ -69,7 +70,7 @@ impl Scripted {
         this
     }
 
-    /// Every other read and every other write fails with `Interrupted`, as after a signal.
+    /// Every other call of each kind fails with `Interrupted`, as after a signal.
     pub fn interrupted(io: Duplex) -> Self {
         let (this, script) = Self::new(io);
         script.lock().interrupted = true;
@@ -85,13 +86,8 @@ impl Scripted {
 
     /// Returns how many bytes a call may move; pending if the stream has to rest.
     fn poll_turn(&self, cx: &Context<'_>, direction: usize) -> Poll<io::Result<usize>> {
+        self.script.lock().interrupt(direction)?;
         let mut state = self.script.lock();
-        if state.interrupted {
-            state.signalled[direction] ^= true;
-            if state.signalled[direction] {
-                return Poll::Ready(Err(ErrorKind::Interrupted.into()));
-            }
-        }
         if !state.slow {
             return Poll::Ready(Ok(usize::MAX));
         }
@@ -101,6 +97,16 @@ impl Scripted {
             return Poll::Pending;
         }
         Poll::Ready(Ok(1))
+    }
+}
+
+impl State {
+    fn interrupt(&mut self, call: usize) -> io::Result<()> {
+        self.signalled[call] ^= self.interrupted;
+        if self.signalled[call] {
+            return Err(ErrorKind::Interrupted.into());
+        }
+        Ok(())
     }
 }
 
@@ -216,6 +222,7 @@ impl AsyncWrite for Scripted {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.script.lock().interrupt(2)?;
         self.script.record(Event::Flush);
         while !self.held.is_empty() {
             let Self { io, held, .. } = &mut *self;
@@ -227,6 +234,7 @@ impl AsyncWrite for Scripted {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.as_mut().poll_flush(cx))?;
+        self.script.lock().interrupt(3)?;
         self.script.record(Event::Close);
         Pin::new(&mut self.io).poll_close(cx)
     }

@@ -1,5 +1,6 @@
-//! No wakeup is lost between the halves: models that loom runs in the orders in which their
-//! threads may take turns. A half that sleeps for ever is a deadlock there, and fails the test.
+//! No wakeup is lost between the halves, nor between two tasks that share a whole socket: models
+//! that loom runs in the orders in which their threads may take turns. A task that sleeps for ever
+//! is a deadlock there, and fails the test.
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg anyws_loom' cargo test --lib --release --target-dir target/loom loom -- --nocapture
@@ -8,6 +9,7 @@
 use std::{
     collections::VecDeque,
     fmt,
+    future::poll_fn,
     io::{self, Read},
     mem,
     pin::Pin,
@@ -19,7 +21,7 @@ use std::{
 use async_tungstenite::tungstenite::protocol::Role;
 use futures_core::future::BoxFuture;
 use futures_io::{AsyncRead, AsyncWrite};
-use futures_util::{FutureExt, SinkExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use loom::{future::block_on, model::Builder, sync::Mutex, thread};
 
 use super::{WebSocketReceiver, WebSocketSender, split};
@@ -27,7 +29,6 @@ use crate::{Error, Message, Phase, Runtime, Sleep, TransportConfig, WebSocket, W
 
 /// The peer's frames, masked with zeros.
 const MESSAGE: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'!'];
-const PING: &[u8] = &[0x89, 0x82, 0, 0, 0, 0, b'?', b'?'];
 const CLOSE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
 
 /// The frames of the messages that the models send.
@@ -111,12 +112,14 @@ fn a_sender_that_closes_hears_of_the_peers_close() {
     check(|| {
         let peer = Peer::default();
         let runtime = Arc::new(Threads::default());
-        let (mut sender, receiver) = peer.halves(Some(runtime));
+        let (mut sender, receiver) = peer.halves(Some(runtime.clone()));
         let closing = thread::spawn(move || block_on(sender.close(None)).unwrap());
         let receiving = thread::spawn(move || assert_receives_close(receiver));
         peer.send(CLOSE);
         closing.join().unwrap();
         receiving.join().unwrap();
+        // The receiver has left the end to a task, if the sender had not come to it before.
+        runtime.tasks().into_iter().for_each(block_on);
     });
 }
 
@@ -157,9 +160,8 @@ fn a_receiver_that_pongs_hold_up_reads_on_once_they_are_written() {
     check(|| {
         let peer = Peer::default();
         let (mut sender, mut receiver) = peer.full_halves();
-        // The second one has to wait, and is above the watermark.
-        for _ in 0..2 {
-            peer.send(PING);
+        // Pongs fill their place; the last one has to wait, and is above the watermark.
+        while peer.send_ping() {
             let item = block_on(receiver.next());
             assert!(matches!(item, Some(Ok(Message::Ping(_)))), "{item:?}");
         }
@@ -168,6 +170,64 @@ fn a_receiver_that_pongs_hold_up_reads_on_once_they_are_written() {
         let receiving = thread::spawn(move || assert_receives_message(receiver));
         peer.take(usize::MAX);
         flushing.join().unwrap();
+        receiving.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_that_closes_goes_on_when_its_receiver_is_dropped() {
+    check(|| {
+        let peer = Peer::default();
+        let runtime = Arc::new(Threads::default());
+        let (mut sender, receiver) = peer.halves(Some(runtime));
+        peer.send(CLOSE);
+        let closing = thread::spawn(move || block_on(sender.close(None)).unwrap());
+        drop(receiver);
+        closing.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_sends_wakes_beside_one_that_receives_on_a_whole_socket() {
+    check(|| {
+        let peer = Peer::answering(ONE.len() + TWO.len());
+        let socket = peer.full_socket();
+        let sending = thread::spawn({
+            let socket = Arc::clone(&socket);
+            move || {
+                block_on(poll_fn(|cx| socket.lock().unwrap().poll_ready_unpin(cx))).unwrap();
+                socket.lock().unwrap().start_send_unpin("2".into()).unwrap();
+                block_on(poll_fn(|cx| socket.lock().unwrap().poll_flush_unpin(cx))).unwrap();
+            }
+        });
+        let receiving = thread::spawn(move || {
+            let item = block_on(poll_fn(|cx| socket.lock().unwrap().poll_next_unpin(cx)));
+            assert!(matches!(item, Some(Ok(Message::Text(_)))), "{item:?}");
+        });
+        peer.take(ONE.len() + TWO.len());
+        sending.join().unwrap();
+        receiving.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_room_is_told_of_the_peers_close_on_a_whole_socket() {
+    check(|| {
+        let peer = Peer::default();
+        let socket = peer.full_socket();
+        let sending = thread::spawn({
+            let socket = Arc::clone(&socket);
+            move || {
+                let ready = block_on(poll_fn(|cx| socket.lock().unwrap().poll_ready_unpin(cx)));
+                assert!(matches!(ready, Err(Error::Closed)), "{ready:?}");
+            }
+        });
+        let receiving = thread::spawn(move || {
+            let item = block_on(poll_fn(|cx| socket.lock().unwrap().poll_next_unpin(cx)));
+            assert!(matches!(item, Some(Ok(Message::Close(_)))), "{item:?}");
+        });
+        peer.send(CLOSE);
+        sending.join().unwrap();
         receiving.join().unwrap();
     });
 }
@@ -246,6 +306,8 @@ struct Wire {
     taken: Vec<u8>,
     /// How much more it may write.
     room: usize,
+    /// Pings that were sent.
+    pings: usize,
     /// The length of `taken` at which the peer answers with a message.
     answer_at: Option<usize>,
     /// The one that polled last, as runtimes have it.
@@ -278,6 +340,12 @@ impl Peer {
         (sender, receiver)
     }
 
+    /// Returns a whole socket that has no room for a message, for two tasks to share.
+    fn full_socket(&self) -> Arc<Mutex<WebSocket>> {
+        let (sender, receiver) = self.full_halves();
+        Arc::new(Mutex::new(sender.reunite(receiver).unwrap()))
+    }
+
     fn connect(
         &self,
         transport: TransportConfig,
@@ -288,6 +356,22 @@ impl Peer {
         let io = Box::new(self.clone());
         let socket = WebSocket::new(io, Vec::new(), Role::Server, None, &config, runtime);
         split(socket)
+    }
+
+    /// Sends a ping of the longest payload, unless enough of them were sent to hold a socket up
+    /// that writes none of its pongs.
+    fn send_ping(&self) -> bool {
+        // 4 KiB of pongs are buffered; one more waits.
+        const PINGS: usize = 4096 / 125 + 1;
+        let mut wire = self.0.lock().unwrap();
+        wire.pings += 1;
+        let is_enough = wire.pings > PINGS;
+        drop(wire);
+        if !is_enough {
+            // Masked with zeros.
+            self.send(&[&[0x89, 0xfd, 0, 0, 0, 0][..], &[b'?'; 125]].concat());
+        }
+        !is_enough
     }
 
     fn send(&self, bytes: &[u8]) {
@@ -327,6 +411,7 @@ impl Default for Peer {
             has_ended: false,
             taken: Vec::new(),
             room: usize::MAX,
+            pings: 0,
             answer_at: None,
             reader: None,
             writer: None,

@@ -47,8 +47,9 @@ pub struct TransportConfig {
     write_buffer_follows: bool,
     /// `None` follows the write buffer.
     max_write_buffer_size: Option<usize>,
-    pub(crate) max_message_size: Option<usize>,
-    pub(crate) max_frame_size: Option<usize>,
+    /// `usize::MAX` is no limit.
+    pub(crate) max_message_size: usize,
+    pub(crate) max_frame_size: usize,
     pub(crate) fragment_size: usize,
     pub(crate) accept_unmasked_frames: bool,
 }
@@ -101,7 +102,7 @@ impl TransportConfig {
     /// may come to hold one message: a server whose messages are small does well to lower the
     /// limit. The default is tungstenite's.
     pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.max_message_size = max.into();
+        self.max_message_size = max.into().unwrap_or(usize::MAX);
         self
     }
 
@@ -112,7 +113,7 @@ impl TransportConfig {
     /// at most 125 bytes, are not held to it. What is sent is cut by
     /// [`fragment_size`](Self::fragment_size). The default is tungstenite's.
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
-        self.max_frame_size = max.into();
+        self.max_frame_size = max.into().unwrap_or(usize::MAX);
         self
     }
 
@@ -156,10 +157,10 @@ impl TransportConfig {
                 write: self.write_buffer(),
             });
         }
-        if self.max_message_size == Some(0) {
+        if self.max_message_size == 0 {
             return Err(ConfigError::ZeroLimit("max_message_size"));
         }
-        if self.max_frame_size == Some(0) {
+        if self.max_frame_size == 0 {
             return Err(ConfigError::ZeroLimit("max_frame_size"));
         }
         if self.fragment_size < MIN_FRAGMENT {
@@ -176,8 +177,8 @@ impl Default for TransportConfig {
             write_buffer_size: DEFAULT_WRITE_BUFFER,
             write_buffer_follows: true,
             max_write_buffer_size: None,
-            max_message_size: Some(64 * 1024 * 1024),
-            max_frame_size: Some(16 * 1024 * 1024),
+            max_message_size: 64 * 1024 * 1024,
+            max_frame_size: 16 * 1024 * 1024,
             fragment_size: DEFAULT_FRAGMENT,
             accept_unmasked_frames: false,
         }
@@ -193,8 +194,8 @@ impl From<TungsteniteConfig> for TransportConfig {
             write_buffer_size: config.write_buffer_size,
             write_buffer_follows: false,
             max_write_buffer_size: Some(config.max_write_buffer_size),
-            max_message_size: config.max_message_size,
-            max_frame_size: config.max_frame_size,
+            max_message_size: config.max_message_size.unwrap_or(usize::MAX),
+            max_frame_size: config.max_frame_size.unwrap_or(usize::MAX),
             fragment_size: DEFAULT_FRAGMENT,
             accept_unmasked_frames: config.accept_unmasked_frames,
         }

@@ -12,20 +12,16 @@ use std::{
 
 use super::Engine;
 
-/// The tasks that wait, as far as they are known.
+/// The tasks that wait, and what they wait for.
+///
+/// Wakers are those of the last poll that was pending. The receiver's stays when its wait is over:
+/// to drop it and clone it again would cost two atomic operations for each message.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    receiver: Waiter,
-    sender: Waiter,
-}
-
-/// A task, and what it waits for.
-#[derive(Debug, Default)]
-struct Waiter {
-    /// The waker of its last poll that was pending. A receiver's stays when the wait is over: to
-    /// drop it and clone it again would cost two atomic operations for each message.
-    waker: Option<Waker>,
-    waits: Waits,
+    receiver: Option<Waker>,
+    sender: Option<Waker>,
+    receiver_waits: Waits,
+    sender_waits: Waits,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,28 +40,25 @@ pub(super) enum Reading {
     Allowed,
 }
 
-impl Waiter {
-    #[inline]
-    fn wait(&mut self, cx: &Context<'_>, waits: Waits) {
-        self.waits = waits;
-        let is_known = self.waker.as_ref();
-        if !is_known.is_some_and(|known| known.will_wake(cx.waker())) {
-            self.waker = Some(cx.waker().clone());
-        }
-    }
-
-    /// Returns the waker of a task that waits, unless it is the one behind `cx`.
-    fn other_than(&self, cx: &Context<'_>) -> Option<Waker> {
-        let waker = self.waker.as_ref()?;
-        (!waker.will_wake(cx.waker())).then(|| waker.clone())
-    }
-}
-
 impl Tasks {
     #[inline]
     pub(super) fn is_sender_waiting(&self) -> bool {
-        self.sender.waits != Waits::Nothing
+        self.sender_waits != Waits::Nothing
     }
+}
+
+/// Keeps the waker of a task that waits.
+#[inline]
+fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    let is_known = waker.as_ref();
+    if !is_known.is_some_and(|known| known.will_wake(cx.waker())) {
+        *waker = Some(cx.waker().clone());
+    }
+}
+
+/// Returns the waker of a task that waits, unless it is the one behind `cx`.
+fn other_than(cx: &Context<'_>, waker: Option<&Waker>) -> Option<Waker> {
+    waker.filter(|waker| !waker.will_wake(cx.waker())).cloned()
 }
 
 impl Engine {
@@ -77,19 +70,19 @@ impl Engine {
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
         let polled = if self.tasks.is_sender_waiting() {
-            self.poll_beside(self.tasks.sender.other_than(cx), cx, poll)
+            self.poll_beside(other_than(cx, self.tasks.sender.as_ref()), cx, poll)
         } else {
             poll(self, cx)
         };
         if polled.is_pending() {
-            let waits = if self.writer.is_busy() {
+            self.tasks.receiver_waits = if self.writer.is_busy() {
                 Waits::ToWrite
             } else {
                 Waits::ToRead
             };
-            self.tasks.receiver.wait(cx, waits);
+            keep(&mut self.tasks.receiver, cx);
         } else {
-            self.tasks.receiver.waits = Waits::Nothing;
+            self.tasks.receiver_waits = Waits::Nothing;
         }
         polled
     }
@@ -103,18 +96,20 @@ impl Engine {
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
         let is_beside = match reading {
-            Reading::Never => self.tasks.receiver.waits == Waits::ToWrite,
-            Reading::Allowed => self.tasks.receiver.waits != Waits::Nothing,
+            Reading::Never => self.tasks.receiver_waits == Waits::ToWrite,
+            Reading::Allowed => self.tasks.receiver_waits != Waits::Nothing,
         };
         let polled = if is_beside {
-            self.poll_beside(self.tasks.receiver.other_than(cx), cx, poll)
+            self.poll_beside(other_than(cx, self.tasks.receiver.as_ref()), cx, poll)
         } else {
             poll(self, cx)
         };
         if polled.is_pending() {
-            self.tasks.sender.wait(cx, Waits::ToWrite);
+            self.tasks.sender_waits = Waits::ToWrite;
+            keep(&mut self.tasks.sender, cx);
         } else if self.tasks.is_sender_waiting() {
-            self.tasks.sender = Waiter::default();
+            self.tasks.sender_waits = Waits::Nothing;
+            self.tasks.sender = None;
         }
         polled
     }

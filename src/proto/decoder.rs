@@ -307,9 +307,8 @@ impl Decoder {
 
 /// Returns the limit that holds: never above what memory can hold in one piece, which a length of
 /// 64 bits is on a processor of 32.
-fn limit(max: Option<usize>) -> usize {
-    const LARGEST: usize = isize::MAX.unsigned_abs();
-    max.unwrap_or(LARGEST).min(LARGEST)
+fn limit(max: usize) -> usize {
+    max.min(isize::MAX.unsigned_abs())
 }
 
 fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {

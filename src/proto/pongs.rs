@@ -18,12 +18,19 @@ pub(super) struct Pongs {
     /// Two batches, so that there is room again while others are still buffered.
     older: Batch,
     newer: Batch,
-    /// The answer to the latest ping, while there is no room for it.
-    waiting: Option<Bytes>,
-    /// Bytes of the pings that came since then.
-    unanswered: usize,
+    /// In a box, because few peers do not read, and every connection has room for it.
+    unanswered: Option<Box<Unanswered>>,
     /// The task has yielded since there is no room, in case its runtime held the write up.
     has_yielded: bool,
+}
+
+/// Pings for whose answers there is no room.
+#[derive(Debug)]
+struct Unanswered {
+    /// The latest one; only this one is answered.
+    latest: Bytes,
+    /// Bytes of all of them; an empty one counts as 1.
+    bytes: usize,
 }
 
 /// Pongs that are buffered.
@@ -58,9 +65,15 @@ impl Pongs {
         self.older.len + self.newer.len
     }
 
+    /// Returns how many bytes of pings came since a pong waits for room.
     #[inline]
     pub(super) fn unanswered(&self) -> usize {
-        self.unanswered
+        self.unanswered.as_ref().map_or(0, |pings| pings.bytes)
+    }
+
+    #[inline]
+    pub(super) fn is_waiting(&self) -> bool {
+        self.unanswered.is_some()
     }
 
     /// A pong of `length` bytes was buffered as the last of `end` bytes.
@@ -77,14 +90,14 @@ impl Pongs {
 
     /// Keeps the answer to the latest ping, in the place of one that was waiting before.
     pub(super) fn wait(&mut self, payload: Bytes) {
-        self.unanswered += payload.len().max(1);
-        self.waiting = Some(payload);
+        let bytes = self.unanswered() + payload.len().max(1);
+        let latest = payload;
+        self.unanswered = Some(Box::new(Unanswered { latest, bytes }));
     }
 
     /// Returns what was waiting, to be buffered or to be dropped.
     pub(super) fn take_waiting(&mut self) -> Option<Bytes> {
-        self.unanswered = 0;
-        self.waiting.take()
+        self.unanswered.take().map(|pings| pings.latest)
     }
 
     /// Tells whether the task has to yield, once, before a peer is taken for one that does not read.

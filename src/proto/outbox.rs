@@ -155,7 +155,7 @@ impl Outbox {
     /// Stages the answer that waits, if there is room.
     #[inline]
     pub(crate) fn push_waiting_pong(&mut self) {
-        if self.pongs.is_waiting() && self.pongs.has_room() {
+        if self.pongs.unanswered() > 0 && self.pongs.has_room() {
             self.push_last_pong();
         }
     }

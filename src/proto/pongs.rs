@@ -12,14 +12,17 @@ const BATCH: usize = 2 * 1024;
 /// The largest pong.
 const MAX_PONG: usize = Header::MAX_LEN + MAX_CONTROL;
 
-/// What became of the pings that have arrived.
+/// What became of the pings that have arrived; in a box, because most connections have none
+/// unanswered at most times, and every one of them has room for it.
 #[derive(Debug, Default)]
-pub(super) struct Pongs {
+pub(super) struct Pongs(Option<Box<State>>);
+
+#[derive(Debug, Default)]
+struct State {
     /// Two batches, so that there is room again while others are still buffered.
     older: Batch,
     newer: Batch,
-    /// In a box, because few peers do not read, and every connection has room for it.
-    unanswered: Option<Box<Unanswered>>,
+    unanswered: Option<Unanswered>,
     /// The task has yielded since there is no room, in case its runtime held the write up.
     has_yielded: bool,
 }
@@ -52,32 +55,8 @@ impl Batch {
     }
 }
 
-impl Pongs {
-    /// Tells whether one more pong may be buffered.
-    pub(super) fn has_room(&self) -> bool {
-        self.newer.has_room()
-    }
-
-    /// Returns how many of the bytes that are buffered are those of pongs, or were until they were
-    /// written.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.older.len + self.newer.len
-    }
-
-    /// Returns how many bytes of pings came since a pong waits for room.
-    #[inline]
-    pub(super) fn unanswered(&self) -> usize {
-        self.unanswered.as_ref().map_or(0, |pings| pings.bytes)
-    }
-
-    #[inline]
-    pub(super) fn is_waiting(&self) -> bool {
-        self.unanswered.is_some()
-    }
-
-    /// A pong of `length` bytes was buffered as the last of `end` bytes.
-    pub(super) fn add(&mut self, length: usize, end: usize) {
+impl State {
+    fn add(&mut self, length: usize, end: usize) {
         let is_first = self.newer.len == 0 && self.older.has_room();
         let batch = if is_first {
             &mut self.older
@@ -88,30 +67,72 @@ impl Pongs {
         batch.end = end;
     }
 
-    /// Keeps the answer to the latest ping, in the place of one that was waiting before.
-    pub(super) fn wait(&mut self, payload: Bytes) {
-        let bytes = self.unanswered() + payload.len().max(1);
-        let latest = payload;
-        self.unanswered = Some(Box::new(Unanswered { latest, bytes }));
-    }
-
-    /// Returns what was waiting, to be buffered or to be dropped.
-    pub(super) fn take_waiting(&mut self) -> Option<Bytes> {
-        self.unanswered.take().map(|pings| pings.latest)
-    }
-
-    /// Tells whether the task has to yield, once, before a peer is taken for one that does not read.
-    pub(super) fn yields(&mut self) -> bool {
-        !self.has_room() && !std::mem::replace(&mut self.has_yielded, true)
-    }
-
-    /// So many bytes were written.
-    pub(super) fn advance(&mut self, written: usize) {
+    /// Returns whether anything is left.
+    fn advance(&mut self, written: usize) -> bool {
         self.older.advance(written);
         self.newer.advance(written);
         if self.older.end == 0 {
             self.older = std::mem::take(&mut self.newer);
         }
-        self.has_yielded &= !self.has_room();
+        self.has_yielded &= !self.newer.has_room();
+        self.older.end > 0 || self.unanswered.is_some()
+    }
+}
+
+impl Pongs {
+    /// Tells whether one more pong may be buffered.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.0.as_ref().is_none_or(|state| state.newer.has_room())
+    }
+
+    /// Returns how many of the bytes that are buffered are those of pongs, or were until they were
+    /// written.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        let len = |state: &State| state.older.len + state.newer.len;
+        self.0.as_deref().map_or(0, len)
+    }
+
+    /// Returns how many bytes of pings came since a pong waits for room.
+    #[inline]
+    pub(super) fn unanswered(&self) -> usize {
+        let state = self.0.as_ref();
+        let unanswered = state.and_then(|state| state.unanswered.as_ref());
+        unanswered.map_or(0, |pings| pings.bytes)
+    }
+
+    /// A pong of `length` bytes was buffered as the last of `end` bytes.
+    pub(super) fn add(&mut self, length: usize, end: usize) {
+        self.0.get_or_insert_default().add(length, end);
+    }
+
+    /// Keeps the answer to the latest ping, in the place of one that was waiting before.
+    pub(super) fn wait(&mut self, latest: Bytes) {
+        let bytes = self.unanswered() + latest.len().max(1);
+        let state = self.0.get_or_insert_default();
+        state.unanswered = Some(Unanswered { latest, bytes });
+    }
+
+    /// Returns what was waiting, to be buffered or to be dropped.
+    pub(super) fn take_waiting(&mut self) -> Option<Bytes> {
+        let unanswered = self.0.as_mut()?.unanswered.take();
+        unanswered.map(|pings| pings.latest)
+    }
+
+    /// Tells whether the task has to yield, once, before a peer is taken for one that does not read.
+    pub(super) fn yields(&mut self) -> bool {
+        let has_yielded = |state: &mut Box<State>| std::mem::replace(&mut state.has_yielded, true);
+        !self.has_room() && !self.0.as_mut().is_some_and(has_yielded)
+    }
+
+    /// So many bytes were written.
+    #[inline]
+    pub(super) fn advance(&mut self, written: usize) {
+        if let Some(state) = &mut self.0
+            && !state.advance(written)
+        {
+            self.0 = None;
+        }
     }
 }

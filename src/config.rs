@@ -122,7 +122,8 @@ impl TransportConfig {
     ///
     /// It is for peers that limit the frames they receive; the default is what tungstenite and this
     /// crate accept. A message is sent in 65,536 fragments at most, because peers limit their
-    /// number, too: where the size would make more, the fragments are longer.
+    /// number, too: where the size would make more, the fragments are longer. A message is cut in one
+    /// step, however many fragments it has; those of less than 4 KiB are copied.
     pub fn fragment_size(mut self, size: usize) -> Self {
         self.fragment_size = size;
         self

@@ -3,14 +3,14 @@
 use std::{
     future::poll_fn,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
 
 use crate::{
     CloseFrame, Result, WebSocketConfig,
-    engine::Engine,
+    engine::{Closer, Engine, Side},
     io::BoxIo,
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
@@ -84,21 +84,35 @@ impl Connection {
     }
 
     /// Drives the closing handshake up to the deadline; without one, only the Close is written.
-    ///
-    /// Where another task receives, what the peer still sends is left to it (`is_received`).
     pub(crate) fn poll_close(
         &mut self,
         cx: &mut Context<'_>,
         deadline: Option<&mut Deadline>,
-        is_received: bool,
+        closer: Closer,
     ) -> Poll<Result<()>> {
         let Some(deadline) = deadline else {
             return self.engine().poll_flush(cx);
         };
-        if let Poll::Ready(result) = self.engine().poll_finish(cx, is_received) {
+        if let Poll::Ready(result) = self.engine().poll_finish(cx, closer) {
             return Poll::Ready(result);
         }
-        deadline.poll_passed(cx).map(|()| self.engine().give_up())
+        ready!(deadline.poll_passed(cx));
+        Poll::Ready(self.engine().give_up(Side::Sender))
+    }
+
+    /// Closes the TCP connection up to the deadline, where the peer's messages have ended and nobody
+    /// else does it.
+    pub(crate) fn poll_abandoned(
+        &mut self,
+        cx: &mut Context<'_>,
+        deadline: &mut Option<Deadline>,
+    ) -> Poll<()> {
+        let mut closed = self.engine().poll_finish(cx, Closer::Nobody);
+        if let (Poll::Pending, Some(deadline)) = (&closed, deadline) {
+            let passed = deadline.poll_passed(cx);
+            closed = passed.map(|()| self.engine().give_up(Side::Receiver));
+        }
+        closed.map(|closed| self.engine().keep_finish_error(closed))
     }
 
     /// Returns the runtime that can finish this connection where nobody else does: the peer's
@@ -110,6 +124,11 @@ impl Connection {
         }
         inner.engine.flush_at_once();
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
+    }
+
+    /// Returns the stream of a connection that is finished; see [`Engine::take_stream`].
+    pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
+        self.0.as_mut()?.engine.take_stream()
     }
 
     #[inline]
@@ -151,7 +170,7 @@ impl Drop for Connection {
 /// Closes a connection that its user has dropped.
 async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
-    poll_fn(|cx| match inner.engine.poll_finish(cx, false) {
+    poll_fn(|cx| match inner.engine.poll_finish(cx, Closer::Nobody) {
         Poll::Ready(_) => Poll::Ready(()),
         Poll::Pending => deadline.poll_passed(cx),
     })

@@ -3,7 +3,7 @@
 use std::{
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
@@ -12,7 +12,7 @@ use futures_sink::Sink;
 
 use crate::{
     CloseFrame, Error, Message, Result, WebSocketConfig, WebSocketReceiver, WebSocketSender,
-    connection::Connection, io::BoxIo, proto::Outgoing, rt::Runtime, split,
+    connection::Connection, engine::Closer, io::BoxIo, proto::Outgoing, rt::Runtime, split,
 };
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
@@ -23,8 +23,9 @@ use crate::{
 /// # Receiving
 ///
 /// [`next`](Self::next) stages the answer to a ping by itself, and writes all that is staged before
-/// it waits. While one pong cannot be written only the latest ping is kept to be answered (RFC
-/// 6455, section 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already,
+/// it waits. Each ping of a peer that reads is answered. While pongs cannot be written, 4 KiB of
+/// them are buffered, and beyond that only the latest ping is kept to be answered (RFC 6455, section
+/// 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already,
 /// and `None` follows for ever. A stream that ends without a Close is one
 /// [`Error::ClosedWithoutHandshake`], a peer that breaks the protocol is one [`Error::Protocol`]
 /// after a Close frame that tells it so; `None` follows both.
@@ -41,15 +42,25 @@ use crate::{
 /// # Turns
 ///
 /// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go
-/// on: a peer that is faster than the handler keeps no thread to itself.
+/// on, whether frames are received, sent or only fed: neither a peer that is faster than the handler
+/// nor a handler that only sends keeps a thread to itself.
+///
+/// # Two tasks
+///
+/// Two tasks may poll one socket: by [`split`](Self::split), by `StreamExt::split` of `futures`, or
+/// behind a lock that is held within a poll. No wakeup is lost between them. The socket keeps the
+/// waker of the task that has received last.
 ///
 /// # The end
 ///
-/// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open is
-/// handed to a task on its runtime, which writes what is staged, sends Close 1000 (1011 while a
-/// panic unwinds), and ends the TCP connection in the order of RFC 6455, section 7.1.1, within the
-/// close timeout. Without a runtime that has timers as much is written as the stream takes at once,
-/// and then the stream is dropped.
+/// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open
+/// writes what its stream takes at once: what is staged, and Close 1000 (1011 while a panic
+/// unwinds). A task on its runtime writes the rest and ends the TCP connection in the order of RFC
+/// 6455, section 7.1.1, within the close timeout. Without a runtime that has timers the stream is
+/// dropped then.
+///
+/// A write that fails is told to each side that may have lost a message by it, once: to the call
+/// that sends, or to the next one, and to `next` if it made the write.
 ///
 /// ```
 /// use anyws::{Message, WebSocket};
@@ -122,8 +133,8 @@ impl WebSocket {
     /// stream has taken everything: as long as the peer does not read, if it has to. There is no
     /// timeout for it but the caller's own. While it waits no ping is answered.
     ///
-    /// A message above [`max_frame_size`](crate::TransportConfig::max_frame_size) is sent in
-    /// fragments.
+    /// A message above [`fragment_size`](crate::TransportConfig::fragment_size), 16 MiB by default,
+    /// is sent in fragments.
     ///
     /// # Errors
     ///
@@ -198,7 +209,8 @@ impl WebSocket {
     /// [`Error::InvalidMessage`] for a code or reason that may not be sent; the connection is
     /// unharmed. [`Error::Timeout`] if the peer's Close does not come in time,
     /// [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or [`Error::Io`] if something else
-    /// comes in its place.
+    /// comes in its place, or a message is lost. That a peer which has closed before does not take
+    /// our answer is no error.
     ///
     /// # Cancel safety
     ///
@@ -213,7 +225,10 @@ impl WebSocket {
             if let Some(frame) = frame.take() {
                 deadline = self.connection.start_close(frame)?;
             }
-            self.connection.poll_close(cx, deadline.as_mut(), false)
+            let deadline = deadline.as_mut();
+            let closed = ready!(self.connection.poll_close(cx, deadline, Closer::User));
+            drop(self.connection.take_stream());
+            Poll::Ready(closed)
         })
         .await
     }

@@ -9,7 +9,7 @@ use std::{
         Arc as StdArc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker, ready},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use futures_core::stream::{FusedStream, Stream};
@@ -18,6 +18,7 @@ use futures_sink::Sink;
 use crate::{
     CloseFrame, Error, Message, Result, WebSocket,
     connection::Connection,
+    engine::Closer,
     proto::Outgoing,
     sync::{Arc, AtomicWaker, Mutex, MutexGuard},
 };
@@ -130,7 +131,9 @@ impl Shared {
         let before = connection.engine().progress();
         let polled = poll(&mut connection, &mut Context::from_waker(&waker));
         let has_changed = connection.engine().progress() != before;
+        let stream = connection.take_stream();
         drop(connection);
+        drop(stream);
         if polled.is_ready() {
             // It waits no more: its waker would keep the memory of a task that may end.
             task.take();
@@ -169,7 +172,11 @@ impl Drop for Half {
             return;
         }
         shared.receiver_lives.store(false, Ordering::Release);
-        let finisher = shared.lock().finisher();
+        let mut connection = shared.lock();
+        let finisher = connection.finisher();
+        let stream = connection.take_stream();
+        drop(connection);
+        drop(stream);
         // A sender that closes reads by itself from now on.
         shared.tasks.sender.wake();
         if let Some(runtime) = finisher {
@@ -183,9 +190,7 @@ async fn finish(shared: Arc<Shared>) {
     let mut deadline = shared.lock().deadline();
     poll_fn(|cx| {
         shared.drive(Side::Receiver, cx, |connection, cx| {
-            let closed = ready!(connection.poll_close(cx, deadline.as_mut(), false));
-            connection.engine().keep_finish_error(closed);
-            Poll::Ready(())
+            connection.poll_abandoned(cx, &mut deadline)
         })
     })
     .await;
@@ -300,8 +305,12 @@ impl WebSocketSender {
                 if let Some(frame) = frame.take() {
                     deadline = connection.start_close(frame)?;
                 }
-                let is_received = self.0.shared.receiver_lives.load(Ordering::Acquire);
-                connection.poll_close(cx, deadline.as_mut(), is_received)
+                let closer = if self.0.shared.receiver_lives.load(Ordering::Acquire) {
+                    Closer::BesideReceiver
+                } else {
+                    Closer::User
+                };
+                connection.poll_close(cx, deadline.as_mut(), closer)
             })
         })
         .await
@@ -333,7 +342,8 @@ impl WebSocketReceiver {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::next`].
+    /// As for [`WebSocket::next`]. After a [`close`](WebSocketSender::close) of the other half that
+    /// has run out of time it is `None` at once.
     ///
     /// # Cancel safety
     ///

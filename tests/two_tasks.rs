@@ -2,9 +2,10 @@
 
 use std::{
     future::poll_fn,
+    io,
     pin::{Pin, pin},
-    sync::Mutex,
-    task::{Context, Poll},
+    sync::{Arc, Mutex},
+    task::{Context, Poll, Waker},
 };
 
 use anyws::{
@@ -241,6 +242,125 @@ fn one_task_that_does_both_costs_no_second_waker() {
     assert_eq!(four, 4 * one);
 }
 
+/// A stream that wakes a waker which it replaces by another one, as those of async-io do. Nothing
+/// arrives but what the test sends, and nothing is taken.
+#[derive(Clone, Default)]
+struct Jealous(Arc<Mutex<Slots>>);
+
+#[derive(Default)]
+struct Slots {
+    arrived: Vec<u8>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+fn replace(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    if let Some(old) = slot.replace(cx.waker().clone())
+        && !old.will_wake(cx.waker())
+    {
+        old.wake();
+    }
+}
+
+impl AsyncRead for Jealous {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut slots = self.0.lock().unwrap();
+        if slots.arrived.is_empty() {
+            replace(&mut slots.reader, cx);
+            return Poll::Pending;
+        }
+        let length = slots.arrived.len().min(buf.len());
+        buf[..length].copy_from_slice(&slots.arrived[..length]);
+        slots.arrived.drain(..length);
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl AsyncWrite for Jealous {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        replace(&mut self.0.lock().unwrap().writer, cx);
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn tasks_that_have_nothing_to_do_do_not_wake_each_other_again_and_again() {
+    for cancels in [false, true] {
+        let stream = Jealous::default();
+        let socket = Role::Server.socket(stream.clone(), &Still::default().config());
+        let socket = Mutex::new(socket);
+        let received = Mutex::new(0);
+        let mut receiving = Task::new(async {
+            while poll_fn(|cx| socket.lock().unwrap().poll_next_unpin(cx))
+                .await
+                .is_some()
+            {
+                *received.lock().unwrap() += 1;
+            }
+        });
+        socket
+            .lock()
+            .unwrap()
+            .start_send_unpin("waits".into())
+            .unwrap();
+        let mut sending = Task::new(async {
+            poll_fn(|cx| socket.lock().unwrap().poll_flush_unpin(cx))
+                .await
+                .unwrap();
+        });
+        let mut polls = 0;
+        for number in 1..=10 {
+            sending.run();
+            if cancels {
+                // It has gone while it waited.
+                sending = Task::new(std::future::pending());
+            }
+            {
+                let mut slots = stream.0.lock().unwrap();
+                slots.arrived.extend(Frame::text("hello").masked());
+                let reader = slots.reader.take();
+                drop(slots);
+                reader.into_iter().for_each(Waker::wake);
+            }
+            while receiving.run() | sending.run() {
+                polls += 1;
+                assert!(polls < 100, "they wake each other for ever");
+            }
+            assert_eq!(*received.lock().unwrap(), number);
+        }
+    }
+}
+
+#[test]
+fn a_task_that_was_dropped_while_it_waited_is_not_kept() {
+    let (near, far) = duplex_with_capacity(64);
+    let mut socket = Role::Server.socket(far, &WebSocketConfig::new());
+    let mut peer = Peer::new(near);
+    let (dead, dead_task) = waker();
+    assert!(poll_with(&dead, pin!(socket.send(large()))).is_pending());
+    let (waker, _woken) = waker();
+    drop(dead);
+    assert!(poll_with(&waker, pin!(socket.next())).is_pending());
+    // Something moves, so that the dead task is woken, which is the last that it is needed for.
+    assert!(peer.frame().now_or_never().is_none());
+    assert!(poll_with(&waker, pin!(socket.next())).is_pending());
+    assert!(dead_task.take());
+    assert!(poll_with(&waker, pin!(socket.next())).is_pending());
+    assert_eq!(Arc::strong_count(&dead_task), 1);
+}
+
 /// What a task that sends does.
 #[derive(Clone, Debug)]
 enum Op {
@@ -297,7 +417,7 @@ fn count_frames(mut bytes: &[u8], opcode: u8) -> usize {
 
 /// Polls a stream of bytes in memory, as a test does it that has nothing else to do.
 fn poll_now<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Option<T> {
-    match poll(&mut Context::from_waker(std::task::Waker::noop())) {
+    match poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
     }

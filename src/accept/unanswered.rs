@@ -29,8 +29,9 @@ pub(super) struct Unanswered {
     io: BoxIo,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
-    /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2).
-    is_head: bool,
+    /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2); one that opens a
+    /// tunnel for CONNECT has neither.
+    method: Method,
 }
 
 impl Unanswered {
@@ -46,11 +47,11 @@ impl Unanswered {
             io: boxed(io),
             config,
             runtime,
-            is_head: false,
+            method: Method::GET,
         };
         match connection.read_head().await? {
             Ok(head) => {
-                connection.is_head = head.request.method() == Method::HEAD;
+                connection.method.clone_from(head.request.method());
                 Ok((connection, head))
             }
             Err(error) => Err(connection.refuse(Rejection::Head(error)).await),
@@ -125,9 +126,11 @@ impl Unanswered {
     async fn finish(mut self, mut response: Response<impl AsRef<[u8]>>) -> Result<()> {
         let length = response.body().as_ref().len();
         response.headers_mut().remove(header::TRANSFER_ENCODING);
-        // RFC 9110, sections 8.6 and 15.4.5: neither has a body, and a 204 no length either.
+        // RFC 9110, sections 8.6 and 15.4.5: neither has a body, and a 204 no length either, nor
+        // has what would open a tunnel.
         let status = response.status();
-        let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || (self.method == Method::CONNECT && status.is_success());
         if is_bodiless {
             response.headers_mut().remove(header::CONTENT_LENGTH);
         } else {
@@ -138,7 +141,7 @@ impl Unanswered {
             .headers_mut()
             .append(header::CONNECTION, HeaderValue::from_static("close"));
         let mut bytes = encode(&response);
-        if self.is_head || is_bodiless {
+        if self.method == Method::HEAD || is_bodiless {
             bytes.truncate(bytes.len() - length);
         }
         let mut deadline = self.deadline(self.config.close_timeout);

@@ -1,36 +1,46 @@
 //! The end of a connection: the closing handshake, then the TCP connection (RFC 6455, section 7).
 
 use std::{
+    io, mem,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll, Waker, ready},
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use super::{Engine, Incoming, Sending, tasks::Reading, write_failure::Side};
-use crate::{Error, Result, error::Phase, io::ended};
+use super::{Engine, Incoming, Sending, Side, tasks::Reading};
+use crate::{
+    Error, Result,
+    error::Phase,
+    io::{BoxIo, ended},
+};
+
+/// On whose behalf a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closer {
+    /// The user's, who is told how it ends.
+    User,
+    /// The same, while another task receives: data and the peer's Close are left to it.
+    BesideReceiver,
+    /// A task in the background. If messages are lost, whoever has sent them is told.
+    Nobody,
+}
 
 impl Engine {
     /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
     /// writes what is staged, discards data up to the peer's Close, shuts down the write side and
     /// waits for the end of the stream, which is dropped then.
     ///
-    /// Where another task receives, data and the peer's Close are left to it (`is_received`).
-    ///
     /// Is an error if the connection failed before the peer's Close and nobody was told so yet.
-    pub(crate) fn poll_finish(
-        &mut self,
-        cx: &mut Context<'_>,
-        is_received: bool,
-    ) -> Poll<Result<()>> {
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<Result<()>> {
         self.poll_sending(cx, Reading::Allowed, |this, cx| {
             // A write that waits keeps nobody from reading: the peer may wait for that.
-            let _ = this.poll_flush_finally(cx);
-            if is_received && this.incoming == Incoming::Open {
+            let _ = this.poll_flush_finally(cx, closer);
+            if closer == Closer::BesideReceiver && this.incoming == Incoming::Open {
                 return Poll::Pending;
             }
             ready!(this.poll_discard(cx));
-            ready!(this.poll_flush_finally(cx));
+            ready!(this.poll_flush_finally(cx, closer));
             if !this.finished {
                 ready!(this.poll_end_stream(cx));
                 this.finish();
@@ -67,7 +77,7 @@ impl Engine {
             self.flush_and_keep_error(cx);
         });
         if catch_unwind(flush).is_err() {
-            self.sending = Sending::Failed;
+            self.fail_sending(io::Error::other("the stream has panicked"), None);
             self.finish();
         }
         !self.writer.is_busy()
@@ -85,9 +95,14 @@ impl Engine {
 
     /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
     /// peer's Close had come, after which only the end of the TCP connection was missing.
-    pub(crate) fn give_up(&mut self) -> Result<()> {
-        let completed = self.incoming == Incoming::Closed && self.writer.outbox.is_empty();
-        self.sending = Sending::Failed;
+    ///
+    /// Whoever sends is told of what is lost by it, unless it is the one that closes (`told`).
+    pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
+        let completed = self.incoming == Incoming::Closed && !self.writer.is_busy();
+        if self.sending != Sending::Failed {
+            let late = "the connection was given up before the peer had taken all";
+            self.fail_sending(io::Error::new(io::ErrorKind::TimedOut, late), Some(told));
+        }
         self.finish();
         if self.incoming == Incoming::Open {
             self.stop_receiving(Incoming::Gone);
@@ -114,16 +129,29 @@ impl Engine {
         }
     }
 
-    /// Nothing is read or written any more: the stream is dropped, whoever still holds the socket.
+    /// Nothing is read or written any more.
     fn finish(&mut self) {
         self.finished = true;
         self.writer.outbox.clear();
-        self.io = ended();
     }
 
-    fn poll_flush_finally(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Returns the stream of a connection that is finished, for the caller to drop: whoever still
+    /// holds the socket needs it no more. Not dropped here, as the halves of a socket hold a lock,
+    /// and a stream may own one of them.
+    pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
+        self.finished.then(|| mem::replace(&mut self.io, ended()))
+    }
+
+    fn poll_flush_finally(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<()> {
+        if closer == Closer::Nobody {
+            return self.poll_flush_and_keep_error(cx);
+        }
+        let may_lose = self.write_failure.is_some() || self.has_unsent();
         if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
-            self.finish_error = Some(Box::new(error));
+            // A peer that has closed may be gone before our answer: nothing is lost by that.
+            if self.incoming != Incoming::Closed || may_lose {
+                self.finish_error = Some(Box::new(error));
+            }
         }
         Poll::Ready(())
     }

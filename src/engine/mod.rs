@@ -7,6 +7,7 @@ use std::fmt;
 
 use async_tungstenite::tungstenite::protocol::Role;
 
+pub(crate) use self::{closing::Closer, write_failure::Side};
 use self::{reader::Reader, tasks::Tasks, write_failure::WriteFailure, writer::Writer};
 use crate::{
     Error, InvalidMessage, Message, Result, TransportConfig,
@@ -65,7 +66,7 @@ pub(crate) struct Progress {
     sending: Sending,
     has_untold: bool,
     is_finished: bool,
-    unwritten: usize,
+    writer: (usize, u32, bool),
 }
 
 /// One end of a WebSocket connection.
@@ -80,6 +81,8 @@ pub(crate) struct Engine {
     told_end: bool,
     /// The TCP connection was closed in order, as far as it could be.
     finished: bool,
+    /// The length of our Close frame; 0 before it was staged.
+    close_len: u8,
     /// Staged bytes above which they are written.
     write_buffer: usize,
     /// Staged bytes above which senders wait.
@@ -108,6 +111,7 @@ impl Engine {
             sending: Sending::Open,
             told_end: false,
             finished: false,
+            close_len: 0,
             // The settings of a test are not validated: what is staged above the watermark has to
             // be written, and fragments must not be empty.
             write_buffer: limits.write_buffer().min(limits.watermark()),
@@ -127,7 +131,7 @@ impl Engine {
             sending: self.sending,
             has_untold: self.untold.is_some(),
             is_finished: self.finished,
-            unwritten: self.writer.unwritten(),
+            writer: self.writer.progress(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::{Engine, Incoming, MAX_UNANSWERED, Sending, reader::End, write_failure::Side};
+use super::{Engine, Incoming, MAX_UNANSWERED, Sending, Side, reader::End};
 use crate::{
     CloseFrame, Error, Message, ProtocolError, Result,
     proto::{Received, closing_frame},
@@ -40,6 +40,10 @@ impl Engine {
             }
         }
         self.told_end = matches!(received, Some(Err(_)));
+        if self.told_end && self.incoming == Incoming::Open {
+            // It was a write that failed. Nothing more is received after an error.
+            self.stop_receiving(Incoming::Gone);
+        }
         Poll::Ready(())
     }
 

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Engine, Incoming, Outcome, Sending, Unsent, tasks::Reading, write_failure::Side};
+use super::{Engine, Incoming, Outcome, Sending, Side, Unsent, tasks::Reading};
 use crate::{CloseCode, CloseFrame, Error, Message, Result, Utf8Bytes, proto::Outgoing};
 
 impl Engine {
@@ -136,12 +136,21 @@ impl Engine {
     #[inline]
     fn stage(&mut self, message: &mut Outgoing) {
         if message.is_close() {
-            self.sending = Sending::Closed;
-            // A pong that waits goes before the Close, not behind it.
-            self.writer.outbox.push_last_pong();
+            return self.stage_close(message);
         }
         let frames = self.writer.outbox.push(message, self.fragment);
         self.writer.count_frames(frames);
+    }
+
+    #[cold]
+    fn stage_close(&mut self, close: &mut Outgoing) {
+        self.sending = Sending::Closed;
+        // A pong that waits goes before the Close, not behind it.
+        self.writer.outbox.push_last_pong();
+        let before = self.writer.outbox.len();
+        self.writer.outbox.push(close, self.fragment);
+        let length = self.writer.outbox.len() - before;
+        self.close_len = u8::try_from(length).unwrap_or(u8::MAX);
     }
 
     /// Writes as much as the stream takes in this turn; does not wait.

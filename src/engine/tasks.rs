@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::Engine;
+use super::{Engine, Side};
 
 /// The tasks that wait, and what they wait for.
 ///
@@ -22,6 +22,10 @@ pub(super) struct Tasks {
     sender: Option<Waker>,
     receiver_waits: Waits,
     sender_waits: Waits,
+    /// What the stream was given last, for both. It is used again: a stream may wake a waker that it
+    /// replaces by another one, as those of async-io do, and two tasks would wake each other for
+    /// ever.
+    both: Option<Arc<Both>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,6 +49,43 @@ impl Tasks {
     pub(super) fn is_sender_waiting(&self) -> bool {
         self.sender_waits != Waits::Nothing
     }
+
+    fn waker(&self, side: Side) -> Option<&Waker> {
+        match side {
+            Side::Receiver => self.receiver.as_ref(),
+            Side::Sender => self.sender.as_ref(),
+        }
+    }
+
+    /// Forgets a task that waits no more, or is about to poll again.
+    fn forget(&mut self, side: Side) {
+        let (waker, waits) = match side {
+            Side::Receiver => (&mut self.receiver, &mut self.receiver_waits),
+            Side::Sender => (&mut self.sender, &mut self.sender_waits),
+        };
+        *waker = None;
+        *waits = Waits::Nothing;
+        self.both = None;
+    }
+
+    /// Returns what wakes the task behind `cx` and the one that waits on the other side, unless they
+    /// are one.
+    fn both(&mut self, cx: &Context<'_>, other: Side) -> Option<Arc<Both>> {
+        let waker = self.waker(other)?;
+        if waker.will_wake(cx.waker()) {
+            return None;
+        }
+        let known = self
+            .both
+            .as_ref()
+            .filter(|both| both.wakes(cx.waker(), waker));
+        let both = match known {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Both(cx.waker().clone(), waker.clone())),
+        };
+        self.both = Some(Arc::clone(&both));
+        Some(both)
+    }
 }
 
 /// Keeps the waker of a task that waits.
@@ -56,11 +97,6 @@ fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Returns the waker of a task that waits, unless it is the one behind `cx`.
-fn other_than(cx: &Context<'_>, waker: Option<&Waker>) -> Option<Waker> {
-    waker.filter(|waker| !waker.will_wake(cx.waker())).cloned()
-}
-
 impl Engine {
     /// Polls for the task that receives.
     #[inline]
@@ -70,7 +106,7 @@ impl Engine {
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<()>,
     ) -> Poll<()> {
         let polled = if self.tasks.is_sender_waiting() {
-            self.poll_beside(other_than(cx, self.tasks.sender.as_ref()), cx, poll)
+            self.poll_beside(Side::Sender, cx, poll)
         } else {
             poll(self, cx)
         };
@@ -100,7 +136,7 @@ impl Engine {
             Reading::Allowed => self.tasks.receiver_waits != Waits::Nothing,
         };
         let polled = if is_beside {
-            self.poll_beside(other_than(cx, self.tasks.receiver.as_ref()), cx, poll)
+            self.poll_beside(Side::Receiver, cx, poll)
         } else {
             poll(self, cx)
         };
@@ -108,35 +144,44 @@ impl Engine {
             self.tasks.sender_waits = Waits::ToWrite;
             keep(&mut self.tasks.sender, cx);
         } else if self.tasks.is_sender_waiting() {
-            self.tasks.sender_waits = Waits::Nothing;
-            self.tasks.sender = None;
+            self.tasks.forget(Side::Sender);
         }
         polled
     }
 
-    /// Polls while the task of `other` waits; it is woken if that may go on now.
+    /// Polls while another task waits; it is woken if it may go on now.
     #[cold]
     fn poll_beside<T>(
         &mut self,
-        other: Option<Waker>,
+        other: Side,
         cx: &mut Context<'_>,
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        let Some(other) = other else {
+        let Some(both) = self.tasks.both(cx, other) else {
             return poll(self, cx);
         };
-        let both = Arc::new(Both(cx.waker().clone(), other));
         let before = self.progress();
-        let polled = poll(self, &mut Context::from_waker(&Arc::clone(&both).into()));
+        let polled = poll(self, &mut Context::from_waker(&both.into()));
         if self.progress() != before {
-            both.1.wake_by_ref();
+            let waker = self.tasks.waker(other).cloned();
+            // If it still waits after its next poll, it is known again.
+            self.tasks.forget(other);
+            waker.into_iter().for_each(Waker::wake);
         }
         polled
     }
 }
 
 /// Wakes two tasks.
+#[derive(Debug)]
 struct Both(Waker, Waker);
+
+impl Both {
+    fn wakes(&self, one: &Waker, other: &Waker) -> bool {
+        let Self(a, b) = self;
+        (a.will_wake(one) && b.will_wake(other)) || (a.will_wake(other) && b.will_wake(one))
+    }
+}
 
 impl Wake for Both {
     fn wake(self: Arc<Self>) {

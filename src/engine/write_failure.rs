@@ -6,12 +6,12 @@
 
 use std::io;
 
-use super::{Engine, Sending};
+use super::{Engine, Incoming, Sending};
 use crate::{Error, Result};
 
 /// The two sides of a connection, which may be two tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Receiver,
     Sender,
 }
@@ -20,19 +20,24 @@ pub(super) enum Side {
 #[derive(Debug)]
 pub(super) struct WriteFailure {
     error: io::Error,
+    /// Whether each [`Side`] has still to be told.
     untold: [bool; 2],
 }
 
 impl Engine {
+    /// Tells whether messages of the user's are lost if nothing more can be written: some are
+    /// buffered, here or in the stream. A Close that nobody gets is no loss.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.writer.is_unflushed() || self.writer.outbox.staged() > usize::from(self.close_len)
+    }
+
     /// Ends the sending direction; returns the error for the side that is told now, if any is.
     pub(super) fn fail_sending(&mut self, error: io::Error, told: Option<Side>) -> Error {
-        // The sender lost something if a message of its was buffered, here or in the stream.
-        let has_lost = self.writer.has_unsent();
-        let untold = |side| match told {
-            Some(told) => side != told && side == Side::Sender && has_lost,
-            None => true,
-        };
-        let untold = [Side::Receiver, Side::Sender].map(untold);
+        let has_lost = self.has_unsent();
+        let untold = [
+            told.is_none() && self.incoming == Incoming::Open,
+            told != Some(Side::Sender) && has_lost,
+        ];
         if untold.contains(&true) {
             let error = copy(&error);
             self.write_failure = Some(Box::new(WriteFailure { error, untold }));

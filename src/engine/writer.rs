@@ -19,6 +19,8 @@ use crate::{
 pub(super) struct Writer {
     pub(super) outbox: Outbox,
     budget: Budget,
+    /// Writes that have moved something; it wraps.
+    written: u32,
     /// Bytes were written that the stream was not told to flush.
     unflushed: bool,
     /// The write side was shut down.
@@ -30,6 +32,7 @@ impl Writer {
         Self {
             outbox,
             budget: Budget::default(),
+            written: 0,
             unflushed: false,
             is_shut_down: false,
         }
@@ -58,14 +61,14 @@ impl Writer {
         self.unflushed || !self.outbox.is_empty()
     }
 
-    /// Tells whether messages of the user's may be lost if nothing more can be written.
-    pub(super) fn has_unsent(&self) -> bool {
-        self.unflushed || self.outbox.staged() > 0
+    pub(super) fn is_unflushed(&self) -> bool {
+        self.unflushed
     }
 
-    /// Returns a number that changes with all that is written.
-    pub(super) fn unwritten(&self) -> usize {
-        self.outbox.len() + usize::from(self.unflushed)
+    /// Returns what changes with all that is staged, written or flushed: how much waits, and how
+    /// many writes there were.
+    pub(super) fn progress(&self) -> (usize, u32, bool) {
+        (self.outbox.len(), self.written, self.unflushed)
     }
 
     /// Writes what the stream takes in this turn; does not wait.
@@ -143,6 +146,7 @@ impl Writer {
             Ok(taken) if taken > given => return Poll::Ready(Err(overrun())),
             Ok(taken) => {
                 self.unflushed = true;
+                self.written = self.written.wrapping_add(1);
                 self.outbox.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -14,12 +14,14 @@ pub(super) fn parse(method: &Method, text: &str) -> Option<Uri> {
     let is_allowed = match (uri.scheme(), uri.authority()) {
         // absolute-form
         (Some(_), authority) => authority.is_some_and(|it| host_and_port(it.as_str()).is_some()),
-        // authority-form
+        // authority-form, which needs a port (RFC 9112, section 3.2.3)
         (None, Some(authority)) => {
-            method == Method::CONNECT && host_and_port(authority.as_str()).is_some()
+            let port = host_and_port(authority.as_str()).and_then(|(_, port)| port);
+            method == Method::CONNECT && port.is_some_and(|port| !port.is_empty())
         }
-        // asterisk-form, or origin-form
-        (None, None) if text == "*" => method == Method::OPTIONS,
+        // asterisk-form; PRI is what a client of HTTP/2 begins with, whose version is refused next
+        (None, None) if text == "*" => method == Method::OPTIONS || method.as_str() == "PRI",
+        // origin-form
         (None, None) => text.starts_with('/'),
     };
     is_allowed.then_some(uri)
@@ -57,6 +59,8 @@ mod tests {
             (Method::OPTIONS, "/", true),
             (Method::OPTIONS, "a:80", false),
             (Method::CONNECT, "a:80", true),
+            (Method::CONNECT, "a", false),
+            (Method::CONNECT, "a:", false),
             (Method::CONNECT, "[zz]:80", false),
             (Method::CONNECT, "*", false),
         ] {

@@ -295,7 +295,12 @@ fn row_16_what_cannot_be_http_is_refused_at_its_first_wrong_byte_rfc9112_2() {
 
 #[test]
 fn row_02_another_major_version_is_refused_at_its_digit_rfc9110_15_6_6() {
-    for bytes in [&b"GET / HTTP/0"[..], b"GET / HTTP/2", b"OPTIONS * HTTP/3"] {
+    for bytes in [
+        &b"GET / HTTP/0"[..],
+        b"GET / HTTP/2",
+        b"OPTIONS * HTTP/3",
+        b"PRI * HTTP/2",
+    ] {
         assert_refused_at_the_end(bytes, HeadError::Version);
     }
     assert_eq!(Rejection::Head(HeadError::Version).status(), 505);

@@ -114,6 +114,19 @@ runtimes! {
         assert!(body.is_empty());
     }
 
+    async fn an_answer_to_connect_has_a_body_only_if_it_refuses(rt) {
+        for (status, text) in [(200, ""), (204, ""), (403, "no tunnel\n")] {
+            let request = health().line("CONNECT a:80 HTTP/1.1");
+            let (plain, near) = plain(config(&rt), &request).await;
+            let response = Response::builder().status(status).body("no tunnel\n").unwrap();
+            let (responded, (head, body)) = join(plain.respond(response), answer(near)).await;
+            responded.unwrap();
+            assert_eq!(head.status(), status);
+            assert_eq!(head.headers().contains_key(header::CONTENT_LENGTH), status == 403);
+            assert_eq!(body, text.as_bytes(), "{status}");
+        }
+    }
+
     async fn a_valid_handshake_is_one_and_keeps_its_early_frames(rt) {
         let (incoming, mut near) = read(config(&rt), &Request::new().bytes_then("early")).await;
         let Ok(Incoming::WebSocket(handshake)) = incoming else {

@@ -1,22 +1,24 @@
 //! The two halves of a socket, in two tasks.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 
 use anyws::{
-    CloseCode, CloseFrame, Error, Message, Phase, Runtime, TransportConfig, WebSocket,
+    CloseCode, CloseFrame, Error, Message, Phase, Result, Runtime, TransportConfig, WebSocket,
     WebSocketConfig, WebSocketReceiver, WebSocketSender,
     testing::{self, duplex, duplex_with_capacity},
 };
 use futures::{
     FutureExt, SinkExt, StreamExt,
-    future::join,
+    future::{BoxFuture, Either, join, select},
+    poll,
     stream::{self, FusedStream},
 };
 
 use self::support::{
     frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, server, with_peer},
+    room::Narrow,
     scripted::{Event, Scripted},
-    tasks::{spawn, yield_to_tasks},
+    tasks::{poll_with, spawn, waker, yield_to_tasks},
 };
 
 mod support;
@@ -108,6 +110,31 @@ async fn narrow(runtime: &Arc<dyn Runtime>) -> (WebSocketSender, WebSocketReceiv
     let socket = server(far, &config(runtime).set_transport(transport)).await;
     let (sender, receiver) = socket.split();
     (sender, receiver, Peer::new(near))
+}
+
+/// Fails a test early that would wait for what nobody does.
+async fn soon<T>(runtime: &Arc<dyn Runtime>, future: impl Future<Output = T>) -> T {
+    let limit = runtime.sleep_until(runtime.now() + Duration::from_secs(5));
+    match select(pin!(future), limit).await {
+        Either::Left((output, _)) => output,
+        Either::Right(_) => panic!("nobody does it"),
+    }
+}
+
+/// A call of the sender's that has a message to lose.
+type Loses = fn(&mut WebSocketSender) -> BoxFuture<'_, Result<()>>;
+
+const SENDING: [(&str, Loses); 3] = [
+    ("send", |sender| sender.send("lost".into()).boxed()),
+    ("flush", |sender| sender.flush().boxed()),
+    ("close of the sink", |sender| SinkExt::close(sender).boxed()),
+];
+
+fn assert_reset(result: &Result<()>, call: &str) {
+    match result {
+        Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{call}"),
+        other => panic!("{call}: {other:?}"),
+    }
 }
 
 runtimes! {
@@ -383,5 +410,138 @@ runtimes! {
             let events = script.events();
             assert!(events.ends_with(&[Event::Close, Event::End, Event::Drop]), "{events:?}");
         }
+    }
+
+    async fn what_is_staged_and_the_answer_are_written_though_the_sender_idles(rt) {
+        for tells_end in [false, true] {
+            let (near, far) = duplex_with_capacity(100);
+            let (far, script) = Scripted::new(far);
+            let (mut sender, mut receiver) = server(far, &config(&rt)).await.split();
+            let mut peer = Peer::new(near);
+            sender.feed(Message::binary(vec![7; 1000])).await.unwrap();
+            peer.send(Frame::close(1000, "")).await;
+            assert_eq!(received(&mut receiver).await, Message::Close(Some(normal())));
+            if tells_end {
+                assert_ended(&mut receiver).await;
+            }
+            drop(receiver);
+            let rest = async {
+                assert_eq!(peer.frame().await, Some(Frame::new(BINARY, vec![7; 1000])));
+                assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
+                assert_eq!(peer.frame().await, None);
+                peer.finish().await;
+                script.dropped().await;
+            };
+            soon(&rt, rest).await;
+            assert_closed(&mut sender).await;
+            sender.close(None).await.unwrap();
+        }
+    }
+
+    async fn after_an_end_without_a_close_the_stream_is_dropped_though_the_sender_idles(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let (mut sender, mut receiver) = server(far, &config(&rt)).await.split();
+        let mut peer = Peer::new(near);
+        sender.feed("staged".into()).await.unwrap();
+        peer.finish().await;
+        let item = receiver.next().await;
+        assert!(matches!(item, Some(Err(Error::ClosedWithoutHandshake))), "{item:?}");
+        assert_ended(&mut receiver).await;
+        assert!(!script.is_dropped());
+        drop(receiver);
+        let rest = async {
+            assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+            assert_eq!(peer.frame().await, None);
+            script.dropped().await;
+        };
+        soon(&rt, rest).await;
+        assert_closed(&mut sender).await;
+        sender.close(None).await.unwrap();
+    }
+
+    async fn a_sender_that_waits_is_told_of_a_write_that_failed_under_the_receiver(rt) {
+        for (call, begin) in SENDING {
+            let (_near, far) = duplex_with_capacity(16);
+            let (far, script) = Scripted::new(far);
+            let (mut sender, mut receiver) = server(far, &config(&rt)).await.split();
+            sender.feed("more than the stream holds".into()).await.unwrap();
+            let mut sending = begin(&mut sender);
+            assert!(poll!(&mut sending).is_pending(), "{call}");
+            script.fail_writes(ErrorKind::ConnectionReset);
+            assert_reset(&receiver.next().await.unwrap().map(drop), "next");
+            assert_reset(&soon(&rt, sending).await, call);
+            // It is told once.
+            assert_closed(&mut sender).await;
+            assert_ended(&mut receiver).await;
+        }
+    }
+
+    async fn the_next_call_of_a_sender_tells_of_a_write_that_failed_under_the_receiver(rt) {
+        for (call, begin) in SENDING {
+            let (_near, far) = duplex();
+            let (far, script) = Scripted::new(far);
+            let (mut sender, mut receiver) = server(far, &config(&rt)).await.split();
+            sender.feed("lost".into()).await.unwrap();
+            script.fail_writes(ErrorKind::ConnectionReset);
+            assert_reset(&receiver.next().await.unwrap().map(drop), "next");
+            assert_reset(&soon(&rt, begin(&mut sender)).await, call);
+            assert_closed(&mut sender).await;
+            assert_ended(&mut receiver).await;
+        }
+    }
+
+    async fn close_of_the_sender_returns_the_error_of_a_write_that_failed_under_the_receiver(rt) {
+        let config = support::config(&rt).set_close_timeout(Duration::from_millis(50));
+        for is_waiting in [false, true] {
+            let (_near, far) = duplex_with_capacity(16);
+            let (far, script) = Scripted::new(far);
+            let (mut sender, mut receiver) = server(far, &config).await.split();
+            sender.feed("more than the stream holds".into()).await.unwrap();
+            let mut closing = pin!(sender.close(None));
+            if is_waiting {
+                assert!(poll!(&mut closing).is_pending());
+            }
+            script.fail_writes(ErrorKind::ConnectionReset);
+            assert_reset(&receiver.next().await.unwrap().map(drop), "next");
+            assert_reset(&closing.await, "close");
+            assert_ended(&mut receiver).await;
+        }
+    }
+
+    async fn a_half_holds_no_waker_once_its_wait_is_over(rt) {
+        let (_sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let (waker_of_next, next) = waker();
+        assert!(poll_with(&waker_of_next, pin!(receiver.next())).is_pending());
+        peer.send(Frame::text("there")).await;
+        assert!(poll_with(&waker_of_next, pin!(receiver.next())).is_ready());
+        drop(waker_of_next);
+        assert_eq!(Arc::strong_count(&next), 1);
+
+        let (stream, room) = Narrow::new(usize::MAX);
+        let (mut sender, _receiver) = server(stream, &config(&rt)).await.split();
+        sender.feed("no room".into()).await.unwrap();
+        let (waker_of_flush, flush) = waker();
+        assert!(poll_with(&waker_of_flush, pin!(sender.flush())).is_pending());
+        room.give(1000);
+        assert!(poll_with(&waker_of_flush, pin!(sender.flush())).is_ready());
+        drop(waker_of_flush);
+        assert_eq!(Arc::strong_count(&flush), 1);
+    }
+
+    async fn a_half_that_was_dropped_while_it_waits_holds_no_waker(rt) {
+        let (stream, _room) = Narrow::new(usize::MAX);
+        let (mut sender, _receiver) = server(stream, &config(&rt)).await.split();
+        sender.feed("no room".into()).await.unwrap();
+        let (waker_of_flush, flush) = waker();
+        assert!(poll_with(&waker_of_flush, pin!(sender.flush())).is_pending());
+        drop((waker_of_flush, sender));
+        assert_eq!(Arc::strong_count(&flush), 1);
+
+        let (_sender, mut receiver, _peer) = halves(&config(&rt)).await;
+        let (waker_of_next, next) = waker();
+        assert!(poll_with(&waker_of_next, pin!(receiver.next())).is_pending());
+        drop((waker_of_next, receiver));
+        assert_eq!(Arc::strong_count(&next), 1);
     }
 }

@@ -1,12 +1,22 @@
 //! `accept` and `Handshake`: a WebSocket on a bare stream, without any HTTP library.
 
-use std::{io, pin::Pin, sync::Arc, task, time::Duration};
+use std::{
+    fmt, io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task,
+    time::{Duration, Instant},
+};
 
 use anyws::{
-    Error, Handshake, HeadError, Message, Rejection, Result, Runtime, WebSocketConfig,
+    Error, Handshake, HeadError, Message, Rejection, Result, Runtime, Sleep, WebSocketConfig,
     testing::{self, Duplex},
 };
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::join};
+use futures::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, FutureExt,
+    executor::block_on,
+    future::{BoxFuture, join},
+};
 use http::{Response, StatusCode, header};
 use support::{
     attack::{Attack, Then},
@@ -368,6 +378,63 @@ fn refused_then(then: Then) -> Attack {
     Attack::new(request, then)
 }
 
+/// A runtime that keeps its tasks for the test, and whose deadlines have passed.
+#[derive(Default)]
+struct Late(Mutex<Vec<BoxFuture<'static, ()>>>);
+
+impl fmt::Debug for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Late").finish_non_exhaustive()
+    }
+}
+
+impl Runtime for Late {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.lock().unwrap().push(task);
+    }
+
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Passed)
+    }
+}
+
+struct Passed;
+
+impl Future for Passed {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> task::Poll<()> {
+        task::Poll::Ready(())
+    }
+}
+
+impl Sleep for Passed {
+    fn reset(self: Pin<&mut Self>, _: Instant) {}
+}
+
+#[test]
+fn a_refused_client_is_left_in_the_first_poll_once_the_deadline_has_passed() {
+    for then in [Then::Wait, Then::Again("a".into())] {
+        let rt = Arc::new(Late::default());
+        let config = WebSocketConfig::new().set_runtime(rt.clone());
+        let mut stream = refused_then(then.clone());
+        let mut dropped = stream.dropped();
+        let accepted = block_on(anyws::accept(stream, config));
+        let refusal = Rejection::KeyHeader;
+        assert!(matches!(accepted, Err(Error::Rejected(it)) if it == refusal));
+        let mut tasks = std::mem::take(&mut *rt.0.lock().unwrap());
+        let [lingering] = tasks.as_mut_slice() else {
+            panic!("{} tasks linger", tasks.len());
+        };
+        assert_eq!(dropped.try_recv(), Ok(None));
+        assert!(
+            lingering.now_or_never().is_some(),
+            "it lingers on: {then:?}"
+        );
+        assert_eq!(dropped.try_recv(), Ok(Some(())));
+    }
+}
+
 const SHORT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -577,7 +644,7 @@ fn a_stream_of_tokio_is_served_over_tcp() {
 #[test]
 #[should_panic(expected = "an answer that ends the connection has a final status")]
 fn a_rejection_by_an_informational_status_is_a_mistake_that_panics() {
-    futures::executor::block_on(async {
+    block_on(async {
         let (near, mut far) = testing::duplex();
         far.write_all(&Request::new().bytes()).await.unwrap();
         let handshake = Handshake::read(near, WebSocketConfig::new()).await.unwrap();

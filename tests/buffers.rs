@@ -495,6 +495,23 @@ fn a_thread_keeps_four_blocks() {
     assert_at_most(memory.bytes_current, 4 * BLOCK + copies, "bytes are kept");
 }
 
+/// Those that find no block to spare copy what is unread.
+#[test]
+fn three_connections_of_a_thread_keep_their_block() {
+    const SOCKETS: usize = 20;
+    let sent = Bytes::from(burst(10, KIB));
+    let (_sockets, memory) = Thread::start().measure(move || {
+        let unread = || {
+            let mut socket = server(sent.clone());
+            receive_all(&mut socket, 1);
+            socket
+        };
+        (0..SOCKETS).map(|_| unread()).collect::<Vec<_>>()
+    });
+    let copies = SOCKETS * (10 * KIB + SOCKET);
+    assert_at_most(memory.bytes_current, 4 * BLOCK + copies, "bytes are held");
+}
+
 #[test]
 fn a_thread_keeps_four_blocks_of_those_that_were_read_into_at_once() {
     let ((), memory) = Thread::start().measure(|| {
@@ -649,6 +666,23 @@ fn a_large_payload_that_was_announced_holds_no_large_buffer() {
         socket
     });
     assert_at_most(held, SOCKETS * SOCKET + 4 * MIB, "bytes are held");
+}
+
+/// Buffers of 1 MiB are idle, and 50 KiB are enough for one of them, but not for this payload.
+#[test]
+fn a_payload_that_arrives_holds_at_most_twice_its_length() {
+    const SOCKETS: usize = 20;
+    const LENGTH: usize = 100 * KIB;
+    let much = Bytes::from(burst(1, MIB));
+    let half = Bytes::from(burst(1, LENGTH)).slice(..LENGTH / 2);
+    let receive_much = || assert_eq!(next(&mut server(much.clone())).len(), MIB);
+    let held = held(SOCKETS, receive_much, || {
+        let mut socket = server(half.clone());
+        assert_waits(&mut socket);
+        socket
+    });
+    let payloads = SOCKETS * (2 * LENGTH + SOCKET);
+    assert_at_most(held, payloads + 4 * MIB, "bytes are held");
 }
 
 #[test]

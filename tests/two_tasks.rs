@@ -217,6 +217,43 @@ runtimes! {
     }
 }
 
+/// A stream keeps one waker for its write side, and a task that receives writes, too.
+#[test]
+fn a_task_that_sends_is_woken_by_the_stream_though_another_task_receives() {
+    for role in Role::BOTH {
+        let (mut near, far) = duplex_with_capacity(64);
+        let mut socket = role.socket(far, &WebSocketConfig::new());
+        assert!(socket.feed(large()).now_or_never().is_some());
+        let ((sends, is_woken), (receives, _)) = (waker(), waker());
+        assert!(poll_with(&sends, pin!(socket.flush())).is_pending());
+        assert!(poll_with(&receives, pin!(socket.next())).is_pending());
+        is_woken.take();
+        assert!(read_some(&mut near, 64, &mut Vec::new()));
+        assert!(is_woken.take(), "{role:?}");
+    }
+}
+
+/// What one task receives may be all that the other one waits for: nothing happens to the stream.
+#[test]
+fn a_task_that_waits_for_room_is_woken_by_the_end_that_another_task_receives() {
+    for role in Role::BOTH {
+        let (near, far) = duplex_with_capacity(64);
+        let mut socket = role.socket(far, &WebSocketConfig::new());
+        let mut peer = Peer::of(role, near);
+        assert!(socket.feed(large()).now_or_never().is_some());
+        let ((sends, is_woken), (receives, _)) = (waker(), waker());
+        let poll_room =
+            |socket: &mut WebSocket| socket.poll_ready_unpin(&mut Context::from_waker(&sends));
+        assert!(poll_room(&mut socket).is_pending());
+        peer.send(Frame::close(1000, "")).now_or_never().unwrap();
+        is_woken.take();
+        assert!(poll_with(&receives, pin!(socket.next())).is_ready());
+        assert!(is_woken.take(), "{role:?}");
+        let room = poll_room(&mut socket);
+        assert!(matches!(room, Poll::Ready(Err(Error::Closed))), "{room:?}");
+    }
+}
+
 /// Where one task does both, its waker is all that the stream gets: nothing is allocated for a
 /// second one, nor kept.
 #[test]

@@ -915,6 +915,25 @@ fn row_02_a_version_is_judged_by_its_major_number_rfc9110_15_6_6() {
     }
 }
 
+#[test]
+fn row_10_an_extractor_refuses_malformed_extensions_9_1() {
+    for (offers, is_refused) in [
+        ("permessage-deflate; client_max_window_bits", false),
+        ("permessage-deflate; =1", true),
+        ("=;,\"", true),
+        ("", true),
+    ] {
+        let mut request = testing::upgrade("/").0;
+        let value = offers.parse().unwrap();
+        request
+            .headers_mut()
+            .insert("Sec-WebSocket-Extensions", value);
+        let refused = WebSocketUpgrade::<()>::from_request(&mut request).err();
+        let rejection = is_refused.then_some(Rejection::ExtensionsHeader);
+        assert_eq!(refused, rejection, "{offers:?}");
+    }
+}
+
 /// nginx leaves out the headers of an upgrade, and speaks HTTP/1.0, unless it is told otherwise.
 #[test]
 fn row_02_what_a_proxy_may_have_done_is_said_so_rfc9110_7_8() {

@@ -12,7 +12,7 @@ use futures::{AsyncRead, AsyncWrite};
 
 use self::support::{
     frames::{Frame, PING, PONG, Role, TEXT, with_peer},
-    raw::{Request, masked},
+    raw::masked,
     scripted::Scripted,
     sockets::{assert_waits, patient},
     tasks::waker,
@@ -201,7 +201,7 @@ fn each_ping_is_answered_though_the_runtime_wants_the_task_to_yield() {
 /// Sends the burst over TCP, and demands each of the answers.
 #[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 fn assert_answers(server: &tcp::TcpServer) {
-    let mut client = server.open(&Request::new());
+    let mut client = server.open(&support::raw::Request::new());
     client.send(&burst());
     for number in 0..PINGS {
         let frame = client.frame().expect("a pong comes");

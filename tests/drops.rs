@@ -212,21 +212,25 @@ impl AsyncWrite for Small {
 /// Nobody asks for another turn.
 #[test]
 fn all_that_the_stream_takes_is_written_wherever_the_turn_of_the_socket_ends() {
-    for sends in 240..=270 {
+    for (messages, is_fed) in (240..=270).flat_map(|count| [(count, false), (count, true)]) {
         let stream = Small::default();
         let mut socket = block_on(server(stream.clone(), &Still::default().config()));
         block_on(async {
-            for _ in 0..sends {
-                socket.send("x".into()).await.unwrap();
+            for _ in 0..messages {
+                if is_fed {
+                    socket.feed("x".into()).await.unwrap();
+                } else {
+                    socket.send("x".into()).await.unwrap();
+                }
             }
             socket.feed(Message::binary(vec![7; 60_000])).await.unwrap();
         });
         drop(socket);
         let written = stream.0.lock().unwrap().len();
+        let expected = messages * 3 + 4 + 60_000 + 4;
         assert_eq!(
-            written,
-            sends * 3 + 4 + 60_000 + 4,
-            "after {sends} messages"
+            written, expected,
+            "after {messages} messages, fed: {is_fed}"
         );
     }
 }

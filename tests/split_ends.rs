@@ -93,6 +93,18 @@ runtimes! {
         socket.close(None).await.unwrap();
     }
 
+    async fn an_answer_to_a_close_that_nobody_takes_later_is_no_error_either(rt) {
+        // Room for one message, and for no answer behind it.
+        let (near, far) = duplex_with_capacity(6);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        let mut peer = Peer::new(near);
+        socket.send("1234".into()).await.unwrap();
+        peer.send(Frame::new(CLOSE, [])).await;
+        assert!(socket.next().await.unwrap().unwrap().is_close());
+        drop(peer);
+        socket.close(None).await.unwrap();
+    }
+
     async fn a_message_that_the_answer_to_a_close_takes_with_it_is_an_error(rt) {
         let (near, far) = duplex();
         let (far, script) = Scripted::new(far);

@@ -132,7 +132,6 @@ impl Engine {
     /// Nothing is read or written any more.
     fn finish(&mut self) {
         self.finished = true;
-        self.writer.outbox.clear();
     }
 
     /// Returns the stream of a connection that is finished, for the caller to drop: whoever still

@@ -15,7 +15,7 @@ use futures::{
 };
 
 use self::support::{
-    frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, server, with_peer},
+    frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, TEXT, server, with_peer},
     room::Narrow,
     scripted::{Event, Scripted},
     tasks::{poll_with, spawn, waker, yield_to_tasks},
@@ -175,6 +175,42 @@ runtimes! {
         assert_works(&mut client, &mut sender.reunite(receiver).unwrap()).await;
         let mut other_server = other_sender.reunite(other_receiver).unwrap();
         assert_works(&mut other_client, &mut other_server).await;
+    }
+
+    async fn a_split_in_the_middle_of_a_message_loses_nothing(rt) {
+        let frames = [
+            Frame::new(TEXT, &"größer".as_bytes()[..3]).unfinished(),
+            Frame::new(CONTINUATION, &"größer".as_bytes()[3..]),
+        ];
+        let bytes = frames.map(|frame| frame.masked()).concat();
+        // Every header, character and fragment is cut at each of its places.
+        for cut in 0..bytes.len() {
+            let (mut socket, mut peer) = with_peer(&config(&rt)).await;
+            peer.send_bytes(&bytes[..cut]).await;
+            assert!(socket.next().now_or_never().is_none());
+            let (sender, mut receiver) = socket.split();
+            peer.send_bytes(&bytes[cut..]).await;
+            assert_eq!(received(&mut receiver).await, Message::text("größer"));
+
+            peer.send_bytes(&bytes[..cut]).await;
+            assert!(receiver.next().now_or_never().is_none());
+            let mut socket = sender.reunite(receiver).unwrap();
+            peer.send_bytes(&bytes[cut..]).await;
+            assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("größer"));
+        }
+    }
+
+    async fn the_reason_of_the_peers_close_survives_a_split(rt) {
+        let (socket, mut peer) = with_peer(&config(&rt)).await;
+        peer.send(Frame::text("last")).await;
+        peer.send(Frame::close(4000, "why")).await;
+        let (sender, receiver) = socket.split();
+        let (mut sender, mut receiver) = sender.reunite(receiver).unwrap().split();
+        assert_eq!(received(&mut receiver).await, Message::text("last"));
+        let reason = CloseFrame { code: CloseCode::from(4000), reason: "why".into() };
+        assert_eq!(received(&mut receiver).await, Message::Close(Some(reason)));
+        assert_ended(&mut receiver).await;
+        assert_closed(&mut sender).await;
     }
 
     async fn the_receiver_answers_pings_while_the_sender_does_nothing(rt) {

@@ -21,7 +21,7 @@ use self::support::{
     config,
     frames::{CLOSE, Frame, Peer, Role},
     scripted::Scripted,
-    sockets::patient,
+    sockets::{close, patient},
     tasks::{spawn, yield_to_tasks},
 };
 
@@ -121,7 +121,8 @@ runtimes! {
 
     async fn a_close_that_stays_in_a_stream_that_buffers_was_not_written(rt) {
         let (near, far) = duplex();
-        let stuck = Wrapped { io: far, keeps: true, owned: Arc::default() };
+        let mut stuck = Wrapped::new(far);
+        stuck.keeps = true;
         let mut socket = Role::Server.socket(stuck, &config(&rt).set_close_timeout(SHORT));
         let mut peer = Peer::new(near);
         peer.send(Frame::new(CLOSE, [3, 232])).await;
@@ -129,11 +130,36 @@ runtimes! {
         assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
     }
 
+    async fn a_stream_that_cannot_be_shut_down_loses_neither_message_nor_reason(rt) {
+        for is_split in [false, true] {
+            let (near, far) = duplex();
+            let mut stream = Wrapped::new(far);
+            stream.fails_to_close = true;
+            let mut socket = Role::Server.socket(stream, &patient(&rt));
+            let mut peer = Peer::new(near);
+            peer.send(Frame::text("last")).await;
+            peer.send(Frame::close(4000, "why")).await;
+            peer.finish().await;
+            let items = if is_split {
+                let (mut sender, mut receiver) = socket.split();
+                let items = [receiver.next().await, receiver.next().await];
+                sender.close(None).await.unwrap();
+                items
+            } else {
+                let items = [socket.next().await, socket.next().await];
+                socket.close(None).await.unwrap();
+                items
+            };
+            let expected = [Message::text("last"), close(4000, "why")];
+            assert_eq!(items.map(|item| item.unwrap().unwrap()), expected);
+        }
+    }
+
     /// A registry, for instance, that is owned by the stream.
     async fn a_stream_may_own_a_half_of_its_socket(rt) {
         let (near, far) = duplex();
-        let owned = Arc::default();
-        let stream = Wrapped { io: far, keeps: false, owned: Arc::clone(&owned) };
+        let stream = Wrapped::new(far);
+        let owned = Arc::clone(&stream.owned);
         let socket = Role::Server.socket(stream, &config(&rt).set_close_timeout(SHORT));
         let (mut sender, receiver) = socket.split();
         *owned.lock().unwrap() = Some(receiver);
@@ -149,7 +175,20 @@ struct Wrapped {
     io: Duplex,
     /// Writes end in a buffer, which is never flushed.
     keeps: bool,
+    /// It cannot be shut down.
+    fails_to_close: bool,
     owned: Arc<Mutex<Option<WebSocketReceiver>>>,
+}
+
+impl Wrapped {
+    fn new(io: Duplex) -> Self {
+        Self {
+            io,
+            keeps: false,
+            fails_to_close: false,
+            owned: Arc::default(),
+        }
+    }
 }
 
 impl Drop for Wrapped {
@@ -191,6 +230,9 @@ impl AsyncWrite for Wrapped {
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.keeps {
             return Poll::Pending;
+        }
+        if self.fails_to_close {
+            return Poll::Ready(Err(ErrorKind::NotConnected.into()));
         }
         Pin::new(&mut self.io).poll_close(cx)
     }

@@ -7,7 +7,7 @@ use anyws::{
     WebSocketConfig,
     testing::{self, OpenError},
 };
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, future::join};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, executor::block_on, future::join};
 use http::{Method, Response, StatusCode, Version};
 use support::config;
 use upgrades::{Upgrade, close_code, extract, next};
@@ -258,6 +258,35 @@ fn an_answer_whose_header_is_missing_or_wrong_opens_none() {
         let replaced = replaced.unwrap_err();
         assert_eq!(replaced, OpenError::Header(name));
         assert!(replaced.to_string().contains(name));
+    }
+}
+
+/// Nothing is validated here: what is above the watermark is written, whatever the write buffer.
+#[test]
+fn settings_that_contradict_each_other_do_not_make_a_client_hang() {
+    let transport = TransportConfig::default()
+        .write_buffer_size(1000)
+        .max_write_buffer_size(10)
+        .fragment_size(0);
+    let config = WebSocketConfig::new().set_transport(transport);
+    assert!(config.validate().is_err());
+    let (mut request, client) = testing::upgrade("/");
+    let ws = Upgrade::from_request(&mut request).unwrap();
+    let (response, upgrading) = ws.accept();
+    let mut server = block_on(upgrading).unwrap();
+    let mut client = client.set_config(config).open(&response).unwrap();
+    for number in 0..10 {
+        let text = format!("more than ten bytes: {number}");
+        client
+            .feed(Message::text(&text))
+            .now_or_never()
+            .unwrap()
+            .unwrap();
+        client.flush().now_or_never().unwrap().unwrap();
+        assert_eq!(
+            block_on(server.next()).unwrap().unwrap(),
+            Message::text(text)
+        );
     }
 }
 

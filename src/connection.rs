@@ -1,6 +1,7 @@
 //! A connection with the runtime that it lives on: its closing handshake and its end.
 
 use std::{
+    fmt,
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -23,7 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Connection(Option<Box<Inner>>);
 
-#[derive(Debug)]
 struct Inner {
     engine: Engine,
     runtime: Option<Arc<dyn Runtime>>,
@@ -134,6 +134,16 @@ impl Connection {
     #[inline]
     fn inner_mut(&mut self) -> &mut Inner {
         self.0.as_mut().expect("only `drop` and `take` take it")
+    }
+}
+
+/// Without the subprotocol, by which some clients pass tokens.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("engine", &self.engine)
+            .field("runtime", &self.runtime)
+            .finish_non_exhaustive()
     }
 }
 

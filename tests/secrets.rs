@@ -99,3 +99,35 @@ fn a_refusal_shows_nothing_of_its_request() {
         assert!(!error.to_string().contains(SECRET), "{error}");
     }
 }
+
+#[test]
+fn a_socket_its_halves_and_a_stream_show_nothing_of_what_they_carry() {
+    let (mut request, client) = testing::upgrade("/");
+    let protocol = "token.s3cret";
+    let headers = request.headers_mut();
+    headers.insert("Sec-WebSocket-Protocol", protocol.parse().unwrap());
+    let ws = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();
+    let (response, upgrading) = ws.select_protocol(|_| Some(protocol)).accept();
+    let mut client = client.open(&response).unwrap();
+    let mut server = block_on(upgrading).unwrap();
+    assert_eq!(client.protocol(), Some(protocol));
+    discreet(&server);
+    // Staged, under way, and unread.
+    block_on(server.send(SECRET.into())).unwrap();
+    block_on(server.send(SECRET.into())).unwrap();
+    block_on(server.feed(SECRET.into())).unwrap();
+    discreet(&server);
+    assert!(block_on(client.next()).is_some());
+    discreet(&client);
+    let (sender, receiver) = server.split();
+    discreet(&sender);
+    discreet(&receiver);
+
+    let (mut near, far) = testing::duplex();
+    block_on(near.write_all(SECRET.as_bytes())).unwrap();
+    for end in [near, far] {
+        let text = discreet(&end);
+        // Bytes would be shown as numbers.
+        assert!(!text.contains("115, 51"), "{text}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    fmt, io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -50,7 +50,6 @@ pub fn duplex_with_capacity(capacity: usize) -> (Duplex, Duplex) {
 #[derive(Debug)]
 struct Pipe(Mutex<State>);
 
-#[derive(Debug)]
 struct State {
     bytes: VecDeque<u8>,
     capacity: usize,
@@ -60,6 +59,17 @@ struct State {
     unread: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+/// How much is under way, not what: it is the users' data.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("length", &self.bytes.len())
+            .field("capacity", &self.capacity)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Pipe {

@@ -165,7 +165,7 @@ runtimes! {
 
 #[test]
 fn a_pair_needs_no_settings() {
-    futures::executor::block_on(async {
+    block_on(async {
         let (mut client, mut server) = testing::pair();
         assert_connected(&mut client, &mut server).await;
         assert_eq!((client.protocol(), server.protocol()), (None, None));

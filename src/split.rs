@@ -18,7 +18,7 @@ use futures_sink::Sink;
 use crate::{
     CloseFrame, Error, Message, Result, WebSocket,
     connection::Connection,
-    engine::Closer,
+    engine::{Closer, Side},
     proto::Outgoing,
     sync::{Arc, AtomicWaker, Mutex, MutexGuard},
 };
@@ -39,22 +39,6 @@ pub struct WebSocketSender(Half);
 /// other half may live on.
 #[derive(Debug)]
 pub struct WebSocketReceiver(Half);
-
-/// Which half one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Sender,
-    Receiver,
-}
-
-impl Side {
-    fn other(self) -> Self {
-        match self {
-            Self::Sender => Self::Receiver,
-            Self::Receiver => Self::Sender,
-        }
-    }
-}
 
 /// A half's part in what both share; says so when it is dropped.
 #[derive(Debug)]
@@ -128,9 +112,9 @@ impl Shared {
         let waker = Waker::from(StdArc::clone(&self.tasks));
         let other = WakeOnDrop(self.tasks.of(side.other()));
         let mut connection = self.lock();
-        let before = connection.engine().progress();
+        let before = connection.engine().state();
         let polled = poll(&mut connection, &mut Context::from_waker(&waker));
-        let has_changed = connection.engine().progress() != before;
+        let has_changed = connection.engine().state() != before;
         let stream = connection.take_stream();
         drop(connection);
         drop(stream);
@@ -268,7 +252,9 @@ impl WebSocketSender {
                     .map_err(|error| *error)
             })
         })
-        .await
+        .await?;
+        self.tell_receiver();
+        Ok(())
     }
 
     /// Writes all that is staged; see [`WebSocket::flush`].
@@ -329,6 +315,11 @@ impl WebSocketSender {
         let connection = self.0.shared.lock().take();
         Ok(WebSocket::from_connection(connection))
     }
+
+    /// A receiver that waits writes what is staged, as a whole socket does before it waits.
+    fn tell_receiver(&self) {
+        self.0.shared.tasks.receiver.wake();
+    }
 }
 
 impl WebSocketReceiver {
@@ -381,8 +372,7 @@ impl Sink<Message> for WebSocketSender {
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
         self.0.shared.lock().engine().start_send(message)?;
-        // A receiver that waits writes what is staged, as a whole socket does before it waits.
-        self.0.shared.tasks.receiver.wake();
+        self.tell_receiver();
         Ok(())
     }
 

@@ -244,6 +244,17 @@ runtimes! {
         assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::text("fed"))));
     }
 
+    async fn a_send_that_needs_no_help_wakes_no_receiver(rt) {
+        let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
+        let (waker, woken) = waker();
+        assert!(poll_with(&waker, pin!(receiver.next())).is_pending());
+        sender.send("sent".into()).await.unwrap();
+        assert_eq!(peer.frame().await, Some(Frame::text("sent")));
+        assert!(!woken.take());
+        sender.feed("fed".into()).await.unwrap();
+        assert!(woken.take(), "who waits writes what is fed");
+    }
+
     async fn the_halves_are_a_sink_and_a_stream(rt) {
         let (mut sender, receiver, mut peer) = halves(&config(&rt)).await;
         let messages = stream::iter(["one", "two"]).map(|text| Ok(text.into()));

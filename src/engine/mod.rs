@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-pub(crate) use self::{closing::Closer, write_failure::Side};
+pub(crate) use self::closing::Closer;
 use self::{reader::Reader, tasks::Tasks, write_failure::WriteFailure, writer::Writer};
 use crate::{
     Error, InvalidMessage, Message, Result, TransportConfig,
@@ -59,14 +59,29 @@ pub(crate) type Unsent = Option<Result<Outgoing, InvalidMessage>>;
 /// look there whether all went well costs a twentieth of all that is done for a small message.
 pub(crate) type Outcome = Result<(), Box<Error>>;
 
-/// A snapshot: if it differs after a poll, a task that waits may go on.
+/// The two sides of a connection, which may be two tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) enum Side {
+    Receiver,
+    Sender,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Receiver => Self::Sender,
+            Self::Sender => Self::Receiver,
+        }
+    }
+}
+
+/// A snapshot: if it differs after a poll, a task that waits has to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct State {
     incoming: Incoming,
     sending: Sending,
     has_untold: bool,
     is_finished: bool,
-    writer: (usize, u32, bool),
 }
 
 /// One end of a WebSocket connection.
@@ -124,14 +139,13 @@ impl Engine {
         }
     }
 
-    /// Returns what changes when a task that waits on this connection may go on.
-    pub(crate) fn progress(&self) -> Progress {
-        Progress {
+    /// Returns how far the connection has come in its life.
+    pub(crate) fn state(&self) -> State {
+        State {
             incoming: self.incoming,
             sending: self.sending,
             has_untold: self.untold.is_some(),
             is_finished: self.finished,
-            writer: self.writer.progress(),
         }
     }
 }

@@ -160,9 +160,9 @@ impl Engine {
         let Some(both) = self.tasks.both(cx, other) else {
             return poll(self, cx);
         };
-        let before = self.progress();
+        let before = (self.state(), self.writer.progress());
         let polled = poll(self, &mut Context::from_waker(&both.into()));
-        if self.progress() != before {
+        if (self.state(), self.writer.progress()) != before {
             let waker = self.tasks.waker(other).cloned();
             // If it still waits after its next poll, it is known again.
             self.tasks.forget(other);

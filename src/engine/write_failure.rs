@@ -6,15 +6,8 @@
 
 use std::io;
 
-use super::{Engine, Incoming, Sending};
+use super::{Engine, Incoming, Sending, Side};
 use crate::{Error, Result};
-
-/// The two sides of a connection, which may be two tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Receiver,
-    Sender,
-}
 
 /// A failure that was not told to everybody.
 #[derive(Debug)]

@@ -12,28 +12,34 @@ use std::{
 
 use super::{Engine, Side};
 
-/// The tasks that wait, and what they wait for.
-///
-/// Wakers are those of the last poll that was pending. The receiver's stays when its wait is over:
-/// to drop it and clone it again would cost two atomic operations for each message.
+/// The tasks that wait.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
+    /// The waker of the last `next` that was pending. It stays when the wait is over: to drop it and
+    /// clone it again would cost two atomic operations for each message.
     receiver: Option<Waker>,
-    sender: Option<Waker>,
     receiver_waits: Waits,
-    sender_waits: Waits,
-    /// What the stream was given last, for both. It is used again: a stream may wake a waker that it
-    /// replaces by another one, as those of async-io do, and two tasks would wake each other for
-    /// ever.
+    /// In a box, because few senders ever wait.
+    sender: Option<Box<Sender>>,
+}
+
+/// A task that waits to send.
+#[derive(Debug)]
+struct Sender {
+    waker: Waker,
+    /// What the stream was given last, for both tasks. It is used again: a stream may wake a waker
+    /// that it replaces by another one, as those of async-io do, and the two would wake each other
+    /// for ever.
     both: Option<Arc<Both>>,
 }
 
+/// What a task that receives waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waits {
     #[default]
     Nothing,
     ToRead,
-    /// For the write side of the stream; a receiver for its read side, too.
+    /// For both sides of the stream.
     ToWrite,
 }
 
@@ -47,53 +53,64 @@ pub(super) enum Reading {
 impl Tasks {
     #[inline]
     pub(super) fn is_sender_waiting(&self) -> bool {
-        self.sender_waits != Waits::Nothing
+        self.sender.is_some()
     }
 
     fn waker(&self, side: Side) -> Option<&Waker> {
         match side {
             Side::Receiver => self.receiver.as_ref(),
-            Side::Sender => self.sender.as_ref(),
+            Side::Sender => self.sender.as_ref().map(|sender| &sender.waker),
         }
+    }
+
+    #[inline]
+    fn keep_receiver(&mut self, cx: &Context<'_>, waits: Waits) {
+        self.receiver_waits = waits;
+        let known = self.receiver.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            self.receiver = Some(cx.waker().clone());
+        }
+    }
+
+    fn keep_sender(&mut self, cx: &Context<'_>) -> &mut Sender {
+        let known = self.sender.take();
+        let known = known.filter(|known| known.waker.will_wake(cx.waker()));
+        self.sender.insert(known.unwrap_or_else(|| {
+            let waker = cx.waker().clone();
+            Box::new(Sender { waker, both: None })
+        }))
     }
 
     /// Forgets a task that waits no more, or is about to poll again.
     fn forget(&mut self, side: Side) {
-        let (waker, waits) = match side {
-            Side::Receiver => (&mut self.receiver, &mut self.receiver_waits),
-            Side::Sender => (&mut self.sender, &mut self.sender_waits),
-        };
-        *waker = None;
-        *waits = Waits::Nothing;
-        self.both = None;
+        match side {
+            Side::Sender => self.sender = None,
+            Side::Receiver => {
+                self.receiver = None;
+                self.receiver_waits = Waits::Nothing;
+                if let Some(sender) = &mut self.sender {
+                    sender.both = None;
+                }
+            }
+        }
     }
 
-    /// Returns what wakes the task behind `cx` and the one that waits on the other side, unless they
-    /// are one.
+    /// Returns what wakes the task behind `cx` and the one that waits on the `other` side, unless
+    /// they are one.
     fn both(&mut self, cx: &Context<'_>, other: Side) -> Option<Arc<Both>> {
-        let waker = self.waker(other)?;
+        let waker = self.waker(other)?.clone();
         if waker.will_wake(cx.waker()) {
             return None;
         }
-        let known = self
-            .both
-            .as_ref()
-            .filter(|both| both.wakes(cx.waker(), waker));
-        let both = match known {
-            Some(known) => Arc::clone(known),
-            None => Arc::new(Both(cx.waker().clone(), waker.clone())),
+        let sender = match (other, &mut self.sender) {
+            (Side::Sender, Some(sender)) => sender,
+            _ => self.keep_sender(cx),
         };
-        self.both = Some(Arc::clone(&both));
+        let known = sender.both.take();
+        let known = known.filter(|both| both.wakes(cx.waker(), &waker));
+        let both = known.unwrap_or_else(|| Arc::new(Both(cx.waker().clone(), waker)));
+        sender.both = Some(Arc::clone(&both));
         Some(both)
-    }
-}
-
-/// Keeps the waker of a task that waits.
-#[inline]
-fn keep(waker: &mut Option<Waker>, cx: &Context<'_>) {
-    let is_known = waker.as_ref();
-    if !is_known.is_some_and(|known| known.will_wake(cx.waker())) {
-        *waker = Some(cx.waker().clone());
     }
 }
 
@@ -111,12 +128,12 @@ impl Engine {
             poll(self, cx)
         };
         if polled.is_pending() {
-            self.tasks.receiver_waits = if self.writer.is_busy() {
+            let waits = if self.writer.is_busy() {
                 Waits::ToWrite
             } else {
                 Waits::ToRead
             };
-            keep(&mut self.tasks.receiver, cx);
+            self.tasks.keep_receiver(cx, waits);
         } else {
             self.tasks.receiver_waits = Waits::Nothing;
         }
@@ -141,8 +158,7 @@ impl Engine {
             poll(self, cx)
         };
         if polled.is_pending() {
-            self.tasks.sender_waits = Waits::ToWrite;
-            keep(&mut self.tasks.sender, cx);
+            self.tasks.keep_sender(cx);
         } else if self.tasks.is_sender_waiting() {
             self.tasks.forget(Side::Sender);
         }

@@ -189,7 +189,8 @@ impl fmt::Debug for Shared {
 }
 
 pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
-    let connection = socket.into_connection();
+    let mut connection = socket.into_connection();
+    connection.engine().set_split(true);
     let protocol = connection.protocol().map(Into::into);
     let shared = Arc::new(Shared {
         connection: Mutex::new(connection),
@@ -312,7 +313,8 @@ impl WebSocketSender {
             return Err(ReuniteError(self, receiver));
         }
         // The halves find nothing any more that is theirs to finish.
-        let connection = self.0.shared.lock().take();
+        let mut connection = self.0.shared.lock().take();
+        connection.engine().set_split(false);
         Ok(WebSocket::from_connection(connection))
     }
 

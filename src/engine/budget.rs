@@ -38,6 +38,7 @@ impl Budget {
     }
 
     /// Begins a turn, whatever was done before.
+    #[inline]
     pub(super) fn begin(&mut self) {
         self.0 = 0;
     }

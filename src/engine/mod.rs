@@ -96,6 +96,8 @@ pub(crate) struct Engine {
     told_end: bool,
     /// The TCP connection was closed in order, as far as it could be.
     finished: bool,
+    /// Its halves are polled by tasks of their own.
+    is_split: bool,
     /// The length of our Close frame; 0 before it was staged.
     close_len: u8,
     /// Staged bytes above which they are written.
@@ -126,6 +128,7 @@ impl Engine {
             sending: Sending::Open,
             told_end: false,
             finished: false,
+            is_split: false,
             close_len: 0,
             // The settings of a test are not validated: what is staged above the watermark has to
             // be written, and fragments must not be empty.
@@ -137,6 +140,10 @@ impl Engine {
             finish_error: None,
             tasks: Tasks::default(),
         }
+    }
+
+    pub(crate) fn set_split(&mut self, is_split: bool) {
+        self.is_split = is_split;
     }
 
     /// Returns how far the connection has come in its life.

@@ -134,6 +134,10 @@ impl Engine {
                 Waits::ToRead
             };
             self.tasks.keep_receiver(cx, waits);
+            if !self.is_split {
+                // The task that sends, most likely the same one, leaves the thread to others.
+                self.writer.begin_turn();
+            }
         } else {
             self.tasks.receiver_waits = Waits::Nothing;
         }

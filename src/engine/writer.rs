@@ -44,6 +44,12 @@ impl Writer {
         self.budget.poll_turn(cx)
     }
 
+    /// Begins a turn where a task has waited for something else.
+    #[inline]
+    pub(super) fn begin_turn(&mut self) {
+        self.budget.begin();
+    }
+
     #[inline]
     pub(super) fn is_turn_over(&self) -> bool {
         self.budget.is_over()

@@ -120,7 +120,11 @@ impl FrameBuf {
     #[cold]
     fn grow(&mut self, additional: usize) {
         let needed = self.0.len() + additional;
-        let least = needed.max(2 * self.0.capacity());
+        let mut least = needed.max(2 * self.0.capacity());
+        if needed <= MAX_CAPACITY && least > MAX_CAPACITY / 2 {
+            // The last step ends where a buffer is just kept: a larger one would be made each time.
+            least = MAX_CAPACITY;
+        }
         let larger = take(least..=most_lent(needed), least);
         self.move_to(larger, 0);
     }

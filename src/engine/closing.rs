@@ -29,7 +29,7 @@ pub(crate) enum Closer {
 impl Engine {
     /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
     /// writes what is staged, discards data up to the peer's Close, shuts down the write side and
-    /// waits for the end of the stream, which is dropped then.
+    /// waits for the end of the stream.
     ///
     /// Is an error if the connection failed before the peer's Close and nobody was told so yet.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<Result<()>> {

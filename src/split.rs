@@ -190,7 +190,7 @@ impl fmt::Debug for Shared {
 
 pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
     let mut connection = socket.into_connection();
-    connection.engine().set_split(true);
+    connection.engine().set_shared(true);
     let protocol = connection.protocol().map(Into::into);
     let shared = Arc::new(Shared {
         connection: Mutex::new(connection),
@@ -314,7 +314,7 @@ impl WebSocketSender {
         }
         // The halves find nothing any more that is theirs to finish.
         let mut connection = self.0.shared.lock().take();
-        connection.engine().set_split(false);
+        connection.engine().set_shared(false);
         Ok(WebSocket::from_connection(connection))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The stream under the socket sees how long a turn is: it counts its writes and their bytes.
 
-use std::{future::poll_fn, pin::pin};
+use std::{future::poll_fn, pin::pin, task::Waker};
 
 use anyws::{Bytes, Message, TransportConfig, WebSocket, WebSocketConfig};
 use futures::{
@@ -18,6 +18,7 @@ use self::support::{
     frames::{Frame, Role},
     room::Narrow,
     sockets::received,
+    tasks::{poll_with, waker},
 };
 
 mod support;
@@ -186,6 +187,30 @@ fn whatever_stages_messages_comes_to_the_end_of_its_turn() {
                 messages <= 100 * FRAMES,
                 "{name}: {messages} messages in 100 turns"
             );
+        }
+    }
+}
+
+/// A receiver on another thread that waits, again and again, does not leave the sender's thread.
+#[test]
+fn a_sender_takes_turns_however_often_another_task_waits_to_receive() {
+    let ways: [fn(&mut WebSocket, &Waker) -> bool; 2] = [
+        |socket, waker| poll_with(waker, pin!(socket.send("on and on".into()))).is_pending(),
+        |socket, waker| poll_with(waker, pin!(socket.feed("on and on".into()))).is_pending(),
+    ];
+    for role in Role::BOTH {
+        for send in ways {
+            let mut socket = role.socket(roomy(usize::MAX), &alone());
+            let ((sender, woken), (receiver, _)) = (waker(), waker());
+            // What is fed is written first when the buffer is full, 64 KiB of small frames.
+            let sends = 64 * 1024 / 11 + 2 * FRAMES;
+            let yields = (0..sends).any(|_| {
+                let is_pending = send(&mut socket, &sender);
+                assert!(poll_with(&receiver, pin!(socket.next())).is_pending());
+                is_pending
+            });
+            assert!(yields, "{role:?}: {sends} messages without a pause");
+            assert!(woken.take(), "it is woken for its next turn");
         }
     }
 }

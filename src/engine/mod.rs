@@ -96,8 +96,8 @@ pub(crate) struct Engine {
     told_end: bool,
     /// The TCP connection was closed in order, as far as it could be.
     finished: bool,
-    /// Its halves are polled by tasks of their own.
-    is_split: bool,
+    /// One task sends and another one receives, by halves or otherwise.
+    is_shared: bool,
     /// The length of our Close frame; 0 before it was staged.
     close_len: u8,
     /// Staged bytes above which they are written.
@@ -128,7 +128,7 @@ impl Engine {
             sending: Sending::Open,
             told_end: false,
             finished: false,
-            is_split: false,
+            is_shared: false,
             close_len: 0,
             // The settings of a test are not validated: what is staged above the watermark has to
             // be written, and fragments must not be empty.
@@ -142,8 +142,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn set_split(&mut self, is_split: bool) {
-        self.is_split = is_split;
+    pub(crate) fn set_shared(&mut self, is_shared: bool) {
+        self.is_shared = is_shared;
     }
 
     /// Returns how far the connection has come in its life.

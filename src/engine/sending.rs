@@ -13,7 +13,7 @@ impl Engine {
     /// not over.
     #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
-        if self.has_room() {
+        if self.has_room(cx) {
             return Poll::Ready(Ok(()));
         }
         self.poll_room(cx)
@@ -87,11 +87,12 @@ impl Engine {
 
     /// Tells whether a message may be staged without a look at the stream.
     #[inline]
-    fn has_room(&self) -> bool {
+    fn has_room(&self, cx: &Context<'_>) -> bool {
         self.can_send()
             && !self.is_enough_staged()
             && !self.writer.is_turn_over()
             && !self.tasks.is_sender_waiting()
+            && !self.tasks.is_other_than_receiver(cx)
     }
 
     #[inline]

@@ -56,6 +56,13 @@ impl Tasks {
         self.sender.is_some()
     }
 
+    /// Tells whether the task behind `cx` is another one than the last that waited for a message.
+    #[inline]
+    pub(super) fn is_other_than_receiver(&self, cx: &Context<'_>) -> bool {
+        let receiver = self.receiver.as_ref();
+        receiver.is_some_and(|receiver| !receiver.will_wake(cx.waker()))
+    }
+
     fn waker(&self, side: Side) -> Option<&Waker> {
         match side {
             Side::Receiver => self.receiver.as_ref(),
@@ -134,8 +141,8 @@ impl Engine {
                 Waits::ToRead
             };
             self.tasks.keep_receiver(cx, waits);
-            if !self.is_split {
-                // The task that sends, most likely the same one, leaves the thread to others.
+            if !self.is_shared {
+                // The task that sends is this one, and leaves the thread to others.
                 self.writer.begin_turn();
             }
         } else {
@@ -152,6 +159,7 @@ impl Engine {
         reading: Reading,
         poll: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
+        self.is_shared |= self.tasks.is_other_than_receiver(cx);
         let is_beside = match reading {
             Reading::Never => self.tasks.receiver_waits == Waits::ToWrite,
             Reading::Allowed => self.tasks.receiver_waits != Waits::Nothing,

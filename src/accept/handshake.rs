@@ -40,13 +40,14 @@ impl Handshake {
     /// Reads the head of a request and checks it.
     ///
     /// The head may have 64 KiB and 128 header lines, may come byte by byte, and has to be complete
-    /// within the head timeout, 10 s by default ([`WebSocketConfig::set_head_timeout`]). A peer that
-    /// speaks no HTTP/1 is refused at its first byte that cannot be part of a head. Bytes behind the
-    /// head are the first frames and are kept for the socket.
+    /// within the head timeout, 10 s by default ([`WebSocketConfig::set_head_timeout`]). A peer
+    /// that speaks no HTTP/1 is refused at its first byte that cannot be part of a head. Bytes
+    /// behind the head are the first frames and are kept for the socket.
     ///
     /// # Errors
     ///
-    /// As for [`accept`](crate::accept). A request that is refused was answered, and the stream is closed.
+    /// As for [`accept`](crate::accept). A request that is refused was answered, and the stream is
+    /// closed.
     ///
     /// # Cancel safety
     ///

@@ -21,7 +21,7 @@ use crate::{
 /// Bytes that are read at once, and thrown away.
 const READ_SIZE: usize = 4096;
 
-/// Reads of a refused client for which its connection may keep the thread, before others get a turn.
+/// Reads of a refused client in one poll; then other tasks have their turn.
 const LINGER_BUDGET: usize = 32;
 
 /// Connections that may linger in a process at the same time.
@@ -52,8 +52,8 @@ impl Drop for Place {
 
 /// Reads on in the background until the client has closed, or the deadline has passed.
 ///
-/// A stream dropped with unread bytes is reset, and the client might never see the answer (RFC 9112,
-/// section 9.6). Without timers, or while too many others linger, the stream is dropped at once.
+/// A stream dropped with unread bytes is reset, and the client might never see the answer (RFC
+/// 9112, section 9.6). Without timers, or while too many others linger, it is dropped at once.
 pub(super) fn linger(io: BoxIo, deadline: Deadline, runtime: Option<&Arc<dyn Runtime>>) {
     let Some(runtime) = runtime.filter(|runtime| runtime.has_timers()) else {
         return;

@@ -96,7 +96,7 @@ impl Engine {
     /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
     /// peer's Close had come, after which only the end of the TCP connection was missing.
     ///
-    /// If messages are lost, the side that sends is told, unless it is the one that closes (`told`).
+    /// If messages are lost, the side that sends is told, unless it is the one that closes, `told`.
     pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
         let completed = self.incoming == Incoming::Closed && !self.writer.is_busy();
         if self.sending != Sending::Failed {

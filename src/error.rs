@@ -56,6 +56,46 @@ pub enum Error {
     Upgrade(#[source] BoxError),
 }
 
+impl Error {
+    /// Tells whether the connection has ended, and neither side has broken a rule: the peer has
+    /// closed it, or has gone away without a word.
+    ///
+    /// A server sees such ends all the time, and a handler that gets one stops without logging it:
+    ///
+    /// - [`Closed`](Self::Closed), the peer's Close or our own came first;
+    /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake);
+    /// - [`Io`](Self::Io) of the kinds that a stream returns whose peer is gone: broken pipe,
+    ///   connection reset or aborted, not connected, unexpected end and timed out;
+    /// - [`Timeout`](Self::Timeout) of a peer that does not answer our Close.
+    ///
+    /// ```
+    /// use anyws::WebSocket;
+    ///
+    /// async fn greet(mut socket: WebSocket) {
+    ///     match socket.send("hello".into()).await {
+    ///         Err(error) if !error.is_disconnect() => eprintln!("{error:#}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Self::Closed | Self::ClosedWithoutHandshake | Self::Timeout(Phase::Close) => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::NotConnected
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            _ => false,
+        }
+    }
+}
+
 // These have their detail in their own text. Were it the source too, it would be printed twice.
 
 impl From<ConfigError> for Error {

@@ -1,6 +1,9 @@
-//! What errors print: each describes one level, and its source the next.
+//! What errors print, each one level and its source the next, and what they mean to a handler.
 
-use std::{error::Error as StdError, io};
+use std::{
+    error::Error as StdError,
+    io::{self, ErrorKind},
+};
 
 use anyws::{
     ConfigError, Error, HeadError, InvalidMessage, Phase, ProtocolError, Rejection,
@@ -103,7 +106,7 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Error::NoRuntime,
         Error::Timeout(Phase::Upgrade),
         Error::Timeout(Phase::Close),
-        Error::Io(io::ErrorKind::BrokenPipe.into()),
+        Error::Io(ErrorKind::BrokenPipe.into()),
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
         Error::Upgrade(foreign().into()),
@@ -153,7 +156,7 @@ fn whoever_walks_the_sources_reads_no_text_twice() {
 #[test]
 fn the_alternate_form_prints_the_causes_once() {
     for error in [
-        Error::Io(io::ErrorKind::BrokenPipe.into()),
+        Error::Io(ErrorKind::BrokenPipe.into()),
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
         Error::Upgrade(foreign().into()),
@@ -172,7 +175,7 @@ fn the_alternate_form_prints_the_causes_once() {
 
 #[test]
 fn errors_of_other_libraries_are_sources_and_our_own_are_details() {
-    let error = Error::Io(io::ErrorKind::BrokenPipe.into());
+    let error = Error::Io(ErrorKind::BrokenPipe.into());
     assert!(error.source().unwrap().is::<io::Error>());
     let error = Error::Upgrade(foreign().into());
     assert!(error.source().unwrap().is::<Foreign>());
@@ -199,5 +202,39 @@ fn errors_of_other_libraries_are_sources_and_our_own_are_details() {
         let error: Error = error;
         assert!(error.source().is_none(), "{error:?}");
         assert!(error.to_string().ends_with(&detail), "{error}");
+    }
+}
+
+/// The errors that mean the same to a handler.
+#[test]
+fn a_disconnect_is_told_from_what_somebody_did_wrong() {
+    let gone = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::ConnectionReset,
+        ErrorKind::NotConnected,
+        ErrorKind::TimedOut,
+        ErrorKind::UnexpectedEof,
+    ];
+    for kind in gone {
+        assert!(Error::Io(kind.into()).is_disconnect(), "{kind}");
+    }
+    for error in [
+        Error::Closed,
+        Error::ClosedWithoutHandshake,
+        Error::Timeout(Phase::Close),
+    ] {
+        assert!(error.is_disconnect(), "{error:?}");
+    }
+    let wrong = [
+        Error::NoRuntime,
+        Error::Timeout(Phase::Upgrade),
+        Error::Protocol(ProtocolError::InvalidUtf8),
+        Error::InvalidMessage(InvalidMessage::RawFrame),
+        Error::Io(io::Error::other("the disk is full")),
+        Error::Io(ErrorKind::InvalidData.into()),
+    ];
+    for error in wrong {
+        assert!(!error.is_disconnect(), "{error:?}");
     }
 }

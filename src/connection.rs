@@ -5,6 +5,7 @@ use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
@@ -64,6 +65,12 @@ impl Connection {
         self.0.as_ref()?.protocol.as_deref()
     }
 
+    /// Returns the frame of the peer's Close, once that was received with a code.
+    pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
+        self.0.as_ref()?.engine.close_frame()
+    }
+
+    #[inline]
     pub(crate) fn is_terminated(&self) -> bool {
         self.0
             .as_ref()
@@ -71,16 +78,32 @@ impl Connection {
     }
 
     /// Begins to close; returns the deadline of the rest, which is `None` where nothing can wait.
-    pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<Option<Deadline>> {
-        self.inner_mut().engine.start_close(frame)?;
-        Ok(self.deadline())
+    ///
+    /// A `timeout` of the caller's takes the place of the one of the settings.
+    pub(crate) fn start_close(
+        &mut self,
+        frame: Option<CloseFrame>,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Deadline>> {
+        let inner = self.inner_mut();
+        let timeout = timeout.map(Timeout::Configured);
+        if let Some(timeout) = timeout {
+            timeout.check(inner.runtime.as_ref())?;
+        }
+        inner.engine.start_close(frame)?;
+        let timeout = timeout.unwrap_or(inner.close_timeout);
+        Ok(self.start_deadline(timeout))
     }
 
     /// Returns the deadline of a closing handshake that begins now, if there are timers.
     pub(crate) fn deadline(&mut self) -> Option<Deadline> {
-        let inner = self.inner_mut();
-        let runtime = inner.runtime.as_ref();
-        has_timers(runtime).then(|| Deadline::start(inner.close_timeout, runtime))
+        let timeout = self.inner_mut().close_timeout;
+        self.start_deadline(timeout)
+    }
+
+    fn start_deadline(&mut self, timeout: Timeout) -> Option<Deadline> {
+        let runtime = self.inner_mut().runtime.as_ref();
+        has_timers(runtime).then(|| Deadline::start(timeout, runtime))
     }
 
     /// Drives the closing handshake up to the deadline; without one, only the Close is written.
@@ -124,6 +147,12 @@ impl Connection {
         }
         inner.engine.flush_at_once();
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
+    }
+
+    /// Ends the connection at once, on behalf of `told`; returns the stream, for the caller to drop.
+    pub(crate) fn abort(&mut self, told: Side) -> Option<BoxIo> {
+        self.engine().abort(told);
+        self.take_stream()
     }
 
     /// Returns the stream of a connection that is finished; see [`Engine::take_stream`].

@@ -134,11 +134,13 @@
 #![warn(clippy::disallowed_methods)]
 
 mod accept;
+mod close_frame;
 mod config;
 mod connection;
 mod engine;
 mod error;
 mod framework;
+mod future;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handshake;
@@ -167,6 +169,7 @@ pub use self::rt::SmolRuntime;
 pub use self::rt::TokioRuntime;
 pub use self::{
     accept::{Handshake, Incoming, PlainRequest, accept},
+    close_frame::IntoCloseFrame,
     config::{TransportConfig, WebSocketConfig},
     error::{BoxError, ConfigError, Error, InvalidMessage, Phase, ProtocolError, Result},
     handshake::{HeadError, Rejection},

@@ -4,15 +4,26 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use async_tungstenite::tungstenite::protocol::Role;
-use futures_core::stream::{FusedStream, Stream};
+use futures_core::{
+    future::FusedFuture,
+    stream::{FusedStream, Stream},
+};
 use futures_sink::Sink;
 
 use crate::{
-    CloseFrame, Error, Message, Result, WebSocketConfig, WebSocketReceiver, WebSocketSender,
-    connection::Connection, engine::Closer, io::BoxIo, proto::Outgoing, rt::Runtime, split,
+    CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocketConfig, WebSocketReceiver,
+    WebSocketSender,
+    connection::Connection,
+    engine::{Closer, Reading, Side},
+    future::PollFn,
+    io::BoxIo,
+    proto::Outgoing,
+    rt::Runtime,
+    split,
 };
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
@@ -122,8 +133,54 @@ impl WebSocket {
         reason = "it is that of streams, not of iterators"
     )]
     #[inline]
-    pub fn next(&mut self) -> impl Future<Output = Option<Result<Message>>> + Send {
-        PollFn(|cx: &mut Context<'_>| self.connection.engine().poll_next(cx))
+    pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
+        PollFn::of_stream(self.connection.is_terminated(), |cx| {
+            self.connection.engine().poll_next(cx)
+        })
+    }
+
+    /// Receives the next text or binary message, or `None` at the end.
+    ///
+    /// It is [`next`](Self::next) without control frames: pings and the peer's Close are answered
+    /// and left out. After the end [`close_frame`](Self::close_frame) returns the peer's Close.
+    ///
+    /// ```
+    /// use anyws::WebSocket;
+    ///
+    /// async fn receive(mut socket: WebSocket) -> anyws::Result<()> {
+    ///     while let Some(message) = socket.next_data().await {
+    ///         println!("{} bytes", message?.len());
+    ///     }
+    ///     if let Some(frame) = socket.close_frame() {
+    ///         println!("closed with {}: {}", frame.code, frame.reason);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: no message is lost.
+    #[inline]
+    pub fn next_data(
+        &mut self,
+    ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
+        PollFn::of_stream(self.connection.is_terminated(), |cx| {
+            self.connection.engine().poll_next_data(cx)
+        })
+    }
+
+    /// Returns the peer's Close frame: its code and its reason.
+    ///
+    /// It is `None` until the Close has been received, and if it has no code (RFC 6455, section
+    /// 7.1.5, code 1005).
+    #[must_use]
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.connection.close_frame()
     }
 
     /// Sends a message: stages it and writes all that is staged.
@@ -150,9 +207,12 @@ impl WebSocket {
     /// `poll_ready`, then `start_send`.
     // No `async fn` would do with one place for the message: each handler has such a future in it.
     #[inline]
-    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
+    pub fn send(
+        &mut self,
+        message: Message,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
-        PollFn(move |cx: &mut Context<'_>| {
+        PollFn::new(move |cx| {
             let sent = self.connection.engine().poll_send(cx, &mut message);
             sent.map_err(|error| *error)
         })
@@ -175,9 +235,12 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send).
     #[inline]
-    pub fn feed(&mut self, message: Message) -> impl Future<Output = Result<()>> + Send {
+    pub fn feed(
+        &mut self,
+        message: Message,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
-        PollFn(move |cx: &mut Context<'_>| {
+        PollFn::new(move |cx| {
             let sent = self.connection.engine().poll_feed(cx, &mut message);
             sent.map_err(|error| *error)
         })
@@ -192,14 +255,54 @@ impl WebSocket {
     /// # Cancel safety
     ///
     /// It may be dropped at any time: the next call writes on.
-    pub async fn flush(&mut self) -> Result<()> {
-        PollFn(|cx: &mut Context<'_>| self.connection.engine().poll_flush(cx)).await
+    pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        PollFn::new(|cx| self.connection.engine().poll_flush(cx))
+    }
+
+    /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
+    ///
+    /// Meanwhile it answers pings and the peer's Close, writes what is staged, and **discards data
+    /// that arrives**. It is for handlers that only send: without it nothing would read the peer's
+    /// Close. Handlers that also receive use [`next`](Self::next), which does all of this. The answer
+    /// to the Close is written as far as the stream takes it; `flush`, `close` or dropping the socket
+    /// writes the rest.
+    ///
+    /// ```
+    /// use anyws::WebSocket;
+    /// use futures::{StreamExt, channel::mpsc, select};
+    ///
+    /// async fn push(mut socket: WebSocket, mut news: mpsc::Receiver<String>) -> anyws::Result<()> {
+    ///     loop {
+    ///         select! {
+    ///             closed = socket.closed() => return closed,
+    ///             line = news.next() => match line {
+    ///                 Some(line) => socket.send(line.into()).await?,
+    ///                 None => return Ok(()),
+    ///             },
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What ended the connection in the place of a Close, as for [`next`](Self::next), unless that
+    /// was returned before: [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or
+    /// [`Error::Io`].
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: the next call waits on. The peer's Close is still returned by
+    /// `next`.
+    pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        PollFn::new(|cx| self.connection.engine().poll_closed(cx, Reading::Allowed))
     }
 
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
     /// ends the TCP connection (RFC 6455, section 7.1.2).
     ///
-    /// `None` sends a Close without a code. After the peer's Close, or after an error that `next`
+    /// `frame` is `None` for a Close without a code, or a code and a reason of at most 123 bytes:
+    /// `(CloseCode::Away, "restart")`. After the peer's Close, or after an error that `next`
     /// returned, it only does what is left to do. It takes at most the close timeout, 10 s by
     /// default ([`set_close_timeout`]); without a runtime with timers the Close is written and
     /// nothing waits for the answer. Pings are not answered any more: nothing follows a Close.
@@ -218,19 +321,62 @@ impl WebSocket {
     /// a new timeout, and so does dropping the socket.
     ///
     /// [`set_close_timeout`]: crate::WebSocketConfig::set_close_timeout
-    pub async fn close(&mut self, frame: impl Into<Option<CloseFrame>>) -> Result<()> {
-        let mut frame = Some(frame.into());
+    pub fn close(
+        &mut self,
+        frame: impl IntoCloseFrame,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        self.close_in(frame.into_frame(), None)
+    }
+
+    /// Closes the connection as [`close`](Self::close) does, with a timeout of its own in the place
+    /// of the close timeout.
+    ///
+    /// The timeout is for the peer's Close and the end of the TCP connection together. With
+    /// [`Duration::ZERO`] only what the stream takes at once is written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers: the
+    /// connection is unharmed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`close`](Self::close).
+    pub fn close_within(
+        &mut self,
+        frame: impl IntoCloseFrame,
+        timeout: Duration,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        self.close_in(frame.into_frame(), Some(timeout))
+    }
+
+    fn close_in(
+        &mut self,
+        frame: Option<CloseFrame>,
+        timeout: Option<Duration>,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        let mut frame = Some(frame);
         let mut deadline = None;
-        PollFn(|cx: &mut Context<'_>| {
+        PollFn::new(move |cx| {
             if let Some(frame) = frame.take() {
-                deadline = self.connection.start_close(frame)?;
+                deadline = self.connection.start_close(frame, timeout)?;
             }
             let deadline = deadline.as_mut();
             let closed = ready!(self.connection.poll_close(cx, deadline, Closer::User));
             drop(self.connection.take_stream());
             Poll::Ready(closed)
         })
-        .await
+    }
+
+    /// Ends the connection now: drops the stream, without a Close and without waiting for anything.
+    ///
+    /// It is for peers that do not answer, and for those that abuse the server. Messages that are
+    /// staged are lost, and the peer sees the end of the stream without a Close (code 1006). To
+    /// send a Close but wait only briefly, use [`close_within`](Self::close_within). Afterwards
+    /// `next` returns what is left of the end, `None` unless the peer's Close had arrived, and `send`
+    /// returns [`Error::Closed`].
+    pub fn abort(&mut self) {
+        drop(self.connection.abort(Side::Sender));
     }
 
     /// Splits the socket into a half that sends and one that receives, for two tasks.
@@ -286,21 +432,5 @@ impl Sink<Message> for WebSocket {
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.connection.engine().poll_close_sink(cx)
-    }
-}
-
-/// A future that is polled by a closure, as [`std::future::poll_fn`] makes one; but it is inlined into
-/// the handler that awaits it, which leaves a message where it is instead of moving it once more.
-struct PollFn<F>(F);
-
-/// The closure is never pinned.
-impl<F> Unpin for PollFn<F> {}
-
-impl<T, F: FnMut(&mut Context<'_>) -> Poll<T>> Future for PollFn<F> {
-    type Output = T;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        (self.0)(cx)
     }
 }

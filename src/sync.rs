@@ -1,5 +1,9 @@
-//! What the two tasks of a split socket share, from one place: so that loom can stand in for it and
-//! try the orders in which threads may take their turns.
+//! What is shared between tasks, or may be: from one place, so that loom can stand in for it and try
+//! the orders in which threads may take their turns.
+
+mod exclusive;
+#[cfg(all(test, anyws_loom))]
+mod model;
 
 #[cfg(not(all(test, anyws_loom)))]
 pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,8 +11,6 @@ pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 #[cfg(not(all(test, anyws_loom)))]
 pub(crate) use futures_util::task::AtomicWaker;
 
-#[cfg(all(test, anyws_loom))]
-mod model;
-
+pub(crate) use self::exclusive::Exclusive;
 #[cfg(all(test, anyws_loom))]
 pub(crate) use self::model::{Arc, AtomicWaker, Mutex, MutexGuard};

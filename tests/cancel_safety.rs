@@ -4,13 +4,13 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use anyws::{
-    CloseCode, CloseFrame, Message, Runtime, TransportConfig, WebSocket, WebSocketConfig,
+    Bytes, CloseCode, CloseFrame, Message, Runtime, TransportConfig, WebSocket, WebSocketConfig,
     testing::{self, duplex},
 };
 use futures::future::join;
 
 use self::support::{
-    frames::{Frame, Peer, server},
+    frames::{Frame, PING, PONG, Peer, server},
     scripted::Scripted,
 };
 
@@ -286,6 +286,63 @@ runtimes! {
             closed.unwrap();
             assert_eq!(frames, [Frame::text("one"), Frame::text("two")]);
             assert_eq!(close, Frame::close(1001, "leaving"));
+        }
+    }
+
+    async fn a_dropped_wait_for_the_end_answers_all_the_same(rt) {
+        for polls in POLLS {
+            let (near, far) = duplex();
+            let mut socket = server(Scripted::slow(far), &config(&rt)).await;
+            let mut peer = Peer::new(near);
+            let closed = async {
+                begun_again(polls, async || socket.closed().await).await?;
+                // It does not wait for the answer to be written.
+                begun_again(polls, async || socket.flush().await).await
+            };
+            let talk = async {
+                peer.send(Frame::text("discarded")).await;
+                peer.send(Frame::new(PING, "one")).await;
+                assert_eq!(peer.frame().await, Some(Frame::new(PONG, "one")));
+                peer.send(Frame::close(1001, "leaving")).await;
+                assert_eq!(peer.frame().await, Some(Frame::close(1001, "leaving")));
+            };
+            let (closed, ()) = join(closed, talk).await;
+            closed.unwrap();
+        }
+    }
+
+    async fn a_dropped_next_data_loses_nothing(rt) {
+        for mut case in cases(&config(&rt)).await {
+            let messages = case.messages();
+            let polls = case.polls;
+            let send = async {
+                for message in &messages {
+                    case.one.send(Message::Ping(Bytes::new())).await.unwrap();
+                    case.one.send(message.clone()).await.unwrap();
+                }
+            };
+            let receive = async {
+                for message in &messages {
+                    let item = begun_again(polls, async || case.other.next_data().await).await;
+                    assert!(item.unwrap().unwrap() == *message);
+                }
+            };
+            join(send, receive).await;
+        }
+    }
+
+    async fn a_dropped_close_within_sends_one_close(rt) {
+        for polls in POLLS {
+            let (near, far) = duplex();
+            let mut socket = server(Scripted::slow(far), &config(&rt)).await;
+            let mut peer = Peer::new(near);
+            socket.feed("one".into()).await.unwrap();
+            let hour = Duration::from_secs(3600);
+            let close = begun_again(polls, async || socket.close_within((1001, ""), hour).await);
+            let (closed, (frames, close)) = join(close, peer.see_off()).await;
+            closed.unwrap();
+            assert_eq!(frames, [Frame::text("one")]);
+            assert_eq!(close, Frame::close(1001, ""));
         }
     }
 

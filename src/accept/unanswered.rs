@@ -19,6 +19,7 @@ use crate::{
     handshake::{Choice, Complete, Head, HeadError},
     io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
+    sync::Exclusive,
 };
 
 /// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.
@@ -26,7 +27,7 @@ const READ_SIZE: usize = 4096;
 
 /// A stream on which no answer was written yet.
 pub(super) struct Unanswered {
-    io: BoxIo,
+    io: Exclusive<BoxIo>,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
     /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2); one that opens a
@@ -44,7 +45,7 @@ impl Unanswered {
         let runtime = config.runtime.clone().or_else(rt::detect);
         config.check_timeouts(runtime.as_ref())?;
         let mut connection = Self {
-            io: boxed(io),
+            io: Exclusive::new(boxed(io)),
             config,
             runtime,
             method: Method::GET,
@@ -70,7 +71,14 @@ impl Unanswered {
             runtime,
             ..
         } = self;
-        WebSocket::new(io, early, Role::Server, protocol, &config, runtime)
+        WebSocket::new(
+            io.into_inner(),
+            early,
+            Role::Server,
+            protocol,
+            &config,
+            runtime,
+        )
     }
 
     fn deadline(&self, timeout: Timeout) -> Deadline {
@@ -83,7 +91,7 @@ impl Unanswered {
         let mut head = Head::default();
         loop {
             let Some(read) = deadline
-                .bound(poll_fn(|cx| poll_head(&mut self.io, cx, &mut head)))
+                .bound(poll_fn(|cx| poll_head(self.io.get_mut(), cx, &mut head)))
                 .await
             else {
                 return Ok(Err(HeadError::Timeout));
@@ -101,7 +109,7 @@ impl Unanswered {
         let mut deadline = self.deadline(self.config.upgrade_timeout);
         let timeout = Error::Timeout(Phase::Upgrade);
         deadline
-            .bound(write(&mut self.io, &bytes))
+            .bound(write(self.io.get_mut(), &bytes))
             .await
             .unwrap_or(Err(timeout))
     }
@@ -146,13 +154,13 @@ impl Unanswered {
         }
         let mut deadline = self.deadline(self.config.close_timeout);
         let answer = async {
-            write(&mut self.io, &bytes).await?;
-            poll_fn(|cx| retry(Pin::new(&mut self.io).poll_close(cx), cx)).await?;
+            write(self.io.get_mut(), &bytes).await?;
+            poll_fn(|cx| retry(Pin::new(self.io.get_mut()).poll_close(cx), cx)).await?;
             Ok(())
         };
         let answered = deadline.bound(answer).await;
         answered.unwrap_or(Err(Error::Timeout(Phase::Close)))?;
-        linger(self.io, deadline, self.runtime.as_ref());
+        linger(self.io.into_inner(), deadline, self.runtime.as_ref());
         Ok(())
     }
 }

@@ -39,7 +39,9 @@ impl Engine {
             if closer == Closer::BesideReceiver && this.incoming == Incoming::Open {
                 return Poll::Pending;
             }
-            ready!(this.poll_discard(cx));
+            if let Err(error) = ready!(this.poll_discard(cx)) {
+                this.finish_error = Some(Box::new(error));
+            }
             ready!(this.poll_flush_finally(cx, closer));
             if !this.finished {
                 ready!(this.poll_end_stream(cx));
@@ -49,18 +51,58 @@ impl Engine {
         })
     }
 
+    /// Is ready once nothing more can be sent. What is staged is written meanwhile.
+    ///
+    /// With [`Reading::Allowed`] pings and a Close are answered, and data is discarded; else another
+    /// task receives.
+    pub(crate) fn poll_closed(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: Reading,
+    ) -> Poll<Result<()>> {
+        loop {
+            self.take_write_failure(Side::Sender)?;
+            let was_paused = self.is_paused();
+            if reading == Reading::Allowed {
+                self.discard_received(cx)?;
+            }
+            if !self.can_send() {
+                return Poll::Ready(Ok(()));
+            }
+            match self.poll_flush(cx)? {
+                // The flush has ended the pause. The stream was not read while paused and holds no
+                // waker for it.
+                Poll::Ready(()) if was_paused => {}
+                _ => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Reads what has arrived, for a task that sends while none receives: pings and a Close are
+    /// answered, data is discarded.
+    pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        let mut discarded = Ok(());
+        let _ = self.poll_receiving(cx, |this, cx| {
+            this.poll_discard(cx).map(|result| discarded = result)
+        });
+        discarded
+    }
+
     /// Reads up to the peer's Close, or what comes in its place; data is discarded.
-    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.incoming == Incoming::Open {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
             match received {
-                Some(Ok(close)) if close.is_close() => self.untold = Some(Box::new(close)),
-                Some(Err(error)) => self.finish_error = Some(Box::new(error)),
-                _ => {}
+                Some(Err(error)) => return Poll::Ready(Err(error)),
+                // Data, or a Close, which `next` has yet to return.
+                _ => self
+                    .received_close
+                    .iter_mut()
+                    .for_each(|close| close.is_untold = true),
             }
         }
-        Poll::Ready(())
+        Poll::Ready(Ok(()))
     }
 
     /// Writes as much as the stream takes at once; returns whether that was all.
@@ -73,7 +115,7 @@ impl Engine {
         }
         let cx = &mut Context::from_waker(Waker::noop());
         let flush = AssertUnwindSafe(|| {
-            self.writer.write_at_once(&mut self.io, cx);
+            self.writer.write_at_once(self.io.get_mut(), cx);
             self.flush_and_keep_error(cx);
         });
         if catch_unwind(flush).is_err() {
@@ -99,18 +141,32 @@ impl Engine {
     /// If messages are lost, the side that sends is told, unless it is the one that closes, `told`.
     pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
         let completed = self.incoming == Incoming::Closed && !self.writer.is_busy();
-        if self.sending != Sending::Failed {
-            let late = "the connection was given up before the peer had taken all";
-            self.fail_sending(io::Error::new(io::ErrorKind::TimedOut, late), Some(told));
-        }
-        self.finish();
-        if self.incoming == Incoming::Open {
-            self.stop_receiving(Incoming::Gone);
-        }
+        let late = "the connection was given up before the peer had taken all";
+        self.cut(told, io::Error::new(io::ErrorKind::TimedOut, late));
         match self.finish_error.take() {
             Some(error) => Err(*error),
             None if completed => Ok(()),
             None => Err(Error::Timeout(Phase::Close)),
+        }
+    }
+
+    /// Ends the connection at once, on behalf of `told`. Tasks that wait are woken.
+    pub(crate) fn abort(&mut self, told: Side) {
+        let aborted = io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
+        self.cut(told, aborted);
+        self.finish_error = None;
+        self.tasks.wake();
+    }
+
+    /// Lets nothing more be read or written; if messages are lost by that, the side that sends is
+    /// told, unless it is `told`.
+    fn cut(&mut self, told: Side, error: io::Error) {
+        if self.sending != Sending::Failed {
+            self.fail_sending(error, Some(told));
+        }
+        self.finish();
+        if self.incoming == Incoming::Open {
+            self.stop_receiving(Incoming::Gone);
         }
     }
 
@@ -125,7 +181,7 @@ impl Engine {
         let is_over = matches!(self.incoming, Incoming::Closed | Incoming::Failed);
         if self.role == Role::Server && is_over {
             // A stream that cannot do it at once is asked again when the connection is finished.
-            let _ = self.writer.poll_shut_down(&mut self.io, cx);
+            let _ = self.writer.poll_shut_down(self.io.get_mut(), cx);
         }
     }
 
@@ -138,7 +194,8 @@ impl Engine {
     /// holds the socket needs it no more. Not dropped here, as the halves of a socket hold a lock,
     /// and a stream may own one of them.
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
-        self.finished.then(|| mem::replace(&mut self.io, ended()))
+        self.finished
+            .then(|| mem::replace(self.io.get_mut(), ended()))
     }
 
     fn poll_flush_finally(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<()> {
@@ -160,11 +217,11 @@ impl Engine {
         // RFC 6455, section 7.1.1: the server ends the TCP connection first, so that it is the one
         // to hold the TIME_WAIT state.
         if self.role == Role::Server || self.incoming != Incoming::Closed {
-            ready!(self.writer.poll_shut_down(&mut self.io, cx));
+            ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
-        if ready!(self.reader.poll_drain(&mut self.io, cx)).is_ok() {
+        if ready!(self.reader.poll_drain(self.io.get_mut(), cx)).is_ok() {
             // The client, which waited for the server's end, ends too.
-            ready!(self.writer.poll_shut_down(&mut self.io, cx));
+            ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
         Poll::Ready(())
     }

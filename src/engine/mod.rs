@@ -7,12 +7,13 @@ use std::fmt;
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-pub(crate) use self::closing::Closer;
+pub(crate) use self::{closing::Closer, tasks::Reading};
 use self::{reader::Reader, tasks::Tasks, write_failure::WriteFailure, writer::Writer};
 use crate::{
-    Error, InvalidMessage, Message, Result, TransportConfig,
+    CloseFrame, Error, InvalidMessage, Result, TransportConfig,
     io::BoxIo,
     proto::{Decoder, Outbox, Outgoing},
+    sync::Exclusive,
 };
 
 mod budget;
@@ -75,18 +76,26 @@ impl Side {
     }
 }
 
+/// The peer's Close.
+struct ReceivedClose {
+    /// `None` if it has no code.
+    frame: Option<CloseFrame>,
+    /// It arrived in a call that discards data: `next` has yet to return it.
+    is_untold: bool,
+}
+
 /// A snapshot: if it differs after a poll, a task that waits has to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     incoming: Incoming,
     sending: Sending,
-    has_untold: bool,
+    has_untold_close: bool,
     is_finished: bool,
 }
 
 /// One end of a WebSocket connection.
 pub(crate) struct Engine {
-    io: BoxIo,
+    io: Exclusive<BoxIo>,
     reader: Reader,
     writer: Writer,
     role: Role,
@@ -108,8 +117,7 @@ pub(crate) struct Engine {
     fragment: usize,
     /// Why a write has failed, while somebody was not told.
     write_failure: Option<Box<WriteFailure>>,
-    /// The peer's Close that arrived while `close` was waiting for it; `next` tells it still.
-    untold: Option<Box<Message>>,
+    received_close: Option<Box<ReceivedClose>>,
     /// What went wrong while the connection was being closed.
     finish_error: Option<Box<Error>>,
     tasks: Tasks,
@@ -120,7 +128,7 @@ impl Engine {
     pub(crate) fn new(io: BoxIo, early: Vec<u8>, role: Role, limits: &TransportConfig) -> Self {
         let decoder = Decoder::new(role, limits);
         Self {
-            io,
+            io: Exclusive::new(io),
             reader: Reader::new(decoder, early, limits.read_buffer_size),
             writer: Writer::new(Outbox::new(role)),
             role,
@@ -136,7 +144,7 @@ impl Engine {
             watermark: limits.watermark(),
             fragment: limits.fragment_size.max(1),
             write_failure: None,
-            untold: None,
+            received_close: None,
             finish_error: None,
             tasks: Tasks::default(),
         }
@@ -146,12 +154,17 @@ impl Engine {
         self.is_shared = is_shared;
     }
 
+    /// Returns the frame of the peer's Close, once that was received with a code.
+    pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
+        self.received_close.as_ref()?.frame.clone()
+    }
+
     /// Returns how far the connection has come in its life.
     pub(crate) fn state(&self) -> State {
         State {
             incoming: self.incoming,
             sending: self.sending,
-            has_untold: self.untold.is_some(),
+            has_untold_close: self.has_untold_close(),
             is_finished: self.finished,
         }
     }

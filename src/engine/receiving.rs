@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::{Engine, Incoming, MAX_UNANSWERED, Sending, Side, reader::End};
+use super::{Engine, Incoming, MAX_UNANSWERED, ReceivedClose, Sending, Side, reader::End};
 use crate::{
     CloseFrame, Error, Message, ProtocolError, Result,
     proto::{Received, closing_frame},
@@ -15,6 +15,17 @@ impl Engine {
         let mut received = None;
         ready!(self.poll_receiving(cx, |this, cx| this.poll_message(cx, &mut received)));
         Poll::Ready(received)
+    }
+
+    /// Returns the next text or binary message; control frames are answered and left out.
+    #[inline]
+    pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
+        loop {
+            match ready!(self.poll_next(cx)) {
+                Some(Ok(message)) if !(message.is_text() || message.is_binary()) => {}
+                next => return Poll::Ready(next),
+            }
+        }
     }
 
     /// Comes to the next message, which is put in its place, or to the end, which leaves it empty.
@@ -50,8 +61,9 @@ impl Engine {
     /// What `next` tells where nothing more is received.
     #[cold]
     fn tell_end(&mut self, cx: &mut Context<'_>, received: &mut Received) {
-        if let Some(close) = self.untold.take() {
-            *received = Some(Ok(*close));
+        if let Some(close) = self.received_close.as_mut().filter(|close| close.is_untold) {
+            close.is_untold = false;
+            *received = Some(Ok(Message::Close(close.frame.clone())));
             return;
         }
         self.told_end = true;
@@ -61,7 +73,12 @@ impl Engine {
 
     /// Tells whether `poll_next` has come to its end.
     pub(crate) fn is_terminated(&self) -> bool {
-        self.told_end || (self.incoming != Incoming::Open && self.untold.is_none())
+        self.told_end || (self.incoming != Incoming::Open && !self.has_untold_close())
+    }
+
+    pub(super) fn has_untold_close(&self) -> bool {
+        let close = self.received_close.as_ref();
+        close.is_some_and(|close| close.is_untold)
     }
 
     /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
@@ -75,7 +92,7 @@ impl Engine {
         if !self.writer.outbox.has_pong_room() {
             ready!(self.poll_pong_room(cx));
         }
-        if let Err(end) = ready!(self.reader.poll(&mut self.io, cx, received)) {
+        if let Err(end) = ready!(self.reader.poll(self.io.get_mut(), cx, received)) {
             *received = Some(Err(self.end_receiving(cx, end)));
             return Poll::Ready(());
         }
@@ -109,7 +126,7 @@ impl Engine {
     /// A peer that sends pings and reads no pongs is not read from until it does. Messages of the
     /// user's do not count, or two peers that send first would both wait.
     #[inline]
-    fn is_paused(&self) -> bool {
+    pub(super) fn is_paused(&self) -> bool {
         let unanswered = self.writer.outbox.unanswered_pings();
         unanswered > 0 && unanswered > self.watermark.min(MAX_UNANSWERED)
     }
@@ -132,6 +149,10 @@ impl Engine {
     /// Answers the peer's Close (RFC 6455, section 5.5.1); tries to write the answer.
     fn answer_close(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) {
         self.writer.outbox.forget_waiting_pong();
+        self.received_close = Some(Box::new(ReceivedClose {
+            frame: frame.clone(),
+            is_untold: false,
+        }));
         // What was received may be sent.
         let _ = self.start_close(frame);
         self.stop_receiving(Incoming::Closed);

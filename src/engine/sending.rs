@@ -167,7 +167,7 @@ impl Engine {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> Outcome {
-        let written = self.writer.try_write(&mut self.io, cx);
+        let written = self.writer.try_write(self.io.get_mut(), cx);
         written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
     }
 
@@ -193,7 +193,7 @@ impl Engine {
 
     fn poll_flush_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.sending != Sending::Failed {
-            ready!(self.writer.poll_flush(&mut self.io, cx))?;
+            ready!(self.writer.poll_flush(self.io.get_mut(), cx))?;
             self.end_sending(cx);
         }
         Poll::Ready(Ok(()))

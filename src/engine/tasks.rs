@@ -6,6 +6,7 @@
 //! stream gets.
 
 use std::{
+    mem,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
 };
@@ -45,7 +46,7 @@ enum Waits {
 
 /// What a task that sends may do with the read side of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(crate) enum Reading {
     Never,
     Allowed,
 }
@@ -100,6 +101,15 @@ impl Tasks {
                 }
             }
         }
+    }
+
+    /// Wakes all of them; those that wait on are known again after their next poll.
+    pub(super) fn wake(&mut self) {
+        let Self {
+            receiver, sender, ..
+        } = mem::take(self);
+        let sender = sender.map(|sender| sender.waker);
+        receiver.into_iter().chain(sender).for_each(Waker::wake);
     }
 
     /// Returns what wakes the task behind `cx` and the one that waits on the `other` side, unless

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Runtime, Sleep};
-use crate::Error;
+use crate::{Error, sync::Exclusive};
 
 /// A duration that knows who chose it.
 ///
@@ -38,7 +38,7 @@ impl Timeout {
 
 /// The moment at which an operation is given up; without timers it never comes.
 pub(crate) struct Deadline {
-    sleep: Option<Pin<Box<dyn Sleep>>>,
+    sleep: Option<Exclusive<Pin<Box<dyn Sleep>>>>,
 }
 
 impl Deadline {
@@ -49,7 +49,7 @@ impl Deadline {
             .and_then(|runtime| {
                 // A duration beyond what the clock can express is as good as no deadline.
                 let deadline = runtime.now().checked_add(timeout.duration())?;
-                Some(runtime.sleep_until(deadline))
+                Some(Exclusive::new(runtime.sleep_until(deadline)))
             });
         Self { sleep }
     }
@@ -67,7 +67,7 @@ impl Deadline {
     /// Is ready once the deadline has passed.
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx),
+            Some(sleep) => sleep.get_mut().as_mut().poll(cx),
             None => Poll::Pending,
         }
     }

@@ -16,6 +16,7 @@ use crate::{
     error::Phase,
     handshake::Acceptance,
     rt::{Deadline, Runtime},
+    sync::Exclusive,
 };
 
 /// A connection on its way to a [`WebSocket`], made by
@@ -33,7 +34,7 @@ enum State {
 
 /// What is needed for a socket, and what is waited for.
 struct Pending {
-    upgrade: Upgrade,
+    upgrade: Exclusive<Upgrade>,
     deadline: Deadline,
     acceptance: Acceptance,
     config: WebSocketConfig,
@@ -53,7 +54,7 @@ impl Upgrading {
     ) -> Self {
         let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
         Self(State::Upgrading(Box::new(Pending {
-            upgrade,
+            upgrade: Exclusive::new(upgrade),
             deadline,
             acceptance,
             config,
@@ -101,7 +102,7 @@ impl Future for Upgrading {
 
 impl Pending {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<WebSocket>> {
-        let io = match self.upgrade.as_mut().poll(cx) {
+        let io = match self.upgrade.get_mut().as_mut().poll(cx) {
             Poll::Ready(upgraded) => upgraded.map_err(Error::Upgrade)?,
             Poll::Pending => {
                 let timeout = || Err(Error::Timeout(Phase::Upgrade));

@@ -1,0 +1,104 @@
+//! The half that receives.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use futures_core::{
+    future::FusedFuture,
+    stream::{FusedStream, Stream},
+};
+
+use super::Half;
+use crate::{CloseFrame, Message, Result, future::PollFn};
+
+/// The half of a [`WebSocket`] that receives; made by [`WebSocket::split`].
+///
+/// Pings are answered while it is polled, also if the other half never sends. Once it has received
+/// the peer's Close or an error, dropping it closes the TCP connection in the background, while the
+/// other half may live on.
+///
+/// [`WebSocket`]: crate::WebSocket
+/// [`WebSocket::split`]: crate::WebSocket::split
+#[derive(Debug)]
+pub struct WebSocketReceiver(pub(super) Half);
+
+impl WebSocketReceiver {
+    /// Returns the subprotocol that the handshake chose, if any.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.0.protocol()
+    }
+
+    /// Receives the next message; see [`WebSocket::next`](crate::WebSocket::next).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::next`](crate::WebSocket::next). After a
+    /// [`close`](crate::WebSocketSender::close) of the other half that has run out of time it is
+    /// `None` at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: no message is lost.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it is that of streams, not of iterators"
+    )]
+    pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
+        PollFn::of_stream(self.is_terminated(), |cx| {
+            self.0
+                .drive(cx, |connection, cx| connection.engine().poll_next(cx))
+        })
+    }
+
+    /// Receives the next text or binary message; see
+    /// [`WebSocket::next_data`](crate::WebSocket::next_data).
+    ///
+    /// # Errors
+    ///
+    /// As for [`next`](Self::next).
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: no message is lost.
+    pub fn next_data(
+        &mut self,
+    ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
+        PollFn::of_stream(self.is_terminated(), |cx| {
+            self.0
+                .drive(cx, |connection, cx| connection.engine().poll_next_data(cx))
+        })
+    }
+
+    /// Returns the peer's Close frame; see
+    /// [`WebSocket::close_frame`](crate::WebSocket::close_frame).
+    #[must_use]
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.0.close_frame()
+    }
+
+    /// Ends the connection now, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).
+    ///
+    /// If messages of the sending half are lost by it, that half's next call returns
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn abort(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Stream for WebSocketReceiver {
+    type Item = Result<Message>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0
+            .drive(cx, |connection, cx| connection.engine().poll_next(cx))
+    }
+}
+
+impl FusedStream for WebSocketReceiver {
+    fn is_terminated(&self) -> bool {
+        self.0.shared.lock().is_terminated()
+    }
+}

@@ -1,0 +1,258 @@
+//! The half that sends.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_core::future::FusedFuture;
+use futures_sink::Sink;
+
+use super::{Half, ReuniteError, WebSocketReceiver};
+use crate::{
+    CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocket,
+    engine::{Closer, Engine, Reading},
+    future::PollFn,
+    proto::Outgoing,
+    sync::Arc,
+};
+
+/// The half of a [`WebSocket`] that sends; made by [`WebSocket::split`].
+///
+/// While it waits for a peer that does not read, the other half continues to receive and to answer
+/// pings.
+///
+/// # Without the other half
+///
+/// A handler that only sends drops the receiving half. From then on `send`, `feed` and `flush` read
+/// what has arrived: they answer pings and the peer's Close, and discard data. What ended the
+/// connection is returned by the call that finds it, [`Error::Closed`] by those after. A handler
+/// that waits for something else meanwhile selects on [`closed`](Self::closed).
+#[derive(Debug)]
+pub struct WebSocketSender(pub(super) Half);
+
+impl WebSocketSender {
+    /// Returns the subprotocol that the handshake chose, if any.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&str> {
+        self.0.protocol()
+    }
+
+    /// Returns the peer's Close frame; see [`WebSocket::close_frame`].
+    #[must_use]
+    pub fn close_frame(&self) -> Option<CloseFrame> {
+        self.0.close_frame()
+    }
+
+    /// Sends a message; see [`WebSocket::send`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send`]. Once the receiving half is dropped, also what `next` would have
+    /// returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::send`].
+    pub fn send(
+        &mut self,
+        message: Message,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        let mut message = Some(Outgoing::new(message));
+        PollFn::new(move |cx| {
+            self.drive(cx, |engine, cx| {
+                let sent = engine.poll_send(cx, &mut message);
+                sent.map_err(|error| *error)
+            })
+        })
+    }
+
+    /// Stages a message; see [`WebSocket::feed`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::send`].
+    pub fn feed(
+        &mut self,
+        message: Message,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        let mut message = Some(Outgoing::new(message));
+        PollFn::new(move |cx| {
+            let fed = self.drive(cx, |engine, cx| {
+                let fed = engine.poll_feed(cx, &mut message);
+                fed.map_err(|error| *error)
+            });
+            if matches!(fed, Poll::Ready(Ok(()))) {
+                self.tell_receiver();
+            }
+            fed
+        })
+    }
+
+    /// Writes all that is staged; see [`WebSocket::flush`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::flush`]. Once the receiving half is dropped, also what `next` would have
+    /// returned.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::flush`].
+    pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        PollFn::new(|cx| self.drive(cx, Engine::poll_flush))
+    }
+
+    /// Waits until nothing more can be sent; see [`WebSocket::closed`].
+    ///
+    /// While the receiving half lives, this only waits, and writes what is staged: the other half
+    /// gets what arrives, and its `next` has to be polled. Once that half is dropped, this answers
+    /// pings and the peer's Close, and **discards data that arrives**.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::closed`]. While the receiving half lives, its `next` returns what ended
+    /// the connection, and this only [`Error::Io`] for messages that were lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped at any time: the next call waits on.
+    pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        PollFn::new(|cx| {
+            self.0.drive(cx, |connection, cx| {
+                connection.engine().poll_closed(cx, self.0.reading())
+            })
+        })
+    }
+
+    /// Closes the connection; see [`WebSocket::close`].
+    ///
+    /// What the peer sends before its own Close goes to the receiving half as long as that lives:
+    /// poll it, or drop it. Once it is dropped, data that arrives is discarded.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::close`]; [`Error::Timeout`] as well if the receiving half lives and has
+    /// not received the peer's Close within the close timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::close`].
+    pub fn close(
+        &mut self,
+        frame: impl IntoCloseFrame,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        self.close_in(frame.into_frame(), None)
+    }
+
+    /// Closes the connection with a timeout of its own; see [`WebSocket::close_within`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers: the
+    /// connection is unharmed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::close`].
+    pub fn close_within(
+        &mut self,
+        frame: impl IntoCloseFrame,
+        timeout: Duration,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        self.close_in(frame.into_frame(), Some(timeout))
+    }
+
+    /// Ends the connection now, for both halves; see [`WebSocket::abort`].
+    ///
+    /// The receiving half's `next` returns `None`, unless the peer's Close had arrived.
+    pub fn abort(&mut self) {
+        self.0.abort();
+    }
+
+    /// Puts the halves of a socket together again.
+    ///
+    /// # Errors
+    ///
+    /// If the halves are of different sockets they are given back.
+    pub fn reunite(self, receiver: WebSocketReceiver) -> Result<WebSocket, ReuniteError> {
+        if !Arc::ptr_eq(&self.0.shared, &receiver.0.shared) {
+            return Err(ReuniteError(self, receiver));
+        }
+        // The halves find nothing any more that is theirs to finish.
+        let mut connection = self.0.shared.lock().take();
+        connection.engine().set_shared(false);
+        Ok(WebSocket::from_connection(connection))
+    }
+
+    fn close_in(
+        &mut self,
+        frame: Option<CloseFrame>,
+        timeout: Option<Duration>,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
+        let mut frame = Some(frame);
+        let mut deadline = None;
+        PollFn::new(move |cx| {
+            self.0.drive(cx, |connection, cx| {
+                if let Some(frame) = frame.take() {
+                    deadline = connection.start_close(frame, timeout)?;
+                }
+                let closer = match self.0.reading() {
+                    Reading::Never => Closer::BesideReceiver,
+                    Reading::Allowed => Closer::User,
+                };
+                connection.poll_close(cx, deadline.as_mut(), closer)
+            })
+        })
+    }
+
+    /// Polls to send; reads too once nobody else does, or a Close would never be found.
+    fn drive(
+        &self,
+        cx: &Context<'_>,
+        poll: impl FnOnce(&mut Engine, &mut Context<'_>) -> Poll<Result<()>>,
+    ) -> Poll<Result<()>> {
+        self.0.drive(cx, |connection, cx| {
+            let engine = connection.engine();
+            if self.0.reading() == Reading::Allowed {
+                engine.discard_received(cx)?;
+            }
+            poll(engine, cx)
+        })
+    }
+
+    /// A receiver that waits writes what is staged, as a whole socket does before it waits.
+    fn tell_receiver(&self) {
+        self.0.shared.tasks.receiver.wake();
+    }
+}
+
+/// Closing the sink sends Close 1000 and flushes; it does not wait for the peer.
+impl Sink<Message> for WebSocketSender {
+    type Error = Error;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.drive(cx, |engine, cx| {
+            engine.poll_ready(cx).map_err(|error| *error)
+        })
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
+        self.0.shared.lock().engine().start_send(message)?;
+        self.tell_receiver();
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.drive(cx, Engine::poll_flush)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.drive(cx, Engine::poll_close_sink)
+    }
+}

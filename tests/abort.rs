@@ -1,0 +1,303 @@
+//! Ends that do not wait for the peer: `abort`, `close_within`, and what a Close is made of.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyws::{
+    CloseCode, Error, InvalidMessage, Message, Phase, Utf8Bytes, WebSocketConfig,
+    testing::{duplex, duplex_with_capacity},
+};
+use futures::{FutureExt, future::poll_fn};
+
+use self::support::{
+    attack::alone,
+    config,
+    frames::{BINARY, Frame, PING, PONG, Peer, Role},
+    scripted::Scripted,
+    sockets::{assert_waits, close, close_frame, now, patient, received},
+    still::Still,
+    tasks::{Task, spawn, yield_to_tasks},
+};
+
+mod support;
+
+/// Long enough to be seen, short enough for a test that is to wait for it.
+const SHORT: Duration = Duration::from_millis(50);
+
+runtimes! {
+    async fn abort_drops_the_stream_at_once_and_sends_nothing(rt) {
+        for role in Role::BOTH {
+            let (near, far) = duplex();
+            let (far, script) = Scripted::new(far);
+            let mut socket = role.socket(far, &patient(&rt));
+            let mut peer = Peer::of(role, near);
+            socket.feed("staged".into()).await.unwrap();
+            socket.abort();
+            assert!(script.is_dropped());
+            assert_eq!(now(peer.frame()), None, "neither a message nor a Close");
+
+            assert!(now(socket.next()).is_none());
+            let sent = now(socket.send("late".into()));
+            assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+            now(socket.closed()).unwrap();
+            now(socket.flush()).unwrap();
+            now(socket.close(None)).unwrap();
+            socket.abort();
+        }
+    }
+
+    async fn abort_returns_a_close_that_has_arrived(rt) {
+        let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        peer.send(Frame::close(4000, "bye")).await;
+        now(socket.closed()).unwrap();
+        socket.abort();
+        assert_eq!(socket.close_frame(), Some(close_frame(4000, "bye")));
+        assert_eq!(now(socket.next()).unwrap().unwrap(), close(4000, "bye"));
+        assert!(now(socket.next()).is_none());
+    }
+
+    async fn abort_cuts_messages_in_their_middle(rt) {
+        let (near, far) = duplex_with_capacity(1000);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        let mut peer = Peer::new(near);
+        let half = &Frame::new(BINARY, [7; 1000]).masked()[..500];
+        peer.send_bytes(half).await;
+        assert_waits(&mut socket);
+        assert!(socket.send(Message::binary(vec![1; 5000])).now_or_never().is_none());
+        socket.abort();
+        assert!(now(socket.next()).is_none());
+        // That message was accepted, but whoever aborts knows that it is lost.
+        now(socket.flush()).unwrap();
+        let sent = now(socket.send("late".into()));
+        assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    }
+
+    async fn abort_ends_a_close_that_was_begun(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        assert!(socket.close(None).now_or_never().is_none(), "the peer is mute");
+        socket.abort();
+        assert!(script.is_dropped());
+        now(socket.close(None)).unwrap();
+        drop(near);
+    }
+
+    async fn a_sender_that_aborts_ends_the_receiver(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let (mut sender, mut receiver) = Role::Server.socket(far, &patient(&rt)).split();
+        let receiving = spawn(&rt, async move { (receiver.next().await, receiver) });
+        yield_to_tasks(&rt).await;
+        sender.abort();
+        let (item, _receiver) = receiving.await.unwrap();
+        assert!(item.is_none(), "{item:?}");
+        assert!(script.is_dropped());
+        let sent = sender.send("late".into()).await;
+        assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+        drop(near);
+    }
+
+    async fn a_receiver_that_aborts_ends_a_sender_that_waits(rt) {
+        let (near, far) = duplex_with_capacity(64);
+        let (mut sender, mut receiver) = Role::Server.socket(far, &patient(&rt)).split();
+        let sending = spawn(&rt, async move {
+            let sent = sender.send(Message::binary(vec![1; 5000])).await;
+            (sent, sender)
+        });
+        yield_to_tasks(&rt).await;
+        receiver.abort();
+        assert!(now(receiver.next()).is_none());
+        let (sent, mut sender) = sending.await.unwrap();
+        let Err(error) = sent else { panic!("the message is lost") };
+        assert!(error.is_disconnect(), "{error:?}");
+        assert!(format!("{error:#}").contains("aborted"), "{error:#}");
+        let sent = sender.send("late".into()).await;
+        assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+        drop(near);
+    }
+
+    async fn a_sender_that_waits_for_the_end_is_woken_by_abort(rt) {
+        let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut sender, mut receiver) = socket.split();
+        let waiting = spawn(&rt, async move { sender.closed().await });
+        yield_to_tasks(&rt).await;
+        receiver.abort();
+        waiting.await.unwrap().unwrap();
+    }
+
+    async fn a_task_that_waits_behind_a_lock_is_woken_by_abort(rt) {
+        let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
+        let socket = Mutex::new(socket);
+        let mut receiving = Task::new(async {
+            let next = poll_fn(|cx| Pin::new(&mut socket.lock().unwrap().next()).poll(cx));
+            assert!(next.await.is_none());
+        });
+        assert!(receiving.run());
+        socket.lock().unwrap().abort();
+        assert!(receiving.run(), "it was woken");
+        assert!(receiving.is_done());
+    }
+
+    async fn close_within_gives_up_on_a_mute_peer_in_its_own_time(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        let mut peer = Peer::new(near);
+        let closed = socket.close_within((CloseCode::Away, "restart"), SHORT).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(closed.unwrap_err().is_disconnect());
+        assert!(script.is_dropped());
+        assert_eq!(peer.frame().await, Some(Frame::close(1001, "restart")));
+    }
+
+    async fn close_within_no_time_writes_what_the_stream_takes(rt) {
+        let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        socket.feed("staged".into()).await.unwrap();
+        let closed = socket.close_within(None, Duration::ZERO).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+        assert_eq!(peer.frame().await.unwrap().payload, []);
+    }
+
+    async fn close_within_is_as_close_where_the_peer_answers(rt) {
+        let (mut socket, mut peer) = Role::Server.with_peer(&config(&rt).set_close_timeout(SHORT));
+        let closing = spawn(&rt, async move {
+            socket.close_within((4001, "x"), Duration::from_secs(3600)).await
+        });
+        let (_, close) = peer.see_off().await;
+        assert_eq!(close, Frame::close(4001, "x"));
+        closing.await.unwrap().unwrap();
+    }
+
+    async fn close_within_of_a_half_gives_up_too(rt) {
+        let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut sender, receiver) = socket.split();
+        let closed = sender.close_within((1001, ""), SHORT).await;
+        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert_eq!(peer.frame().await.unwrap().code(), 1001);
+        drop(receiver);
+    }
+
+    async fn a_close_is_made_of_a_code_and_a_reason(rt) {
+        let frames = [
+            (1001, "restart"), (4000, "é"), (1000, ""), (4999, "owned"), (3000, "shared"),
+        ];
+        for (number, (code, reason)) in frames.into_iter().enumerate() {
+            let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+            let closing = spawn(&rt, async move {
+                match number {
+                    0 => socket.close((CloseCode::Away, "restart")).await,
+                    1 => socket.close((4000, "é")).await,
+                    2 => socket.close(close_frame(1000, "")).await,
+                    3 => socket.close((4999, String::from("owned"))).await,
+                    _ => socket.close(Some(close_frame(3000, "shared"))).await,
+                }
+            });
+            let (_, close) = peer.see_off().await;
+            assert_eq!(close, Frame::close(code, reason));
+            closing.await.unwrap().unwrap();
+        }
+    }
+
+    async fn a_close_that_may_not_be_sent_leaves_the_socket_open(rt) {
+        let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let closed = socket.close((CloseCode::Abnormal, "")).await;
+        let invalid = InvalidMessage::CloseCode(1006);
+        assert!(matches!(closed, Err(Error::InvalidMessage(is)) if is == invalid));
+        let long = Utf8Bytes::from("é".repeat(62));
+        let closed = socket.close_within((1000, long), SHORT).await;
+        let invalid = InvalidMessage::CloseReasonTooLong(124);
+        assert!(matches!(closed, Err(Error::InvalidMessage(is)) if is == invalid));
+        peer.send(Frame::new(PING, "")).await;
+        assert!(received(&mut socket).is_ping());
+        now(socket.flush()).unwrap();
+        assert_eq!(now(peer.frame()), Some(Frame::new(PONG, "")));
+    }
+}
+
+/// A socket that was aborted has nothing left for a task.
+#[test]
+fn an_aborted_socket_spawns_nothing() {
+    let runtime = Still::keeping();
+    let (_near, far) = duplex();
+    let mut socket = Role::Server.socket(far, &runtime.config());
+    socket.abort();
+    drop(socket);
+    let (_near, far) = duplex();
+    let (mut sender, receiver) = Role::Server.socket(far, &runtime.config()).split();
+    sender.abort();
+    drop((receiver, sender));
+    assert!(runtime.tasks().is_empty());
+}
+
+/// Nobody could keep the time.
+#[test]
+fn close_within_without_timers_is_an_error_and_sends_nothing() {
+    let (mut socket, mut peer) = Role::Server.with_peer(&alone());
+    let closed = now(socket.close_within(None, SHORT));
+    assert!(matches!(closed, Err(Error::NoRuntime)), "{closed:?}");
+    assert!(peer.frame().now_or_never().is_none());
+    now(socket.send("still open".into())).unwrap();
+    assert_eq!(now(peer.frame()), Some(Frame::text("still open")));
+}
+
+/// What a stream holds is the user's to free: a connection, a file, a permit.
+#[test]
+fn an_aborted_half_drops_a_stream_that_holds_the_other_half() {
+    let (near, far) = duplex();
+    let held = Arc::new(Mutex::new(None));
+    let (far, _) = Scripted::new(far);
+    let far = Holding(far, Arc::clone(&held));
+    let (mut sender, receiver) = Role::Server.socket(far, &WebSocketConfig::new()).split();
+    *held.lock().unwrap() = Some(receiver);
+    let done = std::thread::spawn(move || sender.abort());
+    support::bounded(move || done.join().unwrap());
+    drop(near);
+}
+
+/// A stream that owns one of the halves of its socket, as it may in a cycle that ends here.
+struct Holding(Scripted, Arc<Mutex<Option<anyws::WebSocketReceiver>>>);
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        drop(self.1.lock().unwrap().take());
+    }
+}
+
+impl futures::AsyncRead for Holding {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut [u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl futures::AsyncWrite for Holding {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}

@@ -50,6 +50,9 @@ use crate::{
 /// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
 /// at the same time.
 ///
+/// A handler that only sends uses [`closed`](Self::closed), or drops the receiving half, so that
+/// pings and the peer's Close are answered.
+///
 /// # Turns
 ///
 /// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go
@@ -192,6 +195,10 @@ impl WebSocket {
     ///
     /// A message above [`fragment_size`](crate::TransportConfig::fragment_size), 16 MiB by default,
     /// is sent in fragments.
+    ///
+    /// Nothing is received here, neither a ping nor the peer's Close. A handler that only sends
+    /// selects on [`closed`](Self::closed) between messages, or drops the receiving half of
+    /// [`split`](Self::split): then each `send` receives too.
     ///
     /// # Errors
     ///

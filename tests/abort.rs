@@ -16,6 +16,7 @@ use self::support::{
     attack::alone,
     config,
     frames::{BINARY, Frame, PING, PONG, Peer, Role},
+    owning::Owning,
     scripted::Scripted,
     sockets::{assert_waits, close, close_frame, now, patient, received},
     still::Still,
@@ -245,59 +246,17 @@ fn close_within_without_timers_is_an_error_and_sends_nothing() {
     assert_eq!(now(peer.frame()), Some(Frame::text("still open")));
 }
 
-/// What a stream holds is the user's to free: a connection, a file, a permit.
+/// The lock of the halves is not held while the stream is dropped.
 #[test]
-fn an_aborted_half_drops_a_stream_that_holds_the_other_half() {
+fn an_aborted_half_drops_a_stream_that_owns_the_other_half() {
     let (near, far) = duplex();
-    let held = Arc::new(Mutex::new(None));
-    let (far, _) = Scripted::new(far);
-    let far = Holding(far, Arc::clone(&held));
+    let owned = Arc::new(Mutex::new(None));
+    let far = Owning(far, Arc::clone(&owned));
     let (mut sender, receiver) = Role::Server.socket(far, &WebSocketConfig::new()).split();
-    *held.lock().unwrap() = Some(receiver);
-    let done = std::thread::spawn(move || sender.abort());
-    support::bounded(move || done.join().unwrap());
+    *owned.lock().unwrap() = Some(receiver);
+    let left = Arc::downgrade(&owned);
+    drop(owned);
+    support::bounded(move || sender.abort());
+    assert!(left.upgrade().is_none());
     drop(near);
-}
-
-/// A stream that owns one of the halves of its socket, as it may in a cycle that ends here.
-struct Holding(Scripted, Arc<Mutex<Option<anyws::WebSocketReceiver>>>);
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        drop(self.1.lock().unwrap().take());
-    }
-}
-
-impl futures::AsyncRead for Holding {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &mut [u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl futures::AsyncWrite for Holding {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-        buf: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
 }

@@ -1,6 +1,6 @@
 //! What the types and the futures of the crate can be used in: other threads, `Sync` types, `select!`.
 
-use std::pin::Pin;
+use std::{any::Any, cell::Cell, time::Duration};
 
 use anyws::{
     Error, Handshake, Message, UpgradeIo, Upgrading, WebSocket, WebSocketConfig, WebSocketReceiver,
@@ -16,6 +16,7 @@ use futures::{
 
 use self::support::{
     frames::{Frame, Role},
+    owning::Owning,
     sockets::now,
 };
 
@@ -45,47 +46,10 @@ fn the_types_may_be_shared_and_moved() {
 /// A stream need not be `Sync` for that.
 #[test]
 fn a_socket_on_a_stream_that_is_not_sync_is_sync() {
-    struct NotSync(testing::Duplex, std::cell::Cell<u8>);
-
-    impl futures::AsyncRead for NotSync {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-            buf: &mut [u8],
-        ) -> std::task::Poll<std::io::Result<usize>> {
-            self.1.set(1);
-            Pin::new(&mut self.0).poll_read(cx, buf)
-        }
-    }
-
-    impl futures::AsyncWrite for NotSync {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-            buf: &[u8],
-        ) -> std::task::Poll<std::io::Result<usize>> {
-            Pin::new(&mut self.0).poll_write(cx, buf)
-        }
-
-        fn poll_flush(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<std::io::Result<()>> {
-            Pin::new(&mut self.0).poll_flush(cx)
-        }
-
-        fn poll_close(
-            mut self: Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<std::io::Result<()>> {
-            Pin::new(&mut self.0).poll_close(cx)
-        }
-    }
-
     let (near, far) = testing::duplex();
     let config = WebSocketConfig::new();
-    let server = testing::server(NotSync(far, std::cell::Cell::default()), &config);
-    let mut server: Box<dyn std::any::Any + Send + Sync> = Box::new(server.unwrap());
+    let server = testing::server(Owning(far, Cell::new(0)), &config);
+    let mut server: Box<dyn Any + Send + Sync> = Box::new(server.unwrap());
     let mut client = testing::client(near, &config).unwrap();
     now(client.send("over".into())).unwrap();
     let server: &mut WebSocket = server.downcast_mut().unwrap();
@@ -95,28 +59,28 @@ fn a_socket_on_a_stream_that_is_not_sync_is_sync() {
 /// Each future of a socket and of its halves; compiling is the test.
 #[test]
 fn the_futures_are_fused_and_may_be_moved_and_sent() {
-    fn check<T>(future: impl FusedFuture<Output = T> + Send + Unpin) {
+    fn check<T>(future: &(impl FusedFuture<Output = T> + Send + Unpin)) {
         assert!(!future.is_terminated());
     }
     let message = || Message::text("x");
     let (mut socket, other) = testing::pair();
-    check(socket.next());
-    check(socket.next_data());
-    check(socket.send(message()));
-    check(socket.feed(message()));
-    check(socket.flush());
-    check(socket.closed());
-    check(socket.close(None));
-    check(socket.close_within(None, std::time::Duration::ZERO));
+    check(&socket.next());
+    check(&socket.next_data());
+    check(&socket.send(message()));
+    check(&socket.feed(message()));
+    check(&socket.flush());
+    check(&socket.closed());
+    check(&socket.close(None));
+    check(&socket.close_within(None, Duration::ZERO));
     let (mut sender, mut receiver) = other.split();
-    check(receiver.next());
-    check(receiver.next_data());
-    check(sender.send(message()));
-    check(sender.feed(message()));
-    check(sender.flush());
-    check(sender.closed());
-    check(sender.close(None));
-    check(sender.close_within(None, std::time::Duration::ZERO));
+    check(&receiver.next());
+    check(&receiver.next_data());
+    check(&sender.send(message()));
+    check(&sender.feed(message()));
+    check(&sender.flush());
+    check(&sender.closed());
+    check(&sender.close(None));
+    check(&sender.close_within(None, Duration::ZERO));
 }
 
 #[test]
@@ -147,16 +111,16 @@ fn after_the_end_next_is_terminated() {
     let (mut socket, mut peer) = Role::Server.with_peer(&WebSocketConfig::new());
     now(peer.send(Frame::text("one")));
     now(peer.send(Frame::close(1000, "")));
-    let mut received = 0;
+    let mut count = 0;
     now(async {
         loop {
             fused_select! {
-                message = socket.next() => received += usize::from(message.is_some()),
+                message = socket.next() => count += usize::from(message.is_some()),
                 complete => break,
             }
         }
     });
-    assert_eq!(received, 2);
+    assert_eq!(count, 2);
     assert!(socket.is_terminated() && socket.next().is_terminated());
     let (_, mut receiver) = socket.split();
     assert!(receiver.next().is_terminated() && receiver.next_data().is_terminated());

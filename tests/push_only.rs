@@ -43,7 +43,7 @@ runtimes! {
                 peer.send(Frame::text("a").unfinished()).await;
                 peer.send(Frame::new(PING, "2")).await;
                 peer.send(Frame::new(0, "b")).await;
-                peer.send(Frame::new(BINARY, [7; 100_000])).await;
+                peer.send(Frame::new(BINARY, vec![7; 100_000])).await;
                 assert_eq!(peer.frame().await, Some(Frame::new(PONG, "2")));
                 peer.send(Frame::close(4001, "bye")).await;
                 assert_eq!(peer.frame().await, Some(Frame::close(4001, "bye")));
@@ -106,7 +106,7 @@ runtimes! {
         let mut peer = Peer::new(near);
         socket.feed(Message::binary(vec![1; 100_000])).await.unwrap();
         let talk = async {
-            peer.send(Frame::new(BINARY, [2; 100_000])).await;
+            peer.send(Frame::new(BINARY, vec![2; 100_000])).await;
             assert_eq!(peer.frame().await.unwrap().payload.len(), 100_000);
             peer.send(Frame::close(1000, "")).await;
             assert_eq!(peer.frame().await.unwrap().code(), 1000);
@@ -222,7 +222,7 @@ runtimes! {
         let mut sender = sender(Role::Server.socket(far, &patient(&rt)));
         let mut peer = Peer::new(near);
         let talk = async {
-            peer.send(Frame::new(BINARY, [2; 100_000])).await;
+            peer.send(Frame::new(BINARY, vec![2; 100_000])).await;
             assert_eq!(peer.frame().await.unwrap().payload.len(), 100_000);
         };
         let (sent, ()) = join(sender.send(Message::binary(vec![1; 100_000])), talk).await;

@@ -178,6 +178,50 @@ fn a_sender_that_closes_goes_on_when_its_receiver_is_dropped() {
 }
 
 #[test]
+fn a_sender_that_waits_for_the_end_reads_once_its_receiver_is_dropped() {
+    check(|| {
+        let peer = Peer::default();
+        let (mut sender, receiver) = peer.halves(None);
+        let waiting = thread::spawn(move || block_on(sender.closed()).unwrap());
+        let dropping = thread::spawn(move || drop(receiver));
+        peer.send(CLOSE);
+        waiting.join().unwrap();
+        dropping.join().unwrap();
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_the_end_hears_of_it_from_its_receiver() {
+    check(|| {
+        let peer = Peer::default();
+        let (mut sender, receiver) = peer.halves(None);
+        let waiting = thread::spawn(move || block_on(sender.closed()).unwrap());
+        let receiving = thread::spawn(move || assert_receives_close(receiver));
+        peer.send(CLOSE);
+        waiting.join().unwrap();
+        receiving.join().unwrap();
+    });
+}
+
+#[test]
+fn a_half_that_aborts_wakes_the_other_one() {
+    check(|| {
+        let peer = Peer::default();
+        let (mut sender, mut receiver) = peer.halves(None);
+        let waiting = thread::spawn(move || block_on(sender.closed()).unwrap());
+        receiver.abort();
+        waiting.join().unwrap();
+    });
+    check(|| {
+        let peer = Peer::default();
+        let (mut sender, mut receiver) = peer.halves(None);
+        let receiving = thread::spawn(move || assert!(block_on(receiver.next()).is_none()));
+        sender.abort();
+        receiving.join().unwrap();
+    });
+}
+
+#[test]
 fn a_task_that_sends_wakes_beside_one_that_receives_on_a_whole_socket() {
     check(|| {
         let peer = Peer::answering(ONE.len() + TWO.len());

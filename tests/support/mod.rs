@@ -10,6 +10,8 @@ pub mod attack;
 pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;
+#[cfg(feature = "testing")]
+pub mod owning;
 pub mod raw;
 pub mod room;
 #[cfg(feature = "testing")]

@@ -10,7 +10,10 @@ use anyws::{
     CloseCode, Error, InvalidMessage, Message, Phase, Utf8Bytes, WebSocketConfig,
     testing::{duplex, duplex_with_capacity},
 };
-use futures::{FutureExt, future::poll_fn};
+use futures::{
+    FutureExt,
+    future::{Either, poll_fn, select},
+};
 
 use self::support::{
     attack::alone,
@@ -124,10 +127,11 @@ runtimes! {
     async fn a_sender_that_waits_for_the_end_is_woken_by_abort(rt) {
         let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
         let (mut sender, mut receiver) = socket.split();
-        let waiting = spawn(&rt, async move { sender.closed().await });
-        yield_to_tasks(&rt).await;
+        let mut waiting = Task::new(async { sender.closed().await.unwrap() });
+        assert!(waiting.run());
         receiver.abort();
-        waiting.await.unwrap().unwrap();
+        assert!(waiting.run(), "it was woken");
+        assert!(waiting.is_done());
     }
 
     async fn a_task_that_waits_behind_a_lock_is_woken_by_abort(rt) {
@@ -148,7 +152,11 @@ runtimes! {
         let (far, script) = Scripted::new(far);
         let mut socket = Role::Server.socket(far, &patient(&rt));
         let mut peer = Peer::new(near);
-        let closed = socket.close_within((CloseCode::Away, "restart"), SHORT).await;
+        let close = socket.close_within((CloseCode::Away, "restart"), SHORT);
+        let limit = rt.sleep_until(rt.now() + Duration::from_secs(10));
+        let Either::Left((closed, _)) = select(close, limit).await else {
+            panic!("it waits for the close timeout of the settings");
+        };
         assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
         assert!(closed.unwrap_err().is_disconnect());
         assert!(script.is_dropped());

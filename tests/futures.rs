@@ -113,7 +113,8 @@ fn after_the_end_next_is_terminated() {
     now(peer.send(Frame::close(1000, "")));
     let mut count = 0;
     now(async {
-        loop {
+        for turn in 0.. {
+            assert!(turn < 10, "it does not come to `complete`");
             fused_select! {
                 message = socket.next() => count += usize::from(message.is_some()),
                 complete => break,

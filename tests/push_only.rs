@@ -253,7 +253,8 @@ runtimes! {
         let waiting = spawn(&rt, async move { (sender.closed().await, sender) });
         assert_eq!(peer.frame().await, Some(Frame::text("staged")));
         peer.send(Frame::text("one")).await;
-        assert_eq!(receiver.next().await.unwrap().unwrap(), Message::text("one"));
+        yield_to_tasks(&rt).await;
+        assert_eq!(now(receiver.next()).unwrap().unwrap(), Message::text("one"));
         peer.send(Frame::close(1000, "")).await;
         assert_eq!(receiver.next().await.unwrap().unwrap(), close(1000, ""));
         let (closed, _sender) = waiting.await.unwrap();

@@ -391,7 +391,8 @@ impl WebSocketConfig {
         let timeouts = [self.head_timeout, self.upgrade_timeout, self.close_timeout];
         timeouts
             .into_iter()
-            .try_for_each(|timeout| timeout.check(runtime))
+            .try_for_each(|timeout| timeout.check(runtime))?;
+        Ok(())
     }
 
     pub(crate) fn requires_protocol(&self) -> bool {

@@ -70,6 +70,10 @@ impl Connection {
         self.0.as_ref()?.engine.close_frame()
     }
 
+    pub(crate) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
+        self.0.as_ref()?.runtime.clone()
+    }
+
     #[inline]
     pub(crate) fn is_terminated(&self) -> bool {
         self.0

@@ -2,7 +2,10 @@
 
 use std::{fmt, io, iter};
 
-use crate::{CloseCode, Rejection};
+use crate::{
+    CloseCode, Rejection,
+    rt::{NoTimers, TimeoutError},
+};
 
 /// The result of operations on WebSockets.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -46,7 +49,8 @@ pub enum Error {
     /// The opening handshake was refused; the answer said so to the client.
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
-    /// The peer, or the server around us, did not do its part in time.
+    /// The peer, the server around us, or an operation under [`rt::timeout`](crate::rt::timeout)
+    /// was not done in time.
     #[error("timed out {0}")]
     Timeout(Phase),
     /// No handler got the connection. Either the HTTP server did not hand it over after the answer of
@@ -122,6 +126,21 @@ impl From<Rejection> for Error {
     }
 }
 
+impl From<NoTimers> for Error {
+    fn from(_: NoTimers) -> Self {
+        Self::NoRuntime
+    }
+}
+
+impl From<TimeoutError> for Error {
+    fn from(error: TimeoutError) -> Self {
+        match error {
+            TimeoutError::Elapsed => Self::Timeout(Phase::Operation),
+            TimeoutError::NoTimers => Self::NoRuntime,
+        }
+    }
+}
+
 fn display_io(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display("the connection failed", source, f)
 }
@@ -153,6 +172,8 @@ pub enum Phase {
     Upgrade,
     /// The peer's part in the closing handshake.
     Close,
+    /// An operation that the program has bounded by [`rt::timeout`](crate::rt::timeout).
+    Operation,
 }
 
 impl fmt::Display for Phase {
@@ -160,6 +181,7 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
             Self::Close => "waiting for the peer to close",
+            Self::Operation => "waiting for an operation that `rt::timeout` bounds",
         })
     }
 }

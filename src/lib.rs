@@ -103,6 +103,9 @@
 //! and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
 //! [`Error::NoRuntime`].
 //!
+//! A handler that waits takes the runtime of its socket, [`WebSocket::runtime`], and names none:
+//! [`rt::sleep`] and [`rt::timeout`] run on any.
+//!
 //! # Cancel safety
 //!
 //! Every future of this crate may be dropped before it is ready. [`WebSocket::next`], `send`,

@@ -115,6 +115,15 @@ impl WebSocket {
         self.connection.protocol()
     }
 
+    /// Returns the runtime that the socket runs on, if there is one.
+    ///
+    /// With it a handler waits ([`rt::sleep`](crate::rt::sleep), [`rt::timeout`](crate::rt::timeout))
+    /// and spawns ([`Runtime::spawn`]) without naming a runtime.
+    #[must_use]
+    pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
+        self.connection.runtime()
+    }
+
     /// Receives the next message, or `None` at the end.
     ///
     /// Control frames come too. The answer to a ping is staged already, to be written by the next

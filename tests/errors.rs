@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyws::{
-    ConfigError, Error, HeadError, InvalidMessage, Phase, ProtocolError, Rejection,
+    ConfigError, Error, HeadError, InvalidMessage, Phase, ProtocolError, Rejection, rt,
     testing::{self, OpenError},
 };
 use http::StatusCode;
@@ -106,6 +106,7 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Error::NoRuntime,
         Error::Timeout(Phase::Upgrade),
         Error::Timeout(Phase::Close),
+        Error::Timeout(Phase::Operation),
         Error::Io(ErrorKind::BrokenPipe.into()),
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
@@ -121,6 +122,8 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Box::new(OpenError::Status(StatusCode::FORBIDDEN)),
         Box::new(OpenError::Header("Upgrade")),
         Box::new(one.0.reunite(two.1).unwrap_err()),
+        Box::new(rt::TimeoutError::Elapsed),
+        Box::new(rt::TimeoutError::NoTimers),
     ];
     all.extend(errors.into_iter().map(boxed));
     all.extend(config_errors().into_iter().map(boxed));

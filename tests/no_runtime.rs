@@ -97,6 +97,7 @@ fn accept_on_a_bare_stream_needs_none() {
             .await
             .unwrap();
         let mut socket = anyws::accept(near, WebSocketConfig::new()).await.unwrap();
+        assert!(socket.runtime().is_none());
         assert_eq!(next(&mut socket).await, Message::text("hello"));
         far.write_all(&masked(TEXT, b"more")).await.unwrap();
         assert_eq!(next(&mut socket).await, Message::text("more"));

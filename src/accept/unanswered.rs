@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     io::{self, ErrorKind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -109,7 +109,7 @@ impl Unanswered {
         let mut deadline = self.deadline(self.config.upgrade_timeout);
         let timeout = Error::Timeout(Phase::Upgrade);
         deadline
-            .bound(write(self.io.get_mut(), &bytes))
+            .bound(pin!(write(self.io.get_mut(), &bytes)))
             .await
             .unwrap_or(Err(timeout))
     }
@@ -158,7 +158,7 @@ impl Unanswered {
             poll_fn(|cx| retry(Pin::new(self.io.get_mut()).poll_close(cx), cx)).await?;
             Ok(())
         };
-        let answered = deadline.bound(answer).await;
+        let answered = deadline.bound(pin!(answer)).await;
         answered.unwrap_or(Err(Error::Timeout(Phase::Close)))?;
         linger(self.io.into_inner(), deadline, self.runtime.as_ref());
         Ok(())

@@ -2,14 +2,14 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use super::{Runtime, Sleep};
-use crate::{Error, sync::Exclusive};
+use super::{NoTimers, Runtime, Sleep};
+use crate::sync::Exclusive;
 
 /// A duration that knows who chose it.
 ///
@@ -28,9 +28,9 @@ impl Timeout {
     }
 
     /// Tells whether `runtime` can keep this timeout as far as the user insists on it.
-    pub(crate) fn check(self, runtime: Option<&Arc<dyn Runtime>>) -> Result<(), Error> {
+    pub(crate) fn check(self, runtime: Option<&Arc<dyn Runtime>>) -> Result<(), NoTimers> {
         match self {
-            Self::Configured(_) if !has_timers(runtime) => Err(Error::NoRuntime),
+            Self::Configured(_) if !has_timers(runtime) => Err(NoTimers),
             _ => Ok(()),
         }
     }
@@ -55,13 +55,29 @@ impl Deadline {
     }
 
     /// Drives `future` until the deadline; `None` if that comes first.
-    pub(crate) async fn bound<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => self.poll_passed(cx).map(|()| None),
+    ///
+    /// From its second poll on the timer is asked first: tokio gives a task a budget, and a future
+    /// that always uses it up would leave none for the timer, which then never fires.
+    pub(crate) fn bound<F: Future + Unpin>(
+        &mut self,
+        mut future: F,
+    ) -> impl Future<Output = Option<F::Output>> {
+        let mut has_waited = false;
+        poll_fn(move |cx| {
+            let mut has_passed = has_waited && self.poll_passed(cx).is_ready();
+            if let Poll::Ready(output) = Pin::new(&mut future).poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            if !has_waited {
+                has_waited = true;
+                has_passed = self.poll_passed(cx).is_ready();
+            }
+            if has_passed {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
         })
-        .await
     }
 
     /// Is ready once the deadline has passed.

@@ -13,6 +13,7 @@ mod deadline;
 mod smol;
 #[cfg(feature = "rt-tokio")]
 mod tokio;
+mod wait;
 
 pub(crate) use self::deadline::{Deadline, Timeout, has_timers};
 #[cfg(feature = "rt-smol")]
@@ -21,6 +22,7 @@ pub use self::smol::SmolRuntime;
 #[cfg(feature = "rt-tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rt-tokio")))]
 pub use self::tokio::TokioRuntime;
+pub use self::wait::{NoTimers, TimeoutError, sleep, timeout};
 
 /// Runs tasks and timers for the sockets that were given it.
 ///

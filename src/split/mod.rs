@@ -16,6 +16,7 @@ use crate::{
     CloseFrame, WebSocket,
     connection::Connection,
     engine::{Reading, Side},
+    rt::Runtime,
     sync::{Arc, AtomicWaker, Mutex, MutexGuard},
 };
 
@@ -93,6 +94,10 @@ impl Half {
 
     fn protocol(&self) -> Option<&str> {
         self.shared.protocol.as_deref()
+    }
+
+    fn runtime(&self) -> Option<StdArc<dyn Runtime>> {
+        self.shared.lock().runtime()
     }
 
     fn close_frame(&self) -> Option<CloseFrame> {

@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,7 +12,7 @@ use futures_core::{
 };
 
 use super::Half;
-use crate::{CloseFrame, Message, Result, future::PollFn};
+use crate::{CloseFrame, Message, Result, future::PollFn, rt::Runtime};
 
 /// The half of a [`WebSocket`] that receives; made by [`WebSocket::split`].
 ///
@@ -29,6 +30,12 @@ impl WebSocketReceiver {
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.0.protocol()
+    }
+
+    /// Returns the runtime that the socket runs on, if any; see [`WebSocket::runtime`](crate::WebSocket::runtime).
+    #[must_use]
+    pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
+        self.0.runtime()
     }
 
     /// Receives the next message; see [`WebSocket::next`](crate::WebSocket::next).

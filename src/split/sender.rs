@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc as StdArc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,6 +16,7 @@ use crate::{
     engine::{Closer, Engine, Reading},
     future::PollFn,
     proto::Outgoing,
+    rt::Runtime,
     sync::Arc,
 };
 
@@ -37,6 +39,12 @@ impl WebSocketSender {
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.0.protocol()
+    }
+
+    /// Returns the runtime that the socket runs on, if any; see [`WebSocket::runtime`].
+    #[must_use]
+    pub fn runtime(&self) -> Option<StdArc<dyn Runtime>> {
+        self.0.runtime()
     }
 
     /// Returns the peer's Close frame; see [`WebSocket::close_frame`].

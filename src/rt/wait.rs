@@ -1,0 +1,164 @@
+//! Waiting on whatever runtime a socket runs on: a sleep, and a bound on another future.
+
+use std::{
+    future::{poll_fn, ready},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::Either;
+
+use super::{Deadline, Runtime, Timeout};
+
+/// The runtime has no timers; see [`Runtime::has_timers`].
+///
+/// It converts into [`Error::NoRuntime`](crate::Error::NoRuntime).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the async runtime has no timers: build it with timers, or pass another `Runtime`")]
+#[non_exhaustive]
+pub struct NoTimers;
+
+/// Why [`timeout`] has no output.
+///
+/// It converts into [`Error::Timeout`](crate::Error::Timeout) or
+/// [`Error::NoRuntime`](crate::Error::NoRuntime).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimeoutError {
+    /// The future was not ready in time.
+    #[error("the future was not ready in time")]
+    Elapsed,
+    /// The runtime has no timers, and the future was not polled.
+    #[error("{NoTimers}")]
+    NoTimers,
+}
+
+impl From<NoTimers> for TimeoutError {
+    fn from(_: NoTimers) -> Self {
+        Self::NoTimers
+    }
+}
+
+/// Waits for `duration`, on any runtime.
+///
+/// The time runs from this call, not from the first poll. A duration beyond what the clock can
+/// express never ends; one of zero ends at once.
+///
+/// A handler that pushes a message every second, and names no runtime:
+///
+/// ```
+/// use std::{pin::pin, time::Duration};
+///
+/// use anyws::{Error, WebSocket, rt};
+/// use futures::future::select;
+///
+/// async fn handle_socket(socket: WebSocket) {
+///     if let Err(error) = push(socket).await {
+///         eprintln!("{error:#}");
+///     }
+/// }
+///
+/// async fn push(socket: WebSocket) -> anyws::Result<()> {
+///     let runtime = socket.runtime().ok_or(Error::NoRuntime)?;
+///     let (mut sender, mut receiver) = socket.split();
+///     let push = async {
+///         loop {
+///             rt::sleep(&runtime, Duration::from_secs(1)).await?;
+///             sender.send("another second".into()).await?;
+///         }
+///     };
+///     // The receiving half answers pings, and sees the end.
+///     let receive = async {
+///         while let Some(message) = receiver.next().await {
+///             println!("{}", message?);
+///         }
+///         Ok(())
+///     };
+///     select(pin!(push), pin!(receive)).await.factor_first().0
+/// }
+/// # #[cfg(feature = "rt-smol")] {
+/// # futures::executor::block_on(async {
+/// #     let (socket, mut client) = anyws::testing::pair();
+/// #     let ends = async {
+/// #         assert!(client.next().await.unwrap().unwrap().is_text());
+/// #         client.close(None).await.unwrap();
+/// #     };
+/// #     futures::join!(handle_socket(socket), ends);
+/// # });
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`NoTimers`] at once if the runtime has no timers.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the timer. Polled by reference, in the turns of a `select!` for instance, it
+/// keeps its deadline.
+pub fn sleep(
+    runtime: &Arc<dyn Runtime>,
+    duration: Duration,
+) -> impl Future<Output = Result<(), NoTimers>> + Send + Unpin + use<> {
+    match deadline(runtime, duration) {
+        Ok(mut deadline) => Either::Left(poll_fn(move |cx| deadline.poll_passed(cx).map(Ok))),
+        Err(error) => Either::Right(ready(Err(error))),
+    }
+}
+
+/// Drives `future` for at most `duration`, on any runtime.
+///
+/// The time runs from this call, not from the first poll. An output that is ready when the time is
+/// up is returned. A duration beyond what the clock can express never ends; one of zero polls the
+/// future once.
+///
+/// A handler that pings a client which has been silent for 20 seconds:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use anyws::{Error, Message, WebSocket, rt};
+///
+/// async fn receive(mut socket: WebSocket) -> anyws::Result<()> {
+///     let runtime = socket.runtime().ok_or(Error::NoRuntime)?;
+///     loop {
+///         match rt::timeout(&runtime, Duration::from_secs(20), socket.next()).await {
+///             Ok(Some(message)) => println!("{}", message?),
+///             Ok(None) => return Ok(()),
+///             Err(rt::TimeoutError::Elapsed) => {
+///                 socket.send(Message::Ping("still there?".into())).await?;
+///             }
+///             Err(error) => return Err(error.into()),
+///         }
+///     }
+/// }
+/// ```
+///
+/// # Errors
+///
+/// [`TimeoutError::Elapsed`] if the future is not ready in time; it is dropped then.
+/// [`TimeoutError::NoTimers`] at once if the runtime has no timers: the future is not polled.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the future, as the end of the time does: what that loses is the future's own
+/// matter. Those of this crate lose nothing, as their documentation says.
+pub fn timeout<F: Future>(
+    runtime: &Arc<dyn Runtime>,
+    duration: Duration,
+    future: F,
+) -> impl Future<Output = Result<F::Output, TimeoutError>> + use<F> {
+    let deadline = deadline(runtime, duration);
+    async move {
+        let output = deadline?.bound(pin!(future)).await;
+        output.ok_or(TimeoutError::Elapsed)
+    }
+}
+
+/// Returns the deadline that is `duration` from now.
+fn deadline(runtime: &Arc<dyn Runtime>, duration: Duration) -> Result<Deadline, NoTimers> {
+    let timeout = Timeout::Configured(duration);
+    timeout.check(Some(runtime))?;
+    Ok(Deadline::start(timeout, Some(runtime)))
+}

@@ -24,7 +24,11 @@ async fn echo(mut socket: WebSocket) {
 
 async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Infallible> {
     Ok(match WebSocketUpgrade::from_request(&mut request) {
-        Ok(ws) => ws.refusal_body(|reason| reason).on_upgrade(echo),
+        Ok(ws) => ws
+            .refusal_body(|reason| reason)
+            // What fails behind the answer of 101 is seen here only.
+            .on_failed_upgrade(|error| eprintln!("no WebSocket: {error:#}"))
+            .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),
     })
 }
@@ -45,16 +49,21 @@ fn main() -> std::io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                // Too many open files, say: no reason to stop, nor to spin.
-                smol::Timer::after(Duration::from_millis(100)).await;
-                continue;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    eprintln!("no connection: {error}");
+                    // Too many open files, say: no reason to stop, nor to spin.
+                    smol::Timer::after(Duration::from_millis(100)).await;
+                    continue;
+                }
             };
             if stream.set_nodelay(true).is_err() {
                 continue;
             }
             let connection = server
                 .serve_connection(FuturesIo::new(stream), service_fn(service))
+                // Without it hyper never hands the connection over.
                 .with_upgrades();
             smol::spawn(async {
                 if let Err(error) = connection.await {

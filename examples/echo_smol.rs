@@ -34,10 +34,14 @@ fn main() -> std::io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                // Too many open files, say: no reason to stop, nor to spin.
-                smol::Timer::after(Duration::from_millis(100)).await;
-                continue;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    eprintln!("no connection: {error}");
+                    // Too many open files, say: no reason to stop, nor to spin.
+                    smol::Timer::after(Duration::from_millis(100)).await;
+                    continue;
+                }
             };
             smol::spawn(async {
                 match open(stream).await {

@@ -111,12 +111,16 @@ fn main() -> std::io::Result<()> {
         let listener = TcpListener::bind(address).await?;
         println!("listening on ws://{}/", listener.local_addr()?);
         loop {
-            let Ok((stream, _)) = listener.accept().await else {
-                // Too many open files, say: no reason to stop, nor to spin.
-                runtime
-                    .sleep_until(runtime.now() + Duration::from_millis(100))
-                    .await;
-                continue;
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    eprintln!("no connection: {error}");
+                    // Too many open files, say: no reason to stop, nor to spin.
+                    runtime
+                        .sleep_until(runtime.now() + Duration::from_millis(100))
+                        .await;
+                    continue;
+                }
             };
             let serving = serve(stream, Arc::clone(&runtime));
             runtime.spawn(Box::pin(async {

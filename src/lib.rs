@@ -73,6 +73,7 @@
 //! use smol::net::TcpStream;
 //!
 //! async fn serve(stream: TcpStream) -> anyws::Result<()> {
+//!     stream.set_nodelay(true)?;
 //!     let mut socket = anyws::accept(stream, WebSocketConfig::new()).await?;
 //!     while let Some(message) = socket.next().await {
 //!         if let Message::Text(text) = message? {

@@ -41,7 +41,9 @@ const LINE_LIMIT: usize = 128;
 
 macro_rules! against_all {
     ($($row:ident,)+) => {$(
-        against!($row: echo_smol, echo_tokio, echo_hyper_smol, echo_volo, echo_axum);
+        against!(
+            $row: echo_smol, echo_tokio, echo_hyper_smol, echo_hyper_tokio, echo_volo, echo_axum
+        );
     )+};
 }
 
@@ -65,9 +67,15 @@ against_all! {
 }
 
 // Volo and axum read the head with hyper's defaults, which are not ours to keep.
-against!(row_16_limits_of_the_head_rfc9112_2: echo_smol, echo_tokio, echo_hyper_smol);
-against!(row_16_a_head_comes_byte_by_byte_rfc9112_2: echo_smol, echo_tokio, echo_hyper_smol);
-against!(row_16_a_head_has_a_deadline_rfc9110_15_5_9: echo_hyper_smol);
+against!(
+    row_16_limits_of_the_head_rfc9112_2:
+    echo_smol, echo_tokio, echo_hyper_smol, echo_hyper_tokio
+);
+against!(
+    row_16_a_head_comes_byte_by_byte_rfc9112_2:
+    echo_smol, echo_tokio, echo_hyper_smol, echo_hyper_tokio
+);
+against!(row_16_a_head_has_a_deadline_rfc9110_15_5_9: echo_hyper_smol, echo_hyper_tokio);
 
 /// Returns the members of a list header.
 fn members(headers: &HeaderMap, name: &str) -> Vec<String> {

@@ -6,9 +6,8 @@
 //!
 //! async fn handle_socket(mut socket: WebSocket) {
 //!     while let Some(Ok(msg)) = socket.next().await {
-//!         match msg {
-//!             Message::Text(_) => socket.send(msg).await.unwrap(),
-//!             _ => {}
+//!         if matches!(msg, Message::Text(_)) && socket.send(msg).await.is_err() {
+//!             break;
 //!         }
 //!     }
 //! }

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, iter};
 
+use http::HeaderName;
+
 use crate::{
     CloseCode, Rejection,
     rt::{NoTimers, TimeoutError},
@@ -229,6 +231,10 @@ pub enum ConfigError {
     /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
     #[error("the chosen subprotocol {0:?} was not offered by the client")]
     ProtocolNotOffered(String),
+    /// A header for the answer of 101 is one that the handshake itself sets, or that would announce
+    /// a body; see [`Handshake::accept_with`](crate::Handshake::accept_with).
+    #[error("response header `{0}` belongs to the handshake itself: leave it out")]
+    HandshakeHeader(HeaderName),
 }
 
 /// Why a message is refused before it is sent.

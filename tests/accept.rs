@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyws::{
-    Error, Handshake, HeadError, Message, Rejection, Result, Runtime, Sleep, WebSocketConfig,
+    ConfigError, Error, Handshake, HeadError, Message, Rejection, Result, Runtime, Sleep,
+    WebSocketConfig,
     testing::{self, Duplex},
 };
 use futures::{
@@ -17,7 +18,7 @@ use futures::{
     executor::block_on,
     future::{BoxFuture, join},
 };
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use support::{
     attack::{Attack, Then},
     config,
@@ -162,6 +163,79 @@ runtimes! {
         assert_eq!(socket.protocol(), Some("a"));
         let answer = read_head(&mut far).await;
         assert_eq!(answer.headers()[header::SEC_WEBSOCKET_PROTOCOL], "a");
+    }
+
+    async fn the_answer_of_101_takes_headers_of_the_servers(rt) {
+        let (near, mut far) = testing::duplex();
+        far.write_all(&cookie_request().bytes()).await.unwrap();
+        let config = config(&rt).set_protocols(["a"]);
+        let handshake = Handshake::read(near, config).await.unwrap();
+        let mut headers = HeaderMap::new();
+        for cookie in ["a=1; HttpOnly", "b=2"] {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+        }
+        headers.insert("x-room", HeaderValue::from_static("garden"));
+        let mut socket = handshake.accept_with(headers).await.unwrap();
+        assert_eq!(socket.protocol(), Some("a"));
+        socket.send("hello".into()).await.unwrap();
+
+        let answer = read_head(&mut far).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_ACCEPT], ACCEPT);
+        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_PROTOCOL], "a");
+        let cookies = answer.headers().get_all(header::SET_COOKIE);
+        assert!(cookies.iter().eq(["a=1; HttpOnly", "b=2"]));
+        assert_eq!(answer.headers()["x-room"], "garden");
+        assert_eq!(answer.headers().len(), 7);
+        let mut frame = [0; 7];
+        far.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"\x81\x05hello");
+    }
+
+    async fn no_header_of_the_handshakes_is_taken_from_the_server(rt) {
+        for name in [
+            "connection",
+            "upgrade",
+            "content-length",
+            "transfer-encoding",
+            "sec-websocket-accept",
+            "sec-websocket-protocol",
+            "sec-websocket-extensions",
+            "sec-websocket-version",
+        ] {
+            let name = HeaderName::from_static(name);
+            let headers = HeaderMap::from_iter([
+                (header::SET_COOKIE, HeaderValue::from_static("a=1")),
+                (name.clone(), HeaderValue::from_static("0")),
+            ]);
+            let accept = async |io| {
+                let handshake = Handshake::read(io, config(&rt)).await?;
+                handshake.accept_with(headers).await
+            };
+            let (accepted, answer) = served(&Request::new().bytes(), accept).await;
+            assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_refusal(&answer);
+            // Which it is, is no business of the client's.
+            assert!(!answer.body().contains(name.as_str()));
+            assert!(!answer.headers().contains_key(header::SET_COOKIE));
+            let Err(Error::Config(error)) = accepted else {
+                panic!("{name}: {accepted:?}");
+            };
+            assert_eq!(error, ConfigError::HandshakeHeader(name));
+        }
+    }
+
+    async fn the_settings_refuse_a_client_though_there_are_headers(rt) {
+        let accept = async |io| {
+            let config = config(&rt).set_allowed_origins(["https://app.example"]);
+            let handshake = Handshake::read(io, config).await?;
+            let headers = [(header::SET_COOKIE, HeaderValue::from_static("a=1"))];
+            handshake.accept_with(HeaderMap::from_iter(headers)).await
+        };
+        let (accepted, answer) = served(&Request::new().bytes(), accept).await;
+        assert!(matches!(accepted, Err(Error::Rejected(Rejection::Origin))), "{accepted:?}");
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+        assert!(!answer.headers().contains_key(header::SET_COOKIE));
     }
 
     async fn a_handshake_that_was_read_is_rejected_by_any_response(rt) {

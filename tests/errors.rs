@@ -40,6 +40,7 @@ fn config_errors() -> Vec<ConfigError> {
         ConfigError::Origin("*".to_owned()),
         ConfigError::NoOrigins,
         ConfigError::ProtocolNotOffered("chat".to_owned()),
+        ConfigError::HandshakeHeader(http::header::UPGRADE),
     ]
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 
 use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
 use crate::{
-    Error, Io, Result, WebSocket, WebSocketConfig,
+    Io, Result, WebSocket, WebSocketConfig,
     handshake::{Choice, Complete, Offer},
 };
 
@@ -144,19 +144,67 @@ impl Handshake {
     /// # Cancel safety
     ///
     /// Dropping it drops the stream.
+    ///
+    /// [`Error::Rejected`]: crate::Error::Rejected
+    /// [`Error::Io`]: crate::Error::Io
+    /// [`Error::Timeout`]: crate::Error::Timeout
     pub async fn accept(self) -> Result<WebSocket> {
+        self.accept_with(HeaderMap::new()).await
+    }
+
+    /// Answers 101 with more headers, such as `Set-Cookie`, and starts the socket.
+    ///
+    /// The handshake sets `Connection`, `Upgrade` and all `Sec-WebSocket-` headers itself, the
+    /// subprotocol by [`set_protocols`](WebSocketConfig::set_protocols); a 101 has no
+    /// `Content-Length` or `Transfer-Encoding` (RFC 9110, sections 8.6 and 15.2; RFC 9112, section
+    /// 6.1). None of these may be among `headers`. Every other header is sent as it is, and a
+    /// [`HeaderValue`](http::HeaderValue) has no line break that could smuggle in another one.
+    ///
+    /// ```
+    /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
+    /// use anyws::{
+    ///     Handshake, WebSocketConfig,
+    ///     http::{HeaderMap, HeaderValue, header::SET_COOKIE},
+    /// };
+    ///
+    /// let handshake = Handshake::read(stream, WebSocketConfig::new()).await?;
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(SET_COOKIE, HeaderValue::from_static("visited=1; HttpOnly; SameSite=Lax"));
+    /// let socket = handshake.accept_with(headers).await?;
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept). [`Error::Config`] with
+    /// [`HandshakeHeader`](crate::ConfigError::HandshakeHeader) if one of `headers` is the
+    /// handshake's: the client is answered 500, and the stream is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops the stream.
+    ///
+    /// [`Error::Config`]: crate::Error::Config
+    pub async fn accept_with(self, headers: HeaderMap) -> Result<WebSocket> {
         let Self {
             mut connection,
             offer,
             early,
             ..
         } = self;
-        let acceptance = match offer.decide(connection.config(), &Choice::List) {
-            Ok(acceptance) => acceptance,
-            Err(Error::Rejected(rejection)) => return Err(connection.refuse(rejection).await),
-            Err(error) => return Err(error),
+        let answer = offer
+            .decide(connection.config(), &Choice::List)
+            .and_then(|acceptance| {
+                let response = acceptance.response_with(&[][..], headers)?;
+                Ok((acceptance, response))
+            });
+        let (acceptance, response) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Err(connection.refuse(error).await),
         };
-        connection.switch(&acceptance.response(&[])).await?;
+        connection.switch(&response).await?;
         Ok(connection.into_socket(early, acceptance.protocol()))
     }
 
@@ -176,6 +224,9 @@ impl Handshake {
     /// # Cancel safety
     ///
     /// Dropping it drops the stream.
+    ///
+    /// [`Error::Io`]: crate::Error::Io
+    /// [`Error::Timeout`]: crate::Error::Timeout
     pub async fn reject(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
         self.connection.respond(response).await
     }

@@ -20,6 +20,7 @@ use crate::{
     io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
     sync::Exclusive,
+    upgrade::refusal,
 };
 
 /// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.
@@ -114,11 +115,12 @@ impl Unanswered {
             .unwrap_or(Err(timeout))
     }
 
-    /// Tells the client why it is refused.
-    pub(super) async fn refuse(self, rejection: Rejection) -> Error {
-        // The rejection is what the caller has to know; that the client went away adds nothing.
-        let _ = self.finish(rejection.into_response::<String>()).await;
-        Error::Rejected(rejection)
+    /// Tells the client why it is refused: by its rejection, or by 500 for a fault of the server's.
+    pub(super) async fn refuse(self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        // The error is what the caller has to know; that the client went away adds nothing.
+        let _ = self.finish(refusal(&error, |reason| reason)).await;
+        error
     }
 
     /// Answers with the user's response and closes the stream.

@@ -136,6 +136,27 @@ impl Acceptance {
         }
         response
     }
+
+    /// Makes the same answer with more headers, none of which may be one of its own.
+    pub(crate) fn response_with<B>(
+        &self,
+        body: B,
+        headers: HeaderMap,
+    ) -> Result<Response<B>, ConfigError> {
+        if let Some(name) = headers.keys().find(|name| belongs_to_handshake(name)) {
+            return Err(ConfigError::HandshakeHeader(name.clone()));
+        }
+        let mut response = self.response(body);
+        response.headers_mut().extend(headers);
+        Ok(response)
+    }
+}
+
+/// Tells whether a header is the handshake's, or would announce a body: the client would take the
+/// frames for it.
+fn belongs_to_handshake(name: &HeaderName) -> bool {
+    [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
+        || name.as_str().starts_with("sec-websocket-")
 }
 
 /// Returns the value of a header that is there exactly once.

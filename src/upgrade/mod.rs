@@ -9,10 +9,10 @@ use std::{
 
 use http::{Request, Response, request};
 
+pub(crate) use self::refusal::refusal;
 use self::{
     door::Taken,
     handlers::Handler,
-    refusal::refusal,
     task::{Callback, Guard, handling},
 };
 pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};

@@ -5,7 +5,7 @@ use http::{Response, StatusCode, header::CONTENT_TYPE};
 use crate::{Error, handshake::rejection};
 
 /// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
-pub(super) fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
+pub(crate) fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
     // What exactly is wrong is no business of the client's.
     let reason = match error {
         Error::Rejected(rejection) => return rejection.response_with(body),

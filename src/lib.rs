@@ -86,6 +86,8 @@
 //!
 //! Streams of smol are taken as they are, those of tokio in an `io::TokioIo`.
 //!
+//! [`guide`] has recipes for more: authentication, TLS, servers that are not built on hyper.
+//!
 //! # Runtimes
 //!
 //! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
@@ -147,6 +149,7 @@ mod framework;
 mod future;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+pub mod guide;
 mod handshake;
 pub mod io;
 mod proto;

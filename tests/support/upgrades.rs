@@ -7,7 +7,7 @@ use anyws::{
     CloseCode, Error, Message, Runtime, UpgradeIo, WebSocket, WebSocketUpgrade,
     testing::{self, Client, Duplex},
 };
-use futures::{AsyncReadExt, FutureExt, channel::oneshot, future::BoxFuture};
+use futures::{AsyncRead, AsyncReadExt, FutureExt, channel::oneshot, future::BoxFuture};
 use http::{Request, Response};
 
 use crate::support::{config, raw::parse_head};
@@ -106,7 +106,7 @@ pub async fn failed(ws: Upgrade) -> (Response<String>, Error) {
 }
 
 /// Reads the head of an answer, and nothing behind it.
-pub async fn read_head(far: &mut Duplex) -> Response<()> {
+pub async fn read_head(far: &mut (impl AsyncRead + Unpin)) -> Response<()> {
     let mut bytes = Vec::new();
     loop {
         let mut byte = [0];

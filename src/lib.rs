@@ -128,8 +128,7 @@
 //! - **`hyper`** adds `io::HyperIo`, and [`WebSocketUpgrade`] takes the upgrade of a server on
 //!   hyper. Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
-//! - **`axum`** (with `hyper`) adds `anyws::axum`, the extractor in axum. It does not bring
-//!   `rt-tokio`: turn that on too, or hand over a [`Runtime`].
+//! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
 //!   role on any stream.
 //! - **`full`** is all of these.

@@ -16,13 +16,11 @@ use axum::{
 };
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use support::config;
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 use support::raw;
 use tower::ServiceExt;
 use upgrades::{assert_echoes, close_code, echo};
 
 mod support;
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 #[path = "support/tcp.rs"]
 mod tcp;
 #[path = "support/upgrades.rs"]
@@ -247,13 +245,11 @@ runtimes! {
     }
 }
 
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 fn request() -> raw::Request {
     raw::Request::new().line("GET /ws HTTP/1.1")
 }
 
 /// Tells the client whether the handler runs on tokio.
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 async fn tell(ws: WebSocketUpgrade) -> Response {
     ws.on_upgrade(async |mut socket: WebSocket| {
         let is_tokio = tokio::runtime::Handle::try_current().is_ok();
@@ -261,18 +257,15 @@ async fn tell(ws: WebSocketUpgrade) -> Response {
     })
 }
 
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 fn app() -> Router {
     snippet::app().route("/tell", get(tell))
 }
 
 /// Starts axum's own server.
-#[cfg(feature = "rt-tokio")]
 fn start() -> tcp::TcpServer {
     tcp::on_tokio(async |listener| axum::serve(listener, app()).await.unwrap())
 }
 
-#[cfg(feature = "rt-tokio")]
 #[test]
 fn the_snippet_of_the_design_serves_over_tcp() {
     support::bounded(|| {
@@ -285,7 +278,6 @@ fn the_snippet_of_the_design_serves_over_tcp() {
     });
 }
 
-#[cfg(feature = "rt-tokio")]
 #[test]
 fn a_rejection_goes_over_tcp_and_the_connection_stays_http() {
     support::bounded(|| {

@@ -20,7 +20,8 @@ async fn echo(mut socket: WebSocket) {
 }
 
 async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-    ws.on_upgrade(echo)
+    ws.on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
+        .on_upgrade(echo)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -26,8 +26,7 @@ async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Inf
     Ok(match WebSocketUpgrade::from_request(&mut request) {
         Ok(ws) => ws
             .refusal_body(|reason| reason)
-            // What fails behind the answer of 101 is seen here only.
-            .on_failed_upgrade(|error| eprintln!("no WebSocket: {error:#}"))
+            .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
             .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),
     })

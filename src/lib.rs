@@ -48,7 +48,8 @@
 //!
 //! # On hyper
 //!
-//! The service calls [`WebSocketUpgrade::from_request`], whatever the runtime under it:
+//! The service calls [`WebSocketUpgrade::from_request`], whatever the runtime under it, and the
+//! server calls `.with_upgrades()` on the connection that hyper's `serve_connection` returns:
 //!
 //! ```
 //! use anyws::{WebSocket, WebSocketUpgrade};
@@ -57,7 +58,9 @@
 //!
 //! fn service<T>(mut request: Request<T>) -> Response<String> {
 //!     match WebSocketUpgrade::from_request(&mut request) {
-//!         Ok(ws) => ws.on_upgrade(handle_socket),
+//!         Ok(ws) => ws
+//!             .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
+//!             .on_upgrade(handle_socket),
 //!         Err(rejection) => rejection.into_response(),
 //!     }
 //! }

@@ -85,7 +85,11 @@ async fn ask(far: &mut Duplex) {
 /// Demands that a failure is hyper's own.
 async fn assert_fails_by_hyper(mut failed: UnboundedReceiver<Error>) {
     match failed.next().await {
-        Some(Error::Upgrade(error)) => assert!(error.is::<hyper::Error>(), "{error:?}"),
+        Some(Error::Upgrade(error)) => {
+            assert!(error.is::<hyper::Error>(), "{error:?}");
+            // The server upgrades, so nothing is to be changed about it.
+            assert!(!format!("{error:?} {error}").contains("with_upgrades"));
+        }
         other => panic!("not an error of hyper: {other:?}"),
     }
 }
@@ -185,8 +189,8 @@ runtimes! {
         assert_echoes(&mut far).await;
     }
 
-    async fn a_server_that_serves_without_upgrades_is_told_of(rt) {
-        let (errors, failed) = mpsc::unbounded();
+    async fn a_server_that_serves_without_upgrades_is_told_what_to_call(rt) {
+        let (errors, mut failed) = mpsc::unbounded();
         let (near, mut far) = testing::duplex();
         let runtime = Arc::clone(&rt);
         let service = service_fn(move |request| {
@@ -205,7 +209,16 @@ runtimes! {
                 .await;
         }));
         ask(&mut far).await;
-        assert_fails_by_hyper(failed).await;
+        let error = failed.next().await.unwrap();
+        let text = format!("{error:#}");
+        assert!(text.contains("call `.with_upgrades()`"), "{text}");
+        let Error::Upgrade(error) = error else {
+            panic!("not an error of the server: {error:?}");
+        };
+        let source = error.source().expect("the cause");
+        assert!(source.is::<hyper::Error>());
+        // Once only.
+        assert!(failed.next().await.is_none());
     }
 
     async fn a_replaced_answer_is_told_of_when_the_next_request_comes(rt) {

@@ -53,7 +53,9 @@ mod upgrading;
 /// /// The service of a server on hyper, whatever its runtime.
 /// fn service<T>(mut request: Request<T>) -> Response<String> {
 ///     match WebSocketUpgrade::from_request(&mut request) {
-///         Ok(ws) => ws.on_upgrade(handle_socket),
+///         Ok(ws) => ws
+///             .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
+///             .on_upgrade(handle_socket),
 ///         Err(rejection) => rejection.into_response(),
 ///     }
 /// }

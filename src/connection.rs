@@ -18,6 +18,10 @@ use crate::{
     rt::{Deadline, Runtime, Timeout, has_timers},
 };
 
+mod hold;
+
+pub(crate) use self::hold::Hold;
+
 /// An engine that is not dropped without having been closed.
 ///
 /// One pointer, so that a socket is moved into its handler cheaply, and costs a future little that
@@ -164,33 +168,17 @@ impl Connection {
         self.0.as_mut()?.engine.take_stream()
     }
 
-    #[inline]
-    fn inner_mut(&mut self) -> &mut Inner {
-        self.0.as_mut().expect("only `drop` and `take` take it")
-    }
-}
-
-/// Without the subprotocol, by which some clients pass tokens.
-impl fmt::Debug for Inner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner")
-            .field("engine", &self.engine)
-            .field("runtime", &self.runtime)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Closes the connection: writes what its stream takes at once, and leaves the rest to a task.
-///
-/// A task may never run, at the end of a runtime for instance, so nothing waits for it that need
-/// not.
-impl Drop for Connection {
-    fn drop(&mut self) {
-        let Some(mut inner) = self.0.take().filter(|inner| !inner.engine.is_finished()) else {
+    /// Closes a connection that its user has dropped: writes what its stream takes at once, and leaves
+    /// the rest to a task.
+    ///
+    /// A task may never run, at the end of a runtime for instance, so nothing waits for it that need
+    /// not.
+    fn close_dropped(mut self, has_failed: bool) {
+        let Some(mut inner) = self.0.take() else {
             return;
         };
         // What fails from here on has nobody to be told to.
-        let _ = inner.engine.start_close(Some(dropping_frame()));
+        let _ = inner.engine.start_close(Some(dropping_frame(has_failed)));
         let is_written = inner.engine.flush_at_once();
         if inner.engine.is_finished() {
             return;
@@ -208,9 +196,36 @@ impl Drop for Connection {
             _ => {}
         }
     }
+
+    #[inline]
+    fn inner_mut(&mut self) -> &mut Inner {
+        self.0.as_mut().expect("only `drop` and `take` take it")
+    }
 }
 
-/// Closes a connection that its user has dropped.
+/// Without the subprotocol, by which some clients pass tokens.
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("engine", &self.engine)
+            .field("runtime", &self.runtime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Closes the connection, at once or when the handler that drops it has been polled.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let inner = self.0.as_ref();
+        if inner.is_some_and(|inner| !inner.engine.is_finished())
+            && let Some(connection) = hold::keep(self.take())
+        {
+            connection.close_dropped(false);
+        }
+    }
+}
+
+/// Completes the closing handshake of a connection that its user has dropped.
 async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
     poll_fn(|cx| match inner.engine.poll_finish(cx, Closer::Nobody) {

@@ -186,7 +186,7 @@ pub use self::{
     rt::{Runtime, Sleep},
     socket::WebSocket,
     split::{ReuniteError, WebSocketReceiver, WebSocketSender},
-    upgrade::{ProtocolHandlers, UpgradeIo, Upgrading, WebSocketUpgrade},
+    upgrade::{HandlerOutput, ProtocolHandlers, UpgradeIo, Upgrading, WebSocketUpgrade},
 };
 #[doc(no_inline)]
 pub use async_tungstenite::tungstenite::{
@@ -200,6 +200,40 @@ pub use http;
 #[cfg(all(doctest, feature = "full"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Handlers in edition 2021, where the output of one that loops for ever is `()`.
+///
+/// ```edition2021
+/// use anyws::{TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade, http::Response};
+///
+/// async fn handle_graphql(_: WebSocket) {}
+/// async fn handle_socket(mut socket: WebSocket) -> Result<(), anyws::Error> {
+///     socket.send("hello".into()).await
+/// }
+///
+/// fn settings(ws: WebSocketUpgrade<String>) -> Response<String> {
+///     let config = WebSocketConfig::new()
+///         .set_transport(TransportConfig::default().write_buffer_size(128 * 1024))
+///         .set_protocols(["graphql-ws", "graphql-transport-ws"]);
+///     ws.set_config(config)
+///         .on_failed_upgrade(|error| println!("{error}"))
+///         .on_protocol("graphql-ws", handle_graphql)
+///         .on_upgrade(handle_socket)
+/// }
+///
+/// fn for_ever(ws: WebSocketUpgrade<String>) -> Response<String> {
+///     ws.on_protocol("a", async |mut socket: WebSocket| loop {
+///         socket.next().await;
+///     })
+///     .on_upgrade(|mut socket| async move {
+///         loop {
+///             socket.next().await;
+///         }
+///     })
+/// }
+/// ```
+#[cfg(doctest)]
+struct Edition2021;
 
 /// The snippets of `features.md`, as tests.
 #[cfg(all(doctest, feature = "full"))]

@@ -1,6 +1,6 @@
 //! The extractor in axum, with what a handler needs.
 //!
-//! ```
+//! ```edition2021
 //! use anyws::axum::{Message, WebSocket, WebSocketUpgrade};
 //! use axum::{Router, response::Response, routing::any};
 //!

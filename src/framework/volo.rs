@@ -1,6 +1,6 @@
 //! The extractor in Volo-HTTP, with what a handler needs.
 //!
-//! ```no_run
+//! ```no_run,edition2021
 //! use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
 //! use volo_http::{response::Response, server::route::{get, Router}};
 //!

@@ -75,16 +75,3 @@ const DOORS: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
     #[cfg(feature = "hyper")]
     super::hyper::take,
 ];
-
-/// The same, to be held by a type that has to be `Sync`.
-pub(super) struct Taken(Mutex<Upgrade>);
-
-impl Taken {
-    pub(super) fn new(upgrade: Upgrade) -> Self {
-        Self(Mutex::new(upgrade))
-    }
-
-    pub(super) fn into_future(self) -> Upgrade {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}

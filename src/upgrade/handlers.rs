@@ -5,31 +5,28 @@ use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
     hash::BuildHasher,
-    sync::{Mutex, PoisonError},
 };
 
 use futures_core::future::BoxFuture;
 
-use crate::WebSocket;
+use super::{HandlerOutput, task::Job};
+use crate::{WebSocket, sync::Exclusive};
 
-/// A handler of any type; in a mutex, because volo-http wants its extractors `Sync`.
-pub(super) struct Handler(Mutex<Box<dyn FnOnce(WebSocket) -> BoxFuture<'static, ()> + Send>>);
+/// A handler of any type: makes the task of a connection.
+pub(super) struct Handler(Exclusive<Box<dyn FnOnce(Job) -> BoxFuture<'static, ()> + Send>>);
 
 impl Handler {
     pub(super) fn new<H, Fut>(handler: H) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
-        Self(Mutex::new(Box::new(move |socket| {
-            Box::pin(handler(socket))
-        })))
+        let task = move |job: Job| job.into_task(handler);
+        Self(Exclusive::new(Box::new(task)))
     }
 
-    /// Runs the handler; a handler that panics before its first await does so in the returned future.
-    pub(super) async fn call(self, socket: WebSocket) {
-        let handler = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        handler(socket).await;
+    pub(super) fn into_task(self, job: Job) -> BoxFuture<'static, ()> {
+        self.0.into_inner()(job)
     }
 }
 

@@ -1,31 +1,30 @@
 //! The extractor: from the head of a request to a response and a socket.
 
-use std::{
-    borrow::Cow,
-    fmt,
-    future::Future,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
 use http::{Request, Response, request};
 
 pub(crate) use self::refusal::refusal;
 use self::{
-    door::Taken,
+    door::Upgrade,
     handlers::Handler,
-    task::{Callback, Guard, handling},
+    task::{Callback, ErrorCallback, Guard, Job},
 };
-pub use self::{door::UpgradeIo, handlers::ProtocolHandlers, upgrading::Upgrading};
+pub use self::{
+    door::UpgradeIo, handlers::ProtocolHandlers, output::HandlerOutput, upgrading::Upgrading,
+};
 use crate::{
-    Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
+    BoxError, Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
     handshake::{Choice, Offer},
     rt::{self, Runtime},
+    sync::Exclusive,
 };
 
 mod door;
 mod handlers;
 #[cfg(feature = "hyper")]
 mod hyper;
+mod output;
 mod refusal;
 mod task;
 mod upgrading;
@@ -71,14 +70,14 @@ mod upgrading;
 #[must_use = "call `on_upgrade` or `accept` to answer the request"]
 pub struct WebSocketUpgrade<B> {
     offer: Offer,
-    upgrade: Taken,
+    upgrade: Exclusive<Upgrade>,
     config: WebSocketConfig,
     /// The one of the request's extensions.
     request_runtime: Option<Arc<dyn Runtime>>,
     choice: Choice,
     handlers: Vec<(Cow<'static, str>, Handler)>,
-    /// In a mutex, because volo-http wants its extractors `Sync`.
-    on_failed_upgrade: Mutex<Option<Callback>>,
+    on_failed_upgrade: Exclusive<Option<Callback>>,
+    on_handler_error: Exclusive<Option<ErrorCallback>>,
     /// Makes the body of a refusal from its reason.
     refusal_body: fn(String) -> B,
 }
@@ -98,12 +97,13 @@ impl<B> WebSocketUpgrade<B> {
         let upgrade = door::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
         Ok(Self {
             offer,
-            upgrade: Taken::new(upgrade),
+            upgrade: Exclusive::new(upgrade),
             config: WebSocketConfig::new(),
             request_runtime: parts.extensions.get::<Arc<dyn Runtime>>().cloned(),
             choice: Choice::List,
             handlers: Vec::new(),
-            on_failed_upgrade: Mutex::new(None),
+            on_failed_upgrade: Exclusive::new(None),
+            on_handler_error: Exclusive::new(None),
             refusal_body: |_| B::default(),
         })
     }
@@ -260,7 +260,38 @@ impl<B> WebSocketUpgrade<B> {
     ///
     /// [`accept`](Self::accept) does not call it, and returns the error.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
-        self.on_failed_upgrade = Mutex::new(Some(Box::new(callback)));
+        self.on_failed_upgrade = Exclusive::new(Some(Box::new(callback)));
+        self
+    }
+
+    /// Sets a callback for a handler that returns `Err`; default none.
+    ///
+    /// It is called at most once, with the error, after the socket was closed with code 1011. A
+    /// handler that panics returns nothing: its panic is reported by the panic hook alone. A panic of
+    /// the callback does no harm beyond it.
+    ///
+    /// ```
+    /// use anyws::{WebSocket, WebSocketUpgrade, http::Response};
+    ///
+    /// async fn echo(mut socket: WebSocket) -> anyws::Result<()> {
+    ///     while let Some(message) = socket.next().await {
+    ///         let message = message?;
+    ///         if message.is_text() {
+    ///             socket.send(message).await?;
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// fn answer(ws: WebSocketUpgrade<String>) -> Response<String> {
+    ///     ws.on_handler_error(|error| eprintln!("the handler failed: {error}"))
+    ///         .on_upgrade(echo)
+    /// }
+    /// ```
+    ///
+    /// [`accept`](Self::accept) has no handler, and calls nothing.
+    pub fn on_handler_error(mut self, callback: impl FnOnce(BoxError) + Send + 'static) -> Self {
+        self.on_handler_error = Exclusive::new(Some(Box::new(callback)));
         self
     }
 
@@ -269,7 +300,7 @@ impl<B> WebSocketUpgrade<B> {
     pub fn on_protocol<H, Fut>(mut self, name: impl Into<Cow<'static, str>>, handler: H) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
         self.handlers.push((name.into(), Handler::new(handler)));
         self.support_handled()
@@ -284,7 +315,7 @@ impl<B> WebSocketUpgrade<B> {
     pub fn on_protocols<H, Fut>(self, handlers: impl ProtocolHandlers<H>) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
         let pairs = handlers.into_pairs().into_iter();
         pairs.fold(self, |this, (name, handler)| {
@@ -299,22 +330,29 @@ impl<B> WebSocketUpgrade<B> {
     /// that is not allowed, 400 if a subprotocol is required and none matches, 500 if the settings
     /// cannot work, if there is no runtime, or if that was shut down.
     ///
-    /// A handler that panics has its socket closed with code 1011, unless it was dropped before; nothing
-    /// else is harmed.
+    /// # How a handler ends
+    ///
+    /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never, if
+    /// it loops for ever ([`HandlerOutput`]). The sockets that it drops as it returns are closed: with
+    /// code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose error goes to
+    /// [`on_handler_error`](Self::on_handler_error). A socket that the handler has closed itself keeps
+    /// its code. So does one that it has dropped in an earlier poll, and one that was moved to another
+    /// task is closed by that.
+    ///
+    /// A handler that panics has its socket closed with code 1011 as well, unless it was dropped
+    /// before; nothing else is harmed.
     #[must_use = "the response has to be returned to the server"]
     pub fn on_upgrade<H, Fut>(mut self, handler: H) -> Response<B>
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
-        Fut: Future<Output = ()> + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
         B: Default,
     {
         let mut handlers = std::mem::take(&mut self.handlers);
-        let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade);
-        let callback = on_failed_upgrade
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade).into_inner();
+        let on_handler_error = std::mem::take(&mut self.on_handler_error).into_inner();
         let refusal_body = self.refusal_body;
-        let (guard, watch) = Guard::new(callback);
+        let (guard, watch) = Guard::new(on_failed_upgrade);
         let Some(runtime) = self.find_runtime() else {
             guard.fail(Error::NoRuntime);
             return refusal(&Error::NoRuntime, refusal_body);
@@ -330,9 +368,15 @@ impl<B> WebSocketUpgrade<B> {
 
         let name = upgrading.protocol();
         let own = handlers.iter().position(|(own, _)| name == Some(own));
-        runtime.spawn(match own.map(|own| handlers.swap_remove(own).1) {
-            Some(own) => handling(upgrading, |socket| own.call(socket), guard),
-            None => handling(upgrading, handler, guard),
+        let own = own.map(|own| handlers.swap_remove(own).1);
+        let job = Job {
+            upgrading,
+            guard,
+            on_handler_error,
+        };
+        runtime.spawn(match own {
+            Some(own) => own.into_task(job),
+            None => job.into_task(handler),
         });
         if watch.is_dropped() {
             return refusal(&task::dropped(), refusal_body);
@@ -366,7 +410,7 @@ impl<B> WebSocketUpgrade<B> {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
             Ok(acceptance) => {
                 let response = acceptance.response(B::default());
-                let upgrade = upgrade.into_future();
+                let upgrade = upgrade.into_inner();
                 (
                     response,
                     Upgrading::new(upgrade, acceptance, config, runtime),

@@ -1,22 +1,27 @@
 //! The task of a connection: it waits for the socket, then runs the handler.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::{Poll, ready},
 };
 
 use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
-use super::Upgrading;
-use crate::{Error, WebSocket};
+use super::{HandlerOutput, Upgrading, output::sealed::Output};
+use crate::{Error, WebSocket, connection::Hold, error::BoxError};
 
 /// A callback for an upgrade that fails.
 pub(super) type Callback = Box<dyn FnOnce(Error) + Send>;
+
+/// A callback for a handler that fails.
+pub(super) type ErrorCallback = Box<dyn FnOnce(BoxError) + Send>;
 
 /// Calls `on_failed_upgrade` if the task that holds it is dropped before a handler has started.
 ///
@@ -84,13 +89,40 @@ pub(super) fn dropped() -> Error {
     )
 }
 
-/// Makes the task of a connection: waits for its socket, and runs the handler.
-///
-/// It holds as little as it can: a server has one for each socket.
-pub(super) fn handling<Fut: Future<Output = ()> + Send + 'static>(
+/// What the task of a connection is made of, but for its handler.
+pub(super) struct Job {
+    pub(super) upgrading: Upgrading,
+    pub(super) guard: Guard,
+    pub(super) on_handler_error: Option<ErrorCallback>,
+}
+
+impl Job {
+    /// Makes the task: it waits for the socket, and runs the handler.
+    pub(super) fn into_task<H, Fut>(self, handler: H) -> BoxFuture<'static, ()>
+    where
+        H: FnOnce(WebSocket) -> Fut + Send + 'static,
+        Fut: Future<Output: HandlerOutput> + Send + 'static,
+    {
+        let Self {
+            upgrading,
+            guard,
+            on_handler_error,
+        } = self;
+        // A server has a task for each socket: the most frequent one holds as little as it can.
+        if Fut::Output::MAY_FAIL {
+            let handler = |socket| run(handler, socket, on_handler_error);
+            contained(upgrading, guard, handler)
+        } else {
+            contained(upgrading, guard, handler)
+        }
+    }
+}
+
+/// Makes a task whose panics are its own.
+fn contained<Fut: Future + Send + 'static>(
     upgrading: Upgrading,
-    handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
     guard: Guard,
+    handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
 ) -> BoxFuture<'static, ()> {
     let task = async move {
         let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
@@ -105,4 +137,28 @@ pub(super) fn handling<Fut: Future<Output = ()> + Send + 'static>(
     };
     // The panic hook has reported it, and the socket closes as it is dropped.
     Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
+}
+
+/// Runs a handler that may fail: then the sockets that it drops are closed with 1011, and the callback
+/// gets the error.
+async fn run<H, Fut>(handler: H, socket: WebSocket, on_error: Option<ErrorCallback>)
+where
+    H: FnOnce(WebSocket) -> Fut,
+    Fut: Future<Output: HandlerOutput>,
+{
+    let mut on_error = on_error;
+    // The block makes the call in the first poll, and drops the handler's future in the last one.
+    let mut handler = pin!(async { handler(socket).await });
+    poll_fn(|cx| {
+        let mut hold = Hold::begin();
+        let output = ready!(handler.as_mut().poll(cx));
+        if let Err(error) = output.into_result() {
+            hold.fail();
+            if let Some(on_error) = on_error.take() {
+                on_error(error);
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
 }

@@ -222,9 +222,9 @@ impl From<TungsteniteConfig> for TransportConfig {
 pub struct WebSocketConfig {
     pub(crate) transport: TransportConfig,
     pub(crate) protocols: Supported,
-    require_protocol: bool,
-    allowed_origins: Option<AllowedOrigins>,
-    allow_missing_origin: bool,
+    pub(crate) require_protocol: bool,
+    pub(crate) allowed_origins: Option<AllowedOrigins>,
+    pub(crate) allow_missing_origin: bool,
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
     pub(crate) head_timeout: Timeout,
     pub(crate) upgrade_timeout: Timeout,
@@ -393,10 +393,6 @@ impl WebSocketConfig {
             .into_iter()
             .try_for_each(|timeout| timeout.check(runtime))?;
         Ok(())
-    }
-
-    pub(crate) fn requires_protocol(&self) -> bool {
-        self.require_protocol
     }
 
     /// Tells whether a request from `origin` may connect.

@@ -123,9 +123,11 @@ fn a_later_list_takes_the_place_of_the_former() {
 fn what_is_selected_is_seen_as_the_settings_are_so_far() {
     let (ws, _client) = offer(&["a, b"]);
     assert_eq!(ws.selected_protocol(), None);
+    let ws = ws.set_config(WebSocketConfig::new().set_protocols(["a"]));
+    assert_eq!(ws.selected_protocol(), Some("a"));
     let ws = ws.protocols(["b", "a"]);
     assert_eq!(ws.selected_protocol(), Some("b"));
-    let ws = ws.set_config(WebSocketConfig::new().set_protocols(["a"]));
+    let ws = ws.protocols(["a"]);
     assert_eq!(ws.selected_protocol(), Some("a"));
     let ws = ws.select_protocol(|offered| offered.last().cloned());
     assert_eq!(ws.selected_protocol(), Some("b"));

@@ -91,7 +91,7 @@ impl Offer {
             return Err(Rejection::Origin.into());
         }
         let selected = choice.select(&config.protocols, &self.requested);
-        if selected.is_none() && config.requires_protocol() {
+        if selected.is_none() && config.require_protocol {
             return Err(Rejection::NoProtocol.into());
         }
         let protocol = selected.map(|name| self.answer(name)).transpose()?;

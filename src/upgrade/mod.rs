@@ -8,13 +8,14 @@ pub(crate) use self::refusal::refusal;
 use self::{
     door::Upgrade,
     handlers::Handler,
+    settings::Settings,
     task::{Callback, ErrorCallback, Guard, Job},
 };
 pub use self::{
     door::UpgradeIo, handlers::ProtocolHandlers, output::HandlerOutput, upgrading::Upgrading,
 };
 use crate::{
-    BoxError, Error, Rejection, Result, TransportConfig, WebSocket, WebSocketConfig,
+    BoxError, Error, Rejection, Result, WebSocket,
     handshake::{Choice, Offer},
     rt::{self, Runtime},
     sync::Exclusive,
@@ -26,6 +27,7 @@ mod handlers;
 mod hyper;
 mod output;
 mod refusal;
+mod settings;
 mod task;
 mod upgrading;
 
@@ -71,7 +73,7 @@ mod upgrading;
 pub struct WebSocketUpgrade<B> {
     offer: Offer,
     upgrade: Exclusive<Upgrade>,
-    config: WebSocketConfig,
+    settings: Settings,
     /// The one of the request's extensions.
     request_runtime: Option<Arc<dyn Runtime>>,
     choice: Choice,
@@ -98,7 +100,7 @@ impl<B> WebSocketUpgrade<B> {
         Ok(Self {
             offer,
             upgrade: Exclusive::new(upgrade),
-            config: WebSocketConfig::new(),
+            settings: Settings::new(),
             request_runtime: parts.extensions.get::<Arc<dyn Runtime>>().cloned(),
             choice: Choice::List,
             handlers: Vec::new(),
@@ -135,38 +137,6 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
-    /// Replaces all settings, also those that other setters have set before.
-    pub fn set_config(mut self, config: WebSocketConfig) -> Self {
-        self.config = config;
-        self.support_handled()
-    }
-
-    /// Sets the runtime that drives the handler and keeps the timeouts.
-    ///
-    /// The default is the config's, else an `Arc<dyn Runtime>` in the request's extensions, else
-    /// [`rt::detect`].
-    pub fn runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
-        self.config = self.config.set_runtime(runtime);
-        self
-    }
-
-    /// Sets the supported subprotocols; see [`WebSocketConfig::set_protocols`].
-    pub fn protocols<I>(mut self, protocols: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Cow<'static, str>>,
-    {
-        self.config = self.config.set_protocols(protocols);
-        self.support_handled()
-    }
-
-    /// Refuses a client that offers no supported subprotocol; see
-    /// [`WebSocketConfig::set_require_protocol`].
-    pub fn require_protocol(mut self, require: bool) -> Self {
-        self.config = self.config.set_require_protocol(require);
-        self
-    }
-
     /// Chooses the subprotocol by a callback, which is given what the client offers, in its order.
     ///
     /// `None` chooses none. A name that the client did not offer is the server's mistake: the
@@ -180,61 +150,6 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
-    /// Sets the origins that may connect; see [`WebSocketConfig::set_allowed_origins`].
-    pub fn allowed_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<Cow<'static, str>>,
-    {
-        self.config = self.config.set_allowed_origins(origins);
-        self
-    }
-
-    /// Sets whether requests without any `Origin` may connect; see
-    /// [`WebSocketConfig::set_allow_missing_origin`].
-    pub fn allow_missing_origin(mut self, allow: bool) -> Self {
-        self.config = self.config.set_allow_missing_origin(allow);
-        self
-    }
-
-    /// Sets how many bytes are asked of the stream in one read; see
-    /// [`TransportConfig::read_buffer_size`].
-    pub fn read_buffer_size(self, size: usize) -> Self {
-        self.transport(|transport| transport.read_buffer_size(size))
-    }
-
-    /// Sets how much is staged before it is written; see [`TransportConfig::write_buffer_size`].
-    pub fn write_buffer_size(self, size: usize) -> Self {
-        self.transport(|transport| transport.write_buffer_size(size))
-    }
-
-    /// Sets the watermark of the write buffer; see [`TransportConfig::max_write_buffer_size`].
-    pub fn max_write_buffer_size(self, max: usize) -> Self {
-        self.transport(|transport| transport.max_write_buffer_size(max))
-    }
-
-    /// Sets the largest message that is received; see [`TransportConfig::max_message_size`].
-    pub fn max_message_size(self, max: impl Into<Option<usize>>) -> Self {
-        self.transport(|transport| transport.max_message_size(max))
-    }
-
-    /// Sets the largest data frame that is received; see [`TransportConfig::max_frame_size`].
-    pub fn max_frame_size(self, max: impl Into<Option<usize>>) -> Self {
-        self.transport(|transport| transport.max_frame_size(max))
-    }
-
-    /// Sets the length above which a message is sent in fragments; see
-    /// [`TransportConfig::fragment_size`].
-    pub fn fragment_size(self, size: usize) -> Self {
-        self.transport(|transport| transport.fragment_size(size))
-    }
-
-    /// Sets whether frames that are not masked are taken; see
-    /// [`TransportConfig::accept_unmasked_frames`].
-    pub fn accept_unmasked_frames(self, accept: bool) -> Self {
-        self.transport(|transport| transport.accept_unmasked_frames(accept))
-    }
-
     /// Returns the subprotocols that the client offers, in its order.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
         self.offer.requested().iter().map(String::as_str)
@@ -244,7 +159,7 @@ impl<B> WebSocketUpgrade<B> {
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&str> {
         self.choice
-            .select(&self.config.protocols, self.offer.requested())
+            .select(&self.settings.config.protocols, self.offer.requested())
     }
 
     /// Sets a callback for every failure after the extraction; default none.
@@ -357,7 +272,7 @@ impl<B> WebSocketUpgrade<B> {
             guard.fail(Error::NoRuntime);
             return refusal(&Error::NoRuntime, refusal_body);
         };
-        let (response, upgrading) = self.runtime(Arc::clone(&runtime)).accept();
+        let (response, upgrading) = self.accept_on(Some(Arc::clone(&runtime)));
         let upgrading = match upgrading.into_refusal() {
             Ok(upgrading) => upgrading,
             Err(error) => {
@@ -395,10 +310,17 @@ impl<B> WebSocketUpgrade<B> {
         B: Default,
     {
         let runtime = self.find_runtime();
+        self.accept_on(runtime)
+    }
+
+    fn accept_on(self, runtime: Option<Arc<dyn Runtime>>) -> (Response<B>, Upgrading)
+    where
+        B: Default,
+    {
         let Self {
             offer,
             upgrade,
-            config,
+            settings: Settings { config, .. },
             choice,
             refusal_body,
             ..
@@ -419,21 +341,9 @@ impl<B> WebSocketUpgrade<B> {
         }
     }
 
-    /// Appends the subprotocols that have a handler to the list of supported ones, which may have
-    /// been set before or after them.
-    fn support_handled(mut self) -> Self {
-        let handled = self.handlers.iter().map(|(name, _)| name);
-        self.config.protocols.add(handled);
-        self
-    }
-
-    fn transport(mut self, set: impl FnOnce(TransportConfig) -> TransportConfig) -> Self {
-        self.config.transport = set(self.config.transport);
-        self
-    }
-
     fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
         let given = self
+            .settings
             .config
             .runtime
             .as_ref()
@@ -447,7 +357,7 @@ impl<B> WebSocketUpgrade<B> {
 impl<B> fmt::Debug for WebSocketUpgrade<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketUpgrade")
-            .field("config", &self.config)
+            .field("config", &self.settings.config)
             .finish_non_exhaustive()
     }
 }

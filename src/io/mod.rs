@@ -56,8 +56,16 @@ pub use self::tokio::TokioIo;
 /// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind
 /// `async_io::Async<TcpStream>`, whose `poll_close` shuts nothing down: a peer that waits for the end
 /// of the stream gets it only when the close timeout is over. `smol::net::TcpStream` does it right.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no byte stream for a WebSocket",
+    label = "not a stream of `futures-io` that is `Send` and `Unpin`",
+    note = "wrap a stream of tokio: `anyws::io::TokioIo::new(stream)` (feature `rt-tokio`)",
+    note = "wrap a stream of hyper: `anyws::io::HyperIo::new(stream)` (feature `hyper`)"
+)]
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
+// Otherwise the compiler asks for the traits of `futures-io`, and does not say how to get them.
+#[diagnostic::do_not_recommend]
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}
 
 /// A byte stream of any type, boxed once for each connection.

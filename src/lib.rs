@@ -186,7 +186,10 @@ pub use self::{
     rt::{Runtime, Sleep},
     socket::WebSocket,
     split::{ReuniteError, WebSocketReceiver, WebSocketSender},
-    upgrade::{HandlerOutput, ProtocolHandlers, UpgradeIo, Upgrading, WebSocketUpgrade},
+    upgrade::{
+        HandlerOutput, ProtocolHandlers, ResponseBody, UnknownBody, UpgradeIo, Upgrading,
+        WebSocketUpgrade,
+    },
 };
 #[doc(no_inline)]
 pub use async_tungstenite::tungstenite::{

@@ -5,14 +5,18 @@ use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 use http::{Request, Response, request};
 
 pub(crate) use self::refusal::refusal;
+pub use self::{
+    body::{ResponseBody, UnknownBody},
+    door::UpgradeIo,
+    handlers::ProtocolHandlers,
+    output::HandlerOutput,
+    upgrading::Upgrading,
+};
 use self::{
     door::Upgrade,
     handlers::Handler,
     settings::Settings,
     task::{Callback, ErrorCallback, Guard, Job},
-};
-pub use self::{
-    door::UpgradeIo, handlers::ProtocolHandlers, output::HandlerOutput, upgrading::Upgrading,
 };
 use crate::{
     BoxError, Error, Rejection, Result, WebSocket,
@@ -21,6 +25,7 @@ use crate::{
     sync::Exclusive,
 };
 
+mod body;
 mod door;
 mod handlers;
 #[cfg(feature = "hyper")]
@@ -37,7 +42,10 @@ mod upgrading;
 /// [`from_request`](Self::from_request). Nothing is answered before the handler calls
 /// [`on_upgrade`](Self::on_upgrade) or [`accept`](Self::accept).
 ///
-/// `B` is the body of the response.
+/// `B` is the body of the response. In axum and Volo use the aliases that set it,
+/// `anyws::axum::WebSocketUpgrade` and `anyws::volo::WebSocketUpgrade`. In a service of hyper it is
+/// inferred from what the service returns; where it has to be written, name it:
+/// `WebSocketUpgrade<String>`. Any body that implements `Default` will do.
 ///
 /// ```
 /// use anyws::{Message, WebSocket, WebSocketUpgrade};
@@ -70,7 +78,7 @@ mod upgrading;
 /// decides otherwise. None at all is fine, unless [`require_protocol`](Self::require_protocol) says
 /// that it is not.
 #[must_use = "call `on_upgrade` or `accept` to answer the request"]
-pub struct WebSocketUpgrade<B> {
+pub struct WebSocketUpgrade<B = UnknownBody> {
     offer: Offer,
     upgrade: Exclusive<Upgrade>,
     settings: Settings,
@@ -93,7 +101,7 @@ impl<B> WebSocketUpgrade<B> {
     /// server gave no connection or it was taken already. The connection is left alone then.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
     where
-        B: Default,
+        B: ResponseBody,
     {
         let offer = Offer::read(&parts.method, parts.version, &parts.headers)?;
         let upgrade = door::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
@@ -117,7 +125,7 @@ impl<B> WebSocketUpgrade<B> {
     /// As for [`from_parts`](Self::from_parts).
     pub fn from_request<T>(request: &mut Request<T>) -> Result<Self, Rejection>
     where
-        B: Default,
+        B: ResponseBody,
     {
         let mut parts = Request::new(()).into_parts().0;
         parts.method.clone_from(request.method());
@@ -261,7 +269,7 @@ impl<B> WebSocketUpgrade<B> {
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
-        B: Default,
+        B: ResponseBody,
     {
         let mut handlers = std::mem::take(&mut self.handlers);
         let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade).into_inner();
@@ -307,7 +315,7 @@ impl<B> WebSocketUpgrade<B> {
     /// and not called.
     pub fn accept(self) -> (Response<B>, Upgrading)
     where
-        B: Default,
+        B: ResponseBody,
     {
         let runtime = self.find_runtime();
         self.accept_on(runtime)
@@ -315,7 +323,7 @@ impl<B> WebSocketUpgrade<B> {
 
     fn accept_on(self, runtime: Option<Arc<dyn Runtime>>) -> (Response<B>, Upgrading)
     where
-        B: Default,
+        B: ResponseBody,
     {
         let Self {
             offer,

@@ -168,11 +168,11 @@ impl Connection {
         self.0.as_mut()?.engine.take_stream()
     }
 
-    /// Closes a connection that its user has dropped: writes what its stream takes at once, and leaves
-    /// the rest to a task.
+    /// Closes a connection that its user has dropped: writes what its stream takes at once, and
+    /// leaves the rest to a task.
     ///
-    /// A task may never run, at the end of a runtime for instance, so nothing waits for it that need
-    /// not.
+    /// A task may never run, at the end of a runtime for instance, so nothing waits for it that
+    /// need not.
     fn close_dropped(mut self, has_failed: bool) {
         let Some(mut inner) = self.0.take() else {
             return;

@@ -69,9 +69,9 @@ use crate::{
 ///
 /// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open
 /// writes what its stream takes at once: what is staged, and Close 1000 (1011 while a panic
-/// unwinds, or if its handler returns `Err`). A task on its runtime writes the rest and ends the TCP connection in the order of RFC
-/// 6455, section 7.1.1, within the close timeout. Without a runtime that has timers the stream is
-/// dropped then.
+/// unwinds, or if its handler returns `Err`). A task on its runtime writes the rest and ends the
+/// TCP connection in the order of RFC 6455, section 7.1.1, within the close timeout. Without a
+/// runtime that has timers the stream is dropped then.
 ///
 /// A write that fails is told to each side that may have lost a message by it, once: to the call
 /// that sends, or to the next one, and to `next` if it made the write.

@@ -1,8 +1,8 @@
 //! Connections that a handler drops while it is polled.
 //!
-//! A handler owns its socket, and an error that it returns is known only once the socket is dropped:
-//! `?` drops all that the handler has on its way out. So what is dropped during a poll is closed
-//! after it, with the code that says how the handler has ended.
+//! A handler owns its socket, and an error that it returns is known only once the socket is
+//! dropped: `?` drops all that the handler has on its way out. So what is dropped during a poll is
+//! closed after it, with the code that says how the handler has ended.
 
 use std::{cell::Cell, thread};
 
@@ -13,7 +13,8 @@ thread_local! {
     static HELD: Cell<Option<Vec<Connection>>> = const { Cell::new(None) };
 }
 
-/// Holds connections that are dropped on this thread back, and closes them when it is dropped itself.
+/// Holds connections that are dropped on this thread back, and closes them when it is dropped
+/// itself.
 ///
 /// It lives within one poll.
 pub(crate) struct Hold {

@@ -60,8 +60,8 @@ pub(crate) fn closing_frame(error: &ProtocolError) -> CloseFrame {
     }
 }
 
-/// The Close frame of a socket that its user dropped: 1011 if its handler has failed, or while a panic
-/// unwinds (RFC 6455, section 7.4.1).
+/// The Close frame of a socket that its user dropped: 1011 if its handler has failed, or while a
+/// panic unwinds (RFC 6455, section 7.4.1).
 pub(crate) fn dropping_frame(has_failed: bool) -> CloseFrame {
     let code = if has_failed || std::thread::panicking() {
         CloseCode::Error

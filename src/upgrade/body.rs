@@ -2,8 +2,8 @@
 
 /// A body that a response can be made with: any type that implements `Default`.
 ///
-/// It is `Default` under a name of this crate, so that the compiler can say what to do where a handler
-/// of axum or Volo takes the `WebSocketUpgrade` of the crate's root.
+/// It is `Default` under a name of this crate, so that the compiler can say what to do where a
+/// handler of axum or Volo takes the `WebSocketUpgrade` of the crate's root.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no body that `WebSocketUpgrade` can make a response with",
     label = "in axum use `anyws::axum::WebSocketUpgrade`, in Volo `anyws::volo::WebSocketUpgrade`",

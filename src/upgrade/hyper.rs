@@ -28,9 +28,9 @@ struct WithoutUpgrades(#[source] hyper::Error);
 
 /// Says what to do about hyper's error, if it is the server's fault.
 ///
-/// While an upgrade is waited for, hyper has two errors. One is the user's, for a connection that is
-/// polled as a plain one. The other is a cancellation, for a client that left, an answer that is no
-/// 101, or a connection that was dropped.
+/// While an upgrade is waited for, hyper has two errors. One is the user's, for a connection that
+/// is polled as a plain one. The other is a cancellation, for a client that left, an answer that is
+/// no 101, or a connection that was dropped.
 fn explain(error: hyper::Error) -> BoxError {
     if error.is_user() {
         WithoutUpgrades(error).into()

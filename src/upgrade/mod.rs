@@ -75,8 +75,13 @@ mod upgrading;
 /// The first name of the server's list that the client offers: the list of
 /// [`protocols`](Self::protocols), followed by the names of [`on_protocol`](Self::on_protocol) and
 /// [`on_protocols`](Self::on_protocols) that it lacks. [`select_protocol`](Self::select_protocol)
-/// decides otherwise. None at all is fine, unless [`require_protocol`](Self::require_protocol) says
-/// that it is not.
+/// decides otherwise.
+///
+/// If there is none the client is accepted without a subprotocol, which RFC 6455, section 4.2.2
+/// allows. Some clients that have offered one fail the connection by themselves then: Chromium,
+/// Node's undici and websocket-client, for instance. With
+/// [`require_protocol`](Self::require_protocol) the server refuses such a client with 400, and says
+/// why.
 #[must_use = "call `on_upgrade` or `accept` to answer the request"]
 pub struct WebSocketUpgrade<B = UnknownBody> {
     offer: Offer,
@@ -190,8 +195,8 @@ impl<B> WebSocketUpgrade<B> {
     /// Sets a callback for a handler that returns `Err`; default none.
     ///
     /// It is called at most once, with the error, after the socket was closed with code 1011. A
-    /// handler that panics returns nothing: its panic is reported by the panic hook alone. A panic of
-    /// the callback does no harm beyond it.
+    /// handler that panics returns nothing: its panic is reported by the panic hook alone. A panic
+    /// of the callback does no harm beyond it.
     ///
     /// ```
     /// use anyws::{WebSocket, WebSocketUpgrade, http::Response};
@@ -220,6 +225,23 @@ impl<B> WebSocketUpgrade<B> {
 
     /// Registers the handler for subprotocol `name`, and adds `name` to the supported ones. Call it
     /// once for each subprotocol; the first registration of a name wins.
+    ///
+    /// Each handler is a closure of its own, so what they share is cloned for each. Handlers that
+    /// share much are simpler as one that asks for the subprotocol:
+    ///
+    /// ```
+    /// # use anyws::{WebSocket, WebSocketUpgrade, http::Response};
+    /// # struct App;
+    /// # async fn chat(_: WebSocket, _: App) {}
+    /// # async fn news(_: WebSocket, _: App) {}
+    /// fn answer(ws: WebSocketUpgrade<String>, app: App) -> Response<String> {
+    ///     ws.protocols(["chat", "news"])
+    ///         .on_upgrade(async |socket: WebSocket| match socket.protocol() {
+    ///             Some("chat") => chat(socket, app).await,
+    ///             _ => news(socket, app).await,
+    ///         })
+    /// }
+    /// ```
     pub fn on_protocol<H, Fut>(mut self, name: impl Into<Cow<'static, str>>, handler: H) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -255,12 +277,12 @@ impl<B> WebSocketUpgrade<B> {
     ///
     /// # How a handler ends
     ///
-    /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never, if
-    /// it loops for ever ([`HandlerOutput`]). The sockets that it drops as it returns are closed: with
-    /// code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose error goes to
-    /// [`on_handler_error`](Self::on_handler_error). A socket that the handler has closed itself keeps
-    /// its code. So does one that it has dropped in an earlier poll, and one that was moved to another
-    /// task is closed by that.
+    /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never,
+    /// if it loops for ever ([`HandlerOutput`]). The sockets that it drops as it returns are
+    /// closed: with code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose error
+    /// goes to [`on_handler_error`](Self::on_handler_error). A socket that the handler has closed
+    /// itself keeps its code. So does one that it has dropped in an earlier poll, and one that was
+    /// moved to another task is closed by that.
     ///
     /// A handler that panics has its socket closed with code 1011 as well, unless it was dropped
     /// before; nothing else is harmed.

@@ -5,10 +5,10 @@ use crate::error::BoxError;
 /// The output of a handler: `()`, or `Result<(), E>` where `E` converts into a [`BoxError`]. The
 /// output of one that loops for ever is `!`.
 ///
-/// `E` may be any type that implements [`Error`](std::error::Error), `Send` and `Sync`, a `String`, a
-/// `&str`, or the error of a crate such as anyhow.
-/// [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) says what an `Err` does. A closure that uses `?`
-/// has to name the type at its end:
+/// `E` may be any type that implements [`Error`](std::error::Error), `Send` and `Sync`, a `String`,
+/// a `&str`, or the error of a crate such as anyhow.
+/// [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) says what an `Err` does. A closure that uses
+/// `?` has to name the type at its end:
 ///
 /// ```
 /// # use anyws::{WebSocket, WebSocketUpgrade, http::Response};

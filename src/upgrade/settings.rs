@@ -71,7 +71,11 @@ impl<B> WebSocketUpgrade<B> {
         self.set(move |config| config.runtime = Some(Arc::clone(&runtime)))
     }
 
-    /// Sets the supported subprotocols; see [`WebSocketConfig::set_protocols`].
+    /// Sets the supported subprotocols, the preferred one first; see
+    /// [`WebSocketConfig::set_protocols`].
+    ///
+    /// If the client offers none of them it is accepted without one, and may fail the connection by
+    /// itself: [which subprotocol is chosen](Self#which-subprotocol-is-chosen).
     pub fn protocols<I>(self, protocols: I) -> Self
     where
         I: IntoIterator,

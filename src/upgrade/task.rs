@@ -139,8 +139,8 @@ fn contained<Fut: Future + Send + 'static>(
     Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
 }
 
-/// Runs a handler that may fail: then the sockets that it drops are closed with 1011, and the callback
-/// gets the error.
+/// Runs a handler that may fail: then the sockets that it drops are closed with 1011, and the
+/// callback gets the error.
 async fn run<H, Fut>(handler: H, socket: WebSocket, on_error: Option<ErrorCallback>)
 where
     H: FnOnce(WebSocket) -> Fut,

@@ -278,11 +278,14 @@ impl<B> WebSocketUpgrade<B> {
     /// # How a handler ends
     ///
     /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never,
-    /// if it loops for ever ([`HandlerOutput`]). The sockets that it drops as it returns are
-    /// closed: with code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose error
-    /// goes to [`on_handler_error`](Self::on_handler_error). A socket that the handler has closed
-    /// itself keeps its code. So does one that it has dropped in an earlier poll, and one that was
-    /// moved to another task is closed by that.
+    /// if it loops for ever ([`HandlerOutput`]). The sockets and halves that it drops as it returns
+    /// are closed: with code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose
+    /// error goes to [`on_handler_error`](Self::on_handler_error). To know the code, the Close of a
+    /// socket that is dropped by a handler with a `Result` waits until the handler waits or returns.
+    ///
+    /// An error changes no Close that is sent already, by the handler's own
+    /// [`close`](WebSocket::close) or by an earlier drop. A socket that the handler has moved to
+    /// another task is closed by that task.
     ///
     /// A handler that panics has its socket closed with code 1011 as well, unless it was dropped
     /// before; nothing else is harmed.

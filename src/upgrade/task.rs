@@ -106,59 +106,59 @@ impl Job {
         let Self {
             upgrading,
             guard,
-            on_handler_error,
+            mut on_handler_error,
         } = self;
-        // A server has a task for each socket: the most frequent one holds as little as it can.
-        if Fut::Output::MAY_FAIL {
-            let handler = |socket| run(handler, socket, on_handler_error);
-            contained(upgrading, guard, handler)
-        } else {
-            contained(upgrading, guard, handler)
+        // A server has a task for each socket, so it is as small as it can be: blocks, because an
+        // `async fn` would hold its arguments twice, and one of their own for most handlers.
+        if !Fut::Output::MAY_FAIL {
+            return contained(async move {
+                if let Some(socket) = upgraded(upgrading, guard).await {
+                    handler(socket).await;
+                }
+            });
         }
+        contained(async move {
+            let Some(socket) = upgraded(upgrading, guard).await else {
+                return;
+            };
+            // This block makes the call in the first poll, and drops the future in the last one.
+            let mut handler = pin!(async { handler(socket).await });
+            poll_fn(|cx| {
+                let mut hold = Hold::begin();
+                let output = ready!(handler.as_mut().poll(cx));
+                if let Err(error) = output.into_result() {
+                    // The sockets that the handler has dropped are closed with 1011.
+                    hold.fail();
+                    if let Some(on_error) = on_handler_error.take() {
+                        on_error(error);
+                    }
+                }
+                Poll::Ready(())
+            })
+            .await;
+        })
     }
 }
 
-/// Makes a task whose panics are its own.
-fn contained<Fut: Future + Send + 'static>(
-    upgrading: Upgrading,
-    guard: Guard,
-    handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
-) -> BoxFuture<'static, ()> {
-    let task = async move {
-        let upgraded = AssertUnwindSafe(upgrading).catch_unwind().await;
+/// Waits for the socket of a connection; a failure goes to the guard's callback.
+fn upgraded(upgrading: Upgrading, guard: Guard) -> impl Future<Output = Option<WebSocket>> {
+    AssertUnwindSafe(upgrading).catch_unwind().map(|upgraded| {
         let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
         match upgraded.unwrap_or_else(panicked) {
             Ok(socket) => {
                 guard.disarm();
-                handler(socket).await;
+                Some(socket)
             }
-            Err(error) => guard.fail(error),
+            Err(error) => {
+                guard.fail(error);
+                None
+            }
         }
-    };
-    // The panic hook has reported it, and the socket closes as it is dropped.
-    Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
+    })
 }
 
-/// Runs a handler that may fail: then the sockets that it drops are closed with 1011, and the
-/// callback gets the error.
-async fn run<H, Fut>(handler: H, socket: WebSocket, on_error: Option<ErrorCallback>)
-where
-    H: FnOnce(WebSocket) -> Fut,
-    Fut: Future<Output: HandlerOutput>,
-{
-    let mut on_error = on_error;
-    // The block makes the call in the first poll, and drops the handler's future in the last one.
-    let mut handler = pin!(async { handler(socket).await });
-    poll_fn(|cx| {
-        let mut hold = Hold::begin();
-        let output = ready!(handler.as_mut().poll(cx));
-        if let Err(error) = output.into_result() {
-            hold.fail();
-            if let Some(on_error) = on_error.take() {
-                on_error(error);
-            }
-        }
-        Poll::Ready(())
-    })
-    .await;
+/// Makes a task whose panics are its own.
+fn contained(task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+    // The panic hook has reported it, and the socket closes as it is dropped.
+    Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
 }

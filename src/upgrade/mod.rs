@@ -280,8 +280,8 @@ impl<B> WebSocketUpgrade<B> {
     /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never,
     /// if it loops for ever ([`HandlerOutput`]). The sockets and halves that it drops as it returns
     /// are closed: with code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose
-    /// error goes to [`on_handler_error`](Self::on_handler_error). To know the code, the Close of a
-    /// socket that is dropped by a handler with a `Result` waits until the handler waits or returns.
+    /// error goes to [`on_handler_error`](Self::on_handler_error). To know the code, the socket of
+    /// a handler with a `Result` sends its Close once the handler waits or returns.
     ///
     /// An error changes no Close that is sent already, by the handler's own
     /// [`close`](WebSocket::close) or by an earlier drop. A socket that the handler has moved to
@@ -365,7 +365,6 @@ impl<B> WebSocketUpgrade<B> {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
             Ok(acceptance) => {
                 let response = acceptance.response(B::default());
-                let upgrade = upgrade.into_inner();
                 (
                     response,
                     Upgrading::new(upgrade, acceptance, config, runtime),

@@ -47,14 +47,14 @@ impl Upgrading {
     }
 
     pub(super) fn new(
-        upgrade: Upgrade,
+        upgrade: Exclusive<Upgrade>,
         acceptance: Acceptance,
         config: WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
         let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
         Self(State::Upgrading(Box::new(Pending {
-            upgrade: Exclusive::new(upgrade),
+            upgrade,
             deadline,
             acceptance,
             config,

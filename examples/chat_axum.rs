@@ -16,8 +16,8 @@ use std::{
 use anyws::{
     WebSocketReceiver, WebSocketSender,
     axum::{
-        Bytes, CloseCode, CloseFrame, Message, TransportConfig, Utf8Bytes, WebSocket,
-        WebSocketConfig, WebSocketUpgrade,
+        Bytes, CloseCode, Message, TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
+        WebSocketUpgrade,
     },
 };
 use axum::{
@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// The pause after each line of a member: nobody can flood a room.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the server closes a connection.
+type End = (CloseCode, &'static str);
 
 struct Chat {
     config: WebSocketConfig,
@@ -126,23 +129,27 @@ impl Drop for Seat {
 }
 
 async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
-    let Ok(Some(Ok(Message::Text(introduction)))) = timeout(PATIENCE, socket.next()).await else {
+    let introduction = timeout(PATIENCE, socket.next_data()).await;
+    let Ok(Some(Ok(Message::Text(introduction)))) = introduction else {
         return;
     };
     let (mut sender, receiver) = socket.split();
     let end = match Seat::take(&chat, &introduction) {
-        Err(reason) => Some(close_frame(CloseCode::Policy, reason)),
+        Err(reason) => Some((CloseCode::Policy, reason)),
         Ok((seat, list, lines)) => select! {
             end = hear(receiver, &seat) => end,
             end = tell(&mut sender, list, lines) => Some(end),
         },
     };
     // The seat is free by now. A peer that has gone does not answer, and there is nobody to tell.
-    let _ = sender.close(end).await;
+    let _ = match end {
+        Some(end) => sender.close(end).await,
+        None => sender.close(None).await,
+    };
 }
 
 /// Tells the room what a member says, up to the end of the connection.
-async fn hear(mut receiver: WebSocketReceiver, seat: &Seat) -> Option<CloseFrame> {
+async fn hear(mut receiver: WebSocketReceiver, seat: &Seat) -> Option<End> {
     loop {
         match timeout(3 * HEARTBEAT, receiver.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => {
@@ -153,7 +160,7 @@ async fn hear(mut receiver: WebSocketReceiver, seat: &Seat) -> Option<CloseFrame
             // The pong of a heartbeat, for example.
             Ok(Some(Ok(_))) => {}
             Ok(Some(Err(_)) | None) => return None,
-            Err(_) => return Some(close_frame(CloseCode::Away, "You do not answer.")),
+            Err(_) => return Some((CloseCode::Away, "You do not answer.")),
         }
     }
 }
@@ -163,7 +170,7 @@ async fn tell(
     sender: &mut WebSocketSender,
     list: Utf8Bytes,
     mut lines: broadcast::Receiver<Utf8Bytes>,
-) -> CloseFrame {
+) -> End {
     let mut heartbeat = interval(HEARTBEAT);
     let mut message = Message::Text(list);
     while let Ok(Ok(())) = timeout(PATIENCE, sender.send(message)).await {
@@ -175,14 +182,7 @@ async fn tell(
             _ = heartbeat.tick() => Message::Ping(Bytes::new()),
         };
     }
-    close_frame(CloseCode::Again, "You have fallen behind.")
-}
-
-fn close_frame(code: CloseCode, reason: &'static str) -> CloseFrame {
-    CloseFrame {
-        code,
-        reason: reason.into(),
-    }
+    (CloseCode::Again, "You have fallen behind.")
 }
 
 async fn ws_handler(ws: WebSocketUpgrade, State(chat): State<Arc<Chat>>) -> Response {

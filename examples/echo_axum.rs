@@ -2,18 +2,16 @@
 //!
 //! `cargo run --example echo_axum --features axum,rt-tokio [ADDRESS]`
 
-use anyws::axum::{Message, WebSocket, WebSocketUpgrade};
+use anyws::axum::{WebSocket, WebSocketUpgrade};
 use axum::{Router, response::Response, routing::any, serve::ListenerExt};
 use tokio::net::TcpListener;
 
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
-        // before it waits for more.
-        if matches!(message, Message::Text(_) | Message::Binary(_))
-            && socket.feed(message).await.is_err()
-        {
+    while let Some(Ok(message)) = socket.next_data().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // does before it waits for more.
+        if socket.feed(message).await.is_err() {
             break;
         }
     }

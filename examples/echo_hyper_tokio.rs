@@ -4,19 +4,17 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use anyws::{Message, WebSocket, WebSocketUpgrade};
+use anyws::{WebSocket, WebSocketUpgrade};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
-        // before it waits for more.
-        if matches!(message, Message::Text(_) | Message::Binary(_))
-            && socket.feed(message).await.is_err()
-        {
+    while let Some(Ok(message)) = socket.next_data().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // does before it waits for more.
+        if socket.feed(message).await.is_err() {
             break;
         }
     }

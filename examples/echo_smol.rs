@@ -4,17 +4,15 @@
 
 use std::time::Duration;
 
-use anyws::{Message, WebSocket, WebSocketConfig};
+use anyws::{WebSocket, WebSocketConfig};
 use smol::net::{TcpListener, TcpStream};
 
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
-        // before it waits for more.
-        if matches!(message, Message::Text(_) | Message::Binary(_))
-            && socket.feed(message).await.is_err()
-        {
+    while let Some(Ok(message)) = socket.next_data().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // does before it waits for more.
+        if socket.feed(message).await.is_err() {
             break;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example echo_volo --features volo [ADDRESS]`
 
-use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
+use anyws::volo::{WebSocket, WebSocketUpgrade};
 use tokio::net::TcpListener;
 use volo::net::incoming::DefaultIncoming;
 use volo_http::{
@@ -15,12 +15,10 @@ use volo_http::{
 
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
-        // before it waits for more.
-        if matches!(message, Message::Text(_) | Message::Binary(_))
-            && socket.feed(message).await.is_err()
-        {
+    while let Some(Ok(message)) = socket.next_data().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // does before it waits for more.
+        if socket.feed(message).await.is_err() {
             break;
         }
     }

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyws::{Message, Runtime, Sleep, WebSocket, WebSocketConfig};
+use anyws::{Runtime, Sleep, WebSocket, WebSocketConfig};
 use futures::{executor::block_on, future::BoxFuture};
 use smol::net::{TcpListener, TcpStream};
 
@@ -84,12 +84,10 @@ impl Sleep for Timer {
 
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
-    while let Some(Ok(message)) = socket.next().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next` does
-        // before it waits for more.
-        if matches!(message, Message::Text(_) | Message::Binary(_))
-            && socket.feed(message).await.is_err()
-        {
+    while let Some(Ok(message)) = socket.next_data().await {
+        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // does before it waits for more.
+        if socket.feed(message).await.is_err() {
             break;
         }
     }

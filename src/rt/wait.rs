@@ -1,15 +1,11 @@
 //! Waiting on whatever runtime a socket runs on: a sleep, and a bound on another future.
 
-use std::{
-    future::{poll_fn, ready},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 
-use futures_util::future::Either;
+use futures_core::future::FusedFuture;
 
 use super::{Deadline, Runtime, Timeout};
+use crate::future::PollFn;
 
 /// The runtime has no timers; see [`Runtime::has_timers`].
 ///
@@ -48,34 +44,20 @@ impl From<NoTimers> for TimeoutError {
 /// A handler that pushes a message every second, and names no runtime:
 ///
 /// ```
-/// use std::{pin::pin, time::Duration};
+/// use std::time::Duration;
 ///
 /// use anyws::{Error, WebSocket, rt};
-/// use futures::future::select;
+/// use futures::select;
 ///
-/// async fn handle_socket(socket: WebSocket) {
-///     if let Err(error) = push(socket).await {
-///         eprintln!("{error:#}");
-///     }
-/// }
-///
-/// async fn push(socket: WebSocket) -> anyws::Result<()> {
+/// async fn push(mut socket: WebSocket) -> anyws::Result<()> {
 ///     let runtime = socket.runtime().ok_or(Error::NoRuntime)?;
-///     let (mut sender, mut receiver) = socket.split();
-///     let push = async {
-///         loop {
-///             rt::sleep(&runtime, Duration::from_secs(1)).await?;
-///             sender.send("another second".into()).await?;
+///     loop {
+///         select! {
+///             closed = socket.closed() => return closed,
+///             slept = rt::sleep(&runtime, Duration::from_secs(1)) => slept?,
 ///         }
-///     };
-///     // The receiving half answers pings, and sees the end.
-///     let receive = async {
-///         while let Some(message) = receiver.next().await {
-///             println!("{}", message?);
-///         }
-///         Ok(())
-///     };
-///     select(pin!(push), pin!(receive)).await.factor_first().0
+///         socket.send("another second".into()).await?;
+///     }
 /// }
 /// # #[cfg(feature = "rt-smol")] {
 /// # futures::executor::block_on(async {
@@ -84,7 +66,7 @@ impl From<NoTimers> for TimeoutError {
 /// #         assert!(client.next().await.unwrap().unwrap().is_text());
 /// #         client.close(None).await.unwrap();
 /// #     };
-/// #     futures::join!(handle_socket(socket), ends);
+/// #     futures::join!(push(socket), ends).0.unwrap();
 /// # });
 /// # }
 /// ```
@@ -100,11 +82,12 @@ impl From<NoTimers> for TimeoutError {
 pub fn sleep(
     runtime: &Arc<dyn Runtime>,
     duration: Duration,
-) -> impl Future<Output = Result<(), NoTimers>> + Send + Unpin + use<> {
-    match deadline(runtime, duration) {
-        Ok(mut deadline) => Either::Left(poll_fn(move |cx| deadline.poll_passed(cx).map(Ok))),
-        Err(error) => Either::Right(ready(Err(error))),
-    }
+) -> impl FusedFuture<Output = Result<(), NoTimers>> + Send + Unpin + use<> {
+    let mut deadline = deadline(runtime, duration);
+    PollFn::new(move |cx| match &mut deadline {
+        Ok(deadline) => deadline.poll_passed(cx).map(Ok),
+        Err(error) => Poll::Ready(Err(*error)),
+    })
 }
 
 /// Drives `future` for at most `duration`, on any runtime.

@@ -1,6 +1,6 @@
 //! An echo server with TLS on smol, without any HTTP library.
 //!
-//! `cargo run --example echo_tls --features rt-smol [ADDRESS] [CERTIFICATES] [KEY]`
+//! `cargo run --example echo_tls --features rt-smol,tls [ADDRESS] [CERTIFICATES] [KEY]`
 //!
 //! The certificates and the key are yours, in PEM; by default `cert.pem` and `key.pem`. For a test:
 //!

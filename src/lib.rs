@@ -4,47 +4,7 @@
 //! Volo-HTTP, in axum, in a server on hyper, or on a bare stream; on tokio, on smol, or on a
 //! runtime of your own. The handler stays the same.
 //!
-//! # In a framework
-//!
-//! ```no_run
-//! # #[cfg(feature = "axum")] {
-//! use anyws::axum::{WebSocket, WebSocketUpgrade};
-//! use axum::{Router, response::Response, routing::any};
-//!
-//! async fn handle_socket(mut socket: WebSocket) {
-//!     while let Some(Ok(message)) = socket.next().await {
-//!         if message.is_text() && socket.send(message).await.is_err() {
-//!             break;
-//!         }
-//!     }
-//! }
-//!
-//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-//!     ws.on_upgrade(handle_socket)
-//! }
-//!
-//! let app: Router = Router::new().route("/ws", any(ws_handler));
-//! # }
-//! ```
-//!
-//! Under Volo-HTTP it is `anyws::volo` and Volo's router:
-//!
-//! ```no_run
-//! # #[cfg(feature = "volo")] {
-//! use anyws::volo::{WebSocket, WebSocketUpgrade};
-//! use volo_http::{
-//!     response::Response,
-//!     server::route::{Router, any},
-//! };
-//! # async fn handle_socket(_: WebSocket) {}
-//!
-//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-//!     ws.on_upgrade(handle_socket)
-//! }
-//!
-//! let app: Router = Router::new().route("/ws", any(ws_handler));
-//! # }
-//! ```
+#![cfg_attr(not(doctest), doc = include_str!("framework/overview.md"))]
 //!
 //! # On hyper
 //!
@@ -199,11 +159,6 @@ pub use async_tungstenite::tungstenite::{
 #[doc(no_inline)]
 pub use http;
 
-/// The snippets of `README.md`, as tests; they need every feature.
-#[cfg(all(doctest, feature = "full"))]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
 /// Handlers in edition 2021, where the output of one that loops for ever is `()`.
 ///
 /// ```edition2021
@@ -237,8 +192,3 @@ struct Readme;
 /// ```
 #[cfg(doctest)]
 struct Edition2021;
-
-/// The snippets of `features.md`, as tests.
-#[cfg(all(doctest, feature = "full"))]
-#[doc = include_str!("../features.md")]
-struct Features;

@@ -1,4 +1,4 @@
-//! The documents against the code: `features.md` against `Cargo.toml`, the commands in all texts
+//! The documents against the code: `features.md` against the manifests, the commands in all texts
 //! against the examples, and no name of a registry's host nor a path of one machine anywhere.
 
 use std::{
@@ -18,7 +18,7 @@ fn the_table_has_every_feature_and_what_it_implies() {
         .into_iter()
         .map(|row| (row.feature, row.implies))
         .collect();
-    assert_eq!(table, Manifest::read().features);
+    assert_eq!(table, Manifest::of_anyws().features);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn the_counts_of_crates_are_plausible() {
         .iter()
         .map(|row| (row.feature.clone(), row.crates))
         .collect();
-    let features = Manifest::read().features;
+    let features = Manifest::of_anyws().features;
     for (feature, &count) in &counts {
         assert!(
             (counts["default"]..=counts["full"]).contains(&count),
@@ -47,7 +47,9 @@ fn the_counts_of_crates_are_plausible() {
 #[test]
 fn the_counts_have_their_command_and_their_date() {
     let text = read(Path::new("features.md"));
-    assert!(text.contains("\ncargo tree -e normal --no-default-features --features FEATURE "));
+    assert!(
+        text.contains("\ncargo tree -e normal -p anyws --no-default-features --features FEATURE ")
+    );
     let (_, after) = text.split_once("Measured on ").expect("a date");
     let date: Vec<u32> = after[..10]
         .split('-')
@@ -62,7 +64,7 @@ fn the_counts_have_their_command_and_their_date() {
 #[test]
 fn the_crate_docs_have_every_feature() {
     let docs = read(Path::new("src/lib.rs"));
-    for feature in Manifest::read()
+    for feature in Manifest::of_anyws()
         .features
         .keys()
         .filter(|name| *name != "default")
@@ -76,10 +78,25 @@ fn the_crate_docs_have_every_feature() {
 }
 
 #[test]
+fn the_servers_pass_every_feature_on() {
+    let anyws = Manifest::of_anyws().features;
+    let servers = Manifest::of_servers();
+    // TLS is a matter of the stream, so only the servers have a feature for it.
+    let own = "tls".to_owned();
+    let names = servers.features.keys().filter(|name| **name != own);
+    assert!(names.eq(anyws.keys()));
+    let full: Names = anyws["full"].iter().cloned().chain([own]).collect();
+    assert_eq!(servers.features["full"], full);
+    for feature in &anyws["full"] {
+        assert!(servers.passed_on[feature].contains(feature), "{feature}");
+    }
+}
+
+#[test]
 fn the_features_that_examples_and_tests_require_exist() {
-    let manifest = Manifest::read();
+    let manifest = Manifest::of_both();
     assert!(!manifest.examples.is_empty());
-    for (target, required) in manifest.examples.iter().chain(&manifest.others) {
+    for (target, required) in manifest.examples.iter().chain(&manifest.tests) {
         for feature in required {
             assert!(
                 manifest.features.contains_key(feature),
@@ -90,15 +107,11 @@ fn the_features_that_examples_and_tests_require_exist() {
 }
 
 #[test]
-fn every_example_is_in_the_manifest() {
-    let manifest = Manifest::read();
+fn every_example_is_in_a_manifest() {
+    let manifest = Manifest::of_both();
     let files = files().into_iter().filter_map(|path| {
         // What drives a check of conformance is an example, too, of a kind.
-        let is_example = path.parent() == Some(Path::new("examples"))
-            || path.parent() == Some(Path::new("conformance"));
-        let is_rust = path.extension().is_some_and(|extension| extension == "rs");
-        let name = path.file_stem()?.to_str()?.to_owned();
-        (is_example && is_rust).then_some(name)
+        rust_file_in("examples", &path).or_else(|| rust_file_in("conformance", &path))
     });
     assert_eq!(
         files.collect::<Names>(),
@@ -107,8 +120,18 @@ fn every_example_is_in_the_manifest() {
 }
 
 #[test]
+fn every_test_is_in_a_manifest() {
+    let mut tests: Names = files()
+        .iter()
+        .filter_map(|path| rust_file_in("tests", path))
+        .collect();
+    tests.insert("features".to_owned());
+    assert_eq!(tests, Manifest::of_both().tests.into_keys().collect());
+}
+
+#[test]
 fn commands_that_run_examples_work() {
-    let manifest = Manifest::read();
+    let manifest = Manifest::of_both();
     let mut shown = Names::new();
     for path in files() {
         let text = read(&path);
@@ -206,27 +229,55 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
-/// What `Cargo.toml` says, as far as it matters here.
+/// What a `Cargo.toml` says, as far as it matters here.
 #[derive(Default)]
 struct Manifest {
     /// Each feature with the features that it implies.
     features: BTreeMap<String, Names>,
+    /// Each feature with those that it turns on in the dependency anyws.
+    passed_on: BTreeMap<String, Names>,
     /// Each example with the features that it requires.
     examples: BTreeMap<String, Names>,
-    /// The same for other targets.
-    others: BTreeMap<String, Names>,
+    /// Each test with the features that it requires.
+    tests: BTreeMap<String, Names>,
 }
 
 impl Manifest {
-    fn read() -> Self {
+    fn of_anyws() -> Self {
+        Self::read("Cargo.toml")
+    }
+
+    fn of_servers() -> Self {
+        Self::read("servers/Cargo.toml")
+    }
+
+    /// The features of anyws, and the targets of both packages.
+    fn of_both() -> Self {
+        let mut both = Self::of_anyws();
+        let servers = Self::of_servers();
+        for (name, required) in servers.examples {
+            let other = both.examples.insert(name.clone(), required);
+            assert_eq!(other, None, "two examples `{name}`");
+        }
+        both.tests.extend(servers.tests);
+        both
+    }
+
+    fn read(path: &str) -> Self {
         let mut manifest = Self::default();
         let mut section = String::new();
         let mut target = String::new();
-        for (key, value) in settings(&read(Path::new("Cargo.toml"))) {
+        for (key, value) in settings(&read(Path::new(path))) {
             match (&*section, &*key) {
                 (_, "[") => section = value,
                 ("features", _) => {
                     let mut implied = quoted(&value, '"');
+                    let passed_on = implied
+                        .iter()
+                        .filter_map(|name| name.strip_prefix("anyws/"))
+                        .map(String::from)
+                        .collect();
+                    manifest.passed_on.insert(key.clone(), passed_on);
                     // `dep:x` is a crate, and so is what stands before a slash.
                     implied.retain(|name| !name.contains([':', '/']));
                     manifest.features.insert(key, implied);
@@ -250,7 +301,7 @@ impl Manifest {
     fn targets(&mut self, section: &str) -> &mut BTreeMap<String, Names> {
         match section {
             "[example]" => &mut self.examples,
-            _ => &mut self.others,
+            _ => &mut self.tests,
         }
     }
 
@@ -307,6 +358,13 @@ fn quoted(text: &str, quote: char) -> Names {
         .step_by(2)
         .map(String::from)
         .collect()
+}
+
+/// Returns the name of a Rust file, if it is one in `folder`.
+fn rust_file_in(folder: &str, path: &Path) -> Option<String> {
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    let name = path.file_stem()?.to_str()?;
+    (is_rust && path.parent() == Some(Path::new(folder))).then(|| name.to_owned())
 }
 
 /// Returns the text files of the project, by their paths from its root; all but this one, which

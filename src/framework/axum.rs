@@ -1,23 +1,6 @@
 //! The extractor in axum, with what a handler needs.
 //!
-//! ```edition2021
-//! use anyws::axum::{Message, WebSocket, WebSocketUpgrade};
-//! use axum::{Router, response::Response, routing::any};
-//!
-//! async fn handle_socket(mut socket: WebSocket) {
-//!     while let Some(Ok(msg)) = socket.next().await {
-//!         if matches!(msg, Message::Text(_)) && socket.send(msg).await.is_err() {
-//!             break;
-//!         }
-//!     }
-//! }
-//!
-//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-//!     ws.on_upgrade(handle_socket)
-//! }
-//!
-//! let app: Router = Router::new().route("/ws", any(ws_handler));
-//! ```
+#![cfg_attr(not(doctest), doc = include_str!("axum.md"))]
 //!
 //! `Option<WebSocketUpgrade>` serves requests for a page and for a WebSocket by one handler: `None`
 //! is a request that asks for no WebSocket: it has neither `Upgrade: websocket` nor

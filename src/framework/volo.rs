@@ -1,23 +1,6 @@
 //! The extractor in Volo-HTTP, with what a handler needs.
 //!
-//! ```no_run,edition2021
-//! use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
-//! use volo_http::{response::Response, server::route::{get, Router}};
-//!
-//! async fn handle_socket(mut socket: WebSocket) {
-//!     while let Some(Ok(msg)) = socket.next().await {
-//!         if matches!(msg, Message::Text(_)) && socket.send(msg).await.is_err() {
-//!             break;
-//!         }
-//!     }
-//! }
-//!
-//! async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-//!     ws.on_upgrade(handle_socket)
-//! }
-//!
-//! let app: Router = Router::new().route("/ws", get(ws_handler));
-//! ```
+#![cfg_attr(not(doctest), doc = include_str!("volo.md"))]
 //!
 //! `Option<WebSocketUpgrade>` is Volo's own: `None` is any request that is no valid handshake, also
 //! one that asks for a WebSocket in the wrong way. `Result<WebSocketUpgrade, Rejection>` tells the two

@@ -1,0 +1,33 @@
+//! The example servers of anyws, and the tests and documents that need them or a framework.
+//!
+//! The files are in the repository's folders `examples/` and `tests/`. They belong to this package
+//! because cargo builds all dev-dependencies of a package for each of its examples. Here they are
+//! optional dependencies, so each example builds the crates of its own features only.
+
+/// The snippets of documents, as tests. Some need a framework, so they are run with all features.
+#[cfg(all(doctest, feature = "full"))]
+mod snippets {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../features.md")]
+    struct Features;
+
+    #[doc = include_str!("../../src/framework/overview.md")]
+    struct Overview;
+
+    #[doc = include_str!("../../src/framework/axum.md")]
+    struct Axum;
+
+    #[doc = include_str!("../../src/framework/volo.md")]
+    struct Volo;
+
+    #[doc = include_str!("../../src/guide/authentication.md")]
+    struct Authentication;
+
+    #[doc = include_str!("../../src/guide/other_servers.md")]
+    struct OtherServers;
+
+    #[doc = include_str!("../../src/guide/tls.md")]
+    struct Tls;
+}

@@ -251,7 +251,7 @@ impl Manifest {
         Self::read("servers/Cargo.toml")
     }
 
-    /// The features of anyws, and the targets of both packages.
+    /// The features of anyws and those that only the servers have, and the targets of both packages.
     fn of_both() -> Self {
         let mut both = Self::of_anyws();
         let servers = Self::of_servers();
@@ -260,6 +260,9 @@ impl Manifest {
             assert_eq!(other, None, "two examples `{name}`");
         }
         both.tests.extend(servers.tests);
+        for (feature, implied) in servers.features {
+            both.features.entry(feature).or_insert(implied);
+        }
         both
     }
 

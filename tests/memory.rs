@@ -6,11 +6,11 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use allocation_counter::{AllocationInfo, measure};
 use anyws::{Bytes, Error, Message, TransportConfig, WebSocket, WebSocketConfig};
-use futures::executor::block_on;
+use futures::{FutureExt, executor::block_on};
 
 use self::support::{
     attack::{Attack, Then, alone, drive},
-    frames::Role,
+    frames::{BINARY, Frame, Role},
     room::Narrow,
     threads::ThreadRuntime,
 };
@@ -116,6 +116,25 @@ fn a_socket_whose_stream_has_failed_holds_nothing_of_what_was_staged() {
             let memory = held(socket, shape, |socket| {
                 let flushed = block_on(socket.flush());
                 assert!(matches!(flushed, Err(Error::Io(_))), "{flushed:?}");
+            });
+            assert_at_most(memory.bytes_current, KIB, &format!("are held of {shape:?}"));
+        }
+    }
+}
+
+/// Neither of what was staged, nor of a message that has come in part.
+#[test]
+fn an_aborted_socket_holds_nothing() {
+    for role in Role::BOTH {
+        for shape in SHAPES {
+            let part = &Frame::new(BINARY, vec![7; 200 * KIB]).bytes(role.other())[..100 * KIB];
+            let socket = || {
+                let stream = Attack::new(Bytes::copy_from_slice(part), Then::Wait).takes(0);
+                role.socket(stream, &until_flushed())
+            };
+            let memory = held(socket, shape, |socket| {
+                assert!(socket.next().now_or_never().is_none(), "the message is cut");
+                socket.abort();
             });
             assert_at_most(memory.bytes_current, KIB, &format!("are held of {shape:?}"));
         }

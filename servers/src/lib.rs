@@ -30,4 +30,47 @@ mod snippets {
 
     #[doc = include_str!("../../src/guide/tls.md")]
     struct Tls;
+
+    /// The handler that came before all else: whoever wrote it does not change a word.
+    ///
+    /// ```edition2021
+    /// use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
+    /// use volo_http::{response::Response, server::route::{get, Router}};
+    ///
+    /// async fn handle_socket(mut socket: WebSocket) {
+    ///     while let Some(Ok(msg)) = socket.next().await {
+    ///         match msg {
+    ///             Message::Text(_) => socket.send(msg).await.unwrap(),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.on_upgrade(handle_socket)
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/ws", get(ws_handler));
+    /// ```
+    ///
+    /// ```edition2024
+    /// use anyws::volo::{Message, WebSocket, WebSocketUpgrade};
+    /// use volo_http::{response::Response, server::route::{get, Router}};
+    ///
+    /// async fn handle_socket(mut socket: WebSocket) {
+    ///     while let Some(Ok(msg)) = socket.next().await {
+    ///         match msg {
+    ///             Message::Text(_) => socket.send(msg).await.unwrap(),
+    ///             _ => {}
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// async fn ws_handler(ws: WebSocketUpgrade) -> Response {
+    ///     ws.on_upgrade(handle_socket)
+    /// }
+    ///
+    /// let app: Router = Router::new().route("/ws", get(ws_handler));
+    /// ```
+    struct FirstHandler;
 }

@@ -32,16 +32,14 @@
 //! which shows the request before it is answered.
 //!
 //! ```no_run
-//! use anyws::{Message, WebSocketConfig};
+//! use anyws::WebSocketConfig;
 //! use smol::net::TcpStream;
 //!
 //! async fn serve(stream: TcpStream) -> anyws::Result<()> {
 //!     stream.set_nodelay(true)?;
 //!     let mut socket = anyws::accept(stream, WebSocketConfig::new()).await?;
-//!     while let Some(message) = socket.next().await {
-//!         if let Message::Text(text) = message? {
-//!             socket.send(Message::Text(text)).await?;
-//!         }
+//!     while let Some(message) = socket.next_data().await {
+//!         socket.send(message?).await?;
 //!     }
 //!     Ok(())
 //! }

@@ -77,16 +77,13 @@ use crate::{
 /// that sends, or to the next one, and to `next` if it made the write.
 ///
 /// ```
-/// use anyws::{Message, WebSocket};
+/// use anyws::WebSocket;
 ///
-/// async fn echo(mut socket: WebSocket) {
-///     while let Some(Ok(message)) = socket.next().await {
-///         if matches!(message, Message::Text(_) | Message::Binary(_))
-///             && socket.send(message).await.is_err()
-///         {
-///             break;
-///         }
+/// async fn echo(mut socket: WebSocket) -> anyws::Result<()> {
+///     while let Some(message) = socket.next_data().await {
+///         socket.send(message?).await?;
 ///     }
+///     Ok(())
 /// }
 /// ```
 #[derive(Debug)]

@@ -11,7 +11,7 @@
 //! use anyws::{Message, WebSocket, WebSocketUpgrade, http, testing};
 //!
 //! async fn shout(mut socket: WebSocket) {
-//!     while let Some(Ok(Message::Text(text))) = socket.next().await {
+//!     while let Some(Ok(Message::Text(text))) = socket.next_data().await {
 //!         let _ = socket.send(Message::text(text.to_uppercase())).await;
 //!     }
 //! }

@@ -48,15 +48,14 @@ mod upgrading;
 /// `WebSocketUpgrade<String>`. Any body that implements `Default` will do.
 ///
 /// ```
-/// use anyws::{Message, WebSocket, WebSocketUpgrade};
+/// use anyws::{WebSocket, WebSocketUpgrade};
 /// use http::{Request, Response};
 ///
-/// async fn handle_socket(mut socket: WebSocket) {
-///     while let Some(Ok(Message::Text(text))) = socket.next().await {
-///         if socket.send(Message::Text(text)).await.is_err() {
-///             break;
-///         }
+/// async fn handle_socket(mut socket: WebSocket) -> anyws::Result<()> {
+///     while let Some(message) = socket.next_data().await {
+///         socket.send(message?).await?;
 ///     }
+///     Ok(())
 /// }
 ///
 /// /// The service of a server on hyper, whatever its runtime.
@@ -202,11 +201,8 @@ impl<B> WebSocketUpgrade<B> {
     /// use anyws::{WebSocket, WebSocketUpgrade, http::Response};
     ///
     /// async fn echo(mut socket: WebSocket) -> anyws::Result<()> {
-    ///     while let Some(message) = socket.next().await {
-    ///         let message = message?;
-    ///         if message.is_text() {
-    ///             socket.send(message).await?;
-    ///         }
+    ///     while let Some(message) = socket.next_data().await {
+    ///         socket.send(message?).await?;
     ///     }
     ///     Ok(())
     /// }

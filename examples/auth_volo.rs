@@ -54,7 +54,11 @@ async fn handle_socket(mut socket: WebSocket, User(name): User) -> anyws::Result
 
 async fn ws_handler(user: User, ws: WebSocketUpgrade) -> Response {
     ws.on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
-        .on_handler_error(|error| eprintln!("a handler has failed: {error}"))
+        .on_handler_error(|error| match error.downcast_ref::<anyws::Error>() {
+            // Clients leave all the time, with and without a Close.
+            Some(error) if error.is_disconnect() => {}
+            _ => eprintln!("a handler has failed: {error}"),
+        })
         .on_upgrade(|socket| handle_socket(socket, user))
 }
 

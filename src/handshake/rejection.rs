@@ -72,11 +72,11 @@ pub enum Rejection {
     NoProtocol,
     /// The HTTP server gave no way to upgrade, or it was taken already: 500.
     ///
-    /// The fault is the server's: it serves without upgrades, or two extractors of one request
-    /// both want the connection.
+    /// The fault is the server's: it serves without upgrades, two extractors of one request both
+    /// want the connection, or it is built on hyper and this crate without feature `hyper`.
     #[error(
-        "this server did not hand over the connection: \
-         it serves without upgrades, or another extractor took it"
+        "this server did not hand over the connection: it serves without upgrades, \
+         another extractor took it, or anyws was built without feature `hyper`"
     )]
     NotUpgradable,
     /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431 or

@@ -12,6 +12,8 @@ use tokio::io::ReadBuf;
 /// Lets a stream of tokio, a `tokio::net::TcpStream` say, be read and written through `futures-io`.
 ///
 /// Vectored writes are passed on, and buffers are never zeroed.
+///
+/// It is not hyper-util's type of the same name, which lets hyper use a stream of tokio.
 #[derive(Debug)]
 pub struct TokioIo<T>(T);
 

@@ -208,10 +208,17 @@ impl<B> WebSocketUpgrade<B> {
     /// }
     ///
     /// fn answer(ws: WebSocketUpgrade<String>) -> Response<String> {
-    ///     ws.on_handler_error(|error| eprintln!("the handler failed: {error}"))
-    ///         .on_upgrade(echo)
+    ///     ws.on_handler_error(|error| match error.downcast_ref::<anyws::Error>() {
+    ///         // Clients leave all the time.
+    ///         Some(error) if error.is_disconnect() => {}
+    ///         _ => eprintln!("the handler failed: {error}"),
+    ///     })
+    ///     .on_upgrade(echo)
     /// }
     /// ```
+    ///
+    /// The error is the one that the handler returned, so it can be downcast. An error of anyhow can
+    /// not: let such a handler return [`BoxError`], or look for a disconnect itself.
     ///
     /// [`accept`](Self::accept) has no handler, and calls nothing.
     pub fn on_handler_error(mut self, callback: impl FnOnce(BoxError) + Send + 'static) -> Self {

@@ -418,6 +418,7 @@ impl Stream for WebSocket {
     }
 }
 
+/// It is terminated once it has returned `None`.
 impl FusedStream for WebSocket {
     fn is_terminated(&self) -> bool {
         self.connection.is_terminated()

@@ -155,19 +155,21 @@ runtimes! {
         }
     }
 
-    async fn a_socket_is_terminated_once_its_last_message_is_told(rt) {
+    async fn a_socket_is_terminated_once_next_has_returned_none(rt) {
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
         peer.send(Frame::text("before")).await;
         peer.send(Frame::close(1000, "")).await;
         assert!(socket.next().await.unwrap().unwrap().is_text());
         assert!(!socket.is_terminated());
         assert_close(&mut socket, Some(close_frame(1000, ""))).await;
-        assert!(socket.is_terminated(), "a Close is the last message");
+        assert!(!socket.is_terminated(), "`None` follows a Close");
+        assert_ended(&mut socket).await;
 
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
         peer.send(Frame::new(CONTINUATION, "wrong")).await;
         assert!(matches!(socket.next().await, Some(Err(Error::Protocol(_)))));
-        assert!(socket.is_terminated(), "nothing follows an error");
+        assert!(!socket.is_terminated(), "`None` follows an error");
+        assert_ended(&mut socket).await;
 
         // `close` has read the Close, and `next` has not returned it yet.
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
@@ -175,15 +177,18 @@ runtimes! {
         closed.unwrap();
         assert!(!socket.is_terminated());
         assert_close(&mut socket, None).await;
-        assert!(socket.is_terminated());
+        assert!(!socket.is_terminated());
+        assert_ended(&mut socket).await;
     }
 
-    async fn the_receiving_half_is_terminated_once_its_last_message_is_told(rt) {
+    async fn the_receiving_half_is_terminated_once_next_has_returned_none(rt) {
         let (socket, mut peer) = with_peer(&config(&rt)).await;
         let (_sender, mut receiver) = socket.split();
         assert!(!receiver.is_terminated());
         peer.send(Frame::close(1000, "")).await;
         assert!(receiver.next().await.unwrap().unwrap().is_close());
+        assert!(!receiver.is_terminated());
+        assert!(receiver.next().await.is_none());
         assert!(receiver.is_terminated());
     }
 

@@ -127,6 +127,45 @@ fn after_the_end_next_is_terminated() {
     assert!(receiver.next().is_terminated() && receiver.next_data().is_terminated());
 }
 
+/// A handler that passes over what it does not want ends by `None`, whatever came before that.
+#[test]
+fn select_comes_to_the_none_of_next() {
+    macro_rules! receive {
+        ($socket:ident) => {{
+            let (_keep, mut stop) = oneshot::channel::<()>();
+            now(async {
+                for turn in 0.. {
+                    assert!(turn < 10, "it does not come to `None`");
+                    fused_select! {
+                        message = $socket.next() => if message.is_none() { break },
+                        _ = stop => panic!("nobody stops"),
+                    }
+                }
+            });
+        }};
+    }
+    let ends = [
+        Frame::close(1000, "").masked(),
+        Frame::text("x").with_bits(0x40).masked(),
+    ];
+    for end in &ends {
+        let (mut socket, mut peer) = Role::Server.with_peer(&WebSocketConfig::new());
+        now(peer.send_bytes(end));
+        receive!(socket);
+
+        let (socket, mut peer) = Role::Server.with_peer(&WebSocketConfig::new());
+        let (_sender, mut receiver) = socket.split();
+        now(peer.send_bytes(end));
+        receive!(receiver);
+    }
+
+    // The other half has ended the connection before the receiver looks.
+    let (socket, _peer) = Role::Server.with_peer(&WebSocketConfig::new());
+    let (mut sender, mut receiver) = socket.split();
+    sender.abort();
+    receive!(receiver);
+}
+
 #[test]
 fn a_future_that_was_ready_is_terminated() {
     let (mut socket, _peer) = Role::Server.with_peer(&WebSocketConfig::new());

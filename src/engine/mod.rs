@@ -101,7 +101,7 @@ pub(crate) struct Engine {
     role: Role,
     incoming: Incoming,
     sending: Sending,
-    /// `next` has told the end.
+    /// `next` has returned `None`.
     told_end: bool,
     /// The TCP connection was closed in order, as far as it could be.
     finished: bool,

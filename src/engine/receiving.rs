@@ -30,7 +30,7 @@ impl Engine {
 
     /// Comes to the next message, which is put in its place, or to the end, which leaves it empty.
     fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut Received) -> Poll<()> {
-        if self.told_end || self.incoming != Incoming::Open {
+        if self.incoming != Incoming::Open {
             self.tell_end(cx, received);
             return Poll::Ready(());
         }
@@ -50,8 +50,7 @@ impl Engine {
                 _ => return Poll::Pending,
             }
         }
-        self.told_end = matches!(received, Some(Err(_)));
-        if self.told_end && self.incoming == Incoming::Open {
+        if matches!(received, Some(Err(_))) && self.incoming == Incoming::Open {
             // It was a write that failed. Nothing more is received after an error.
             self.stop_receiving(Incoming::Gone);
         }
@@ -71,9 +70,10 @@ impl Engine {
         self.flush_and_keep_error(cx);
     }
 
-    /// Tells whether `poll_next` has come to its end.
+    /// Tells whether `poll_next` has returned `None`. Not before: `select!` polls nothing that is
+    /// terminated, and the handler would never see the end.
     pub(crate) fn is_terminated(&self) -> bool {
-        self.told_end || (self.incoming != Incoming::Open && !self.has_untold_close())
+        self.told_end
     }
 
     pub(super) fn has_untold_close(&self) -> bool {

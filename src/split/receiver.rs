@@ -104,6 +104,7 @@ impl Stream for WebSocketReceiver {
     }
 }
 
+/// It is terminated once it has returned `None`.
 impl FusedStream for WebSocketReceiver {
     fn is_terminated(&self) -> bool {
         self.0.shared.lock().is_terminated()

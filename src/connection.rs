@@ -12,7 +12,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 
 use crate::{
     CloseFrame, Result, WebSocketConfig,
-    engine::{Closer, Engine, Side},
+    engine::{Closer, Engine, Side, Tasks},
     io::BoxIo,
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
@@ -157,10 +157,10 @@ impl Connection {
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
     }
 
-    /// Ends the connection at once, on behalf of `told`; returns the stream, for the caller to drop.
-    pub(crate) fn abort(&mut self, told: Side) -> Option<BoxIo> {
-        self.engine().abort(told);
-        self.take_stream()
+    /// Ends the connection at once, on behalf of `told`; returns the tasks that wait, for the caller
+    /// to wake, and the stream to drop.
+    pub(crate) fn abort(&mut self, told: Side) -> (Tasks, Option<BoxIo>) {
+        (self.engine().abort(told), self.take_stream())
     }
 
     /// Returns the stream of a connection that is finished; see [`Engine::take_stream`].

@@ -389,7 +389,9 @@ impl WebSocket {
     /// `next` returns what is left of the end, `None` unless the peer's Close had arrived, and `send`
     /// returns [`Error::Closed`].
     pub fn abort(&mut self) {
-        drop(self.connection.abort(Side::Sender));
+        let (tasks, stream) = self.connection.abort(Side::Sender);
+        tasks.wake();
+        drop(stream);
     }
 
     /// Splits the socket into a half that sends and one that receives, for two tasks.

@@ -1,13 +1,15 @@
 //! Ends that do not wait for the peer: `abort`, `close_within`, and what a Close is made of.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
+    task::{Wake, Waker},
     time::Duration,
 };
 
 use anyws::{
     CloseCode, Error, InvalidMessage, Message, Phase, Utf8Bytes, WebSocketConfig,
+    WebSocketReceiver,
     testing::{duplex, duplex_with_capacity},
 };
 use futures::{
@@ -23,7 +25,7 @@ use self::support::{
     scripted::Scripted,
     sockets::{assert_waits, close, close_frame, now, patient, received},
     still::Still,
-    tasks::{Task, spawn, yield_to_tasks},
+    tasks::{Task, poll_with, spawn, yield_to_tasks},
 };
 
 mod support;
@@ -264,6 +266,32 @@ fn an_aborted_half_drops_a_stream_that_owns_the_other_half() {
     *owned.lock().unwrap() = Some(receiver);
     let left = Arc::downgrade(&owned);
     drop(owned);
+    support::bounded(move || sender.abort());
+    assert!(left.upgrade().is_none());
+    drop(near);
+}
+
+/// A task that only its wakers keep, and whose executor is gone: it is dropped when it is woken.
+struct Orphan(Mutex<Option<WebSocketReceiver>>);
+
+impl Wake for Orphan {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Nor is it while the other half is woken.
+#[test]
+fn an_aborted_half_wakes_a_task_that_drops_the_other_half() {
+    let (near, far) = duplex();
+    let (mut sender, receiver) = Role::Server.socket(far, &WebSocketConfig::new()).split();
+    let orphan = Arc::new(Orphan(Mutex::new(Some(receiver))));
+    let left = Arc::downgrade(&orphan);
+    let waker = Waker::from(Arc::clone(&orphan));
+    let mut receiver = orphan.0.lock().unwrap();
+    let next = receiver.as_mut().unwrap().next();
+    assert!(poll_with(&waker, pin!(next)).is_pending());
+    drop(receiver);
+    drop((waker, orphan));
+    assert!(left.upgrade().is_some(), "the socket keeps it");
     support::bounded(move || sender.abort());
     assert!(left.upgrade().is_none());
     drop(near);

@@ -8,7 +8,10 @@ use std::{
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use super::{Engine, Incoming, Sending, Side, tasks::Reading};
+use super::{
+    Engine, Incoming, Sending, Side,
+    tasks::{Reading, Tasks},
+};
 use crate::{
     Error, Result,
     error::Phase,
@@ -150,12 +153,13 @@ impl Engine {
         }
     }
 
-    /// Ends the connection at once, on behalf of `told`. Tasks that wait are woken.
-    pub(crate) fn abort(&mut self, told: Side) {
+    /// Ends the connection at once, on behalf of `told`. Returns the tasks that wait, for the caller
+    /// to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
+    pub(crate) fn abort(&mut self, told: Side) -> Tasks {
         let aborted = io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         self.cut(told, aborted);
         self.finish_error = None;
-        self.tasks.wake();
+        mem::take(&mut self.tasks)
     }
 
     /// Lets nothing more be read or written; if messages are lost by that, the side that sends is

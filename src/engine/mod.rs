@@ -7,8 +7,11 @@ use std::fmt;
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-pub(crate) use self::{closing::Closer, tasks::Reading};
-use self::{reader::Reader, tasks::Tasks, write_failure::WriteFailure, writer::Writer};
+pub(crate) use self::{
+    closing::Closer,
+    tasks::{Reading, Tasks},
+};
+use self::{reader::Reader, write_failure::WriteFailure, writer::Writer};
 use crate::{
     CloseFrame, Error, InvalidMessage, Result, TransportConfig,
     io::BoxIo,

@@ -6,7 +6,6 @@
 //! stream gets.
 
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
 };
@@ -15,7 +14,7 @@ use super::{Engine, Side};
 
 /// The tasks that wait.
 #[derive(Debug, Default)]
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     /// The waker of the last `next` that was pending. It stays when the wait is over: to drop it and
     /// clone it again would cost two atomic operations for each message.
     receiver: Option<Waker>,
@@ -104,10 +103,10 @@ impl Tasks {
     }
 
     /// Wakes all of them; those that wait on are known again after their next poll.
-    pub(super) fn wake(&mut self) {
+    pub(crate) fn wake(self) {
         let Self {
             receiver, sender, ..
-        } = mem::take(self);
+        } = self;
         let sender = sender.map(|sender| sender.waker);
         receiver.into_iter().chain(sender).for_each(Waker::wake);
     }

@@ -106,9 +106,9 @@ impl Half {
 
     /// Ends the connection at once; the other half is woken to find out.
     fn abort(&self) {
-        let stream = self.shared.lock().abort(self.side);
-        drop(stream);
+        let (_, stream) = self.shared.lock().abort(self.side);
         self.shared.tasks.of(self.side.other()).wake();
+        drop(stream);
     }
 }
 

@@ -203,6 +203,45 @@ runtimes! {
         assert_eq!(peer.frame().await.unwrap().code(), 1007);
     }
 
+    async fn pongs_that_cannot_be_written_are_told_once(rt) {
+        // More than are buffered: they are written while pings are read.
+        let flood = Frame::new(PING, [7; 125]).masked().repeat(100);
+        let flooded = || {
+            let (near, far) = duplex_with_capacity(1 << 20);
+            let (far, script) = Scripted::new(far);
+            let socket = Role::Server.socket(far, &patient(&rt));
+            script.fail_writes(ErrorKind::BrokenPipe);
+            let mut peer = Peer::new(near);
+            now(peer.send_bytes(&flood));
+            (socket, peer)
+        };
+        let (mut socket, _peer) = flooded();
+        let closed = now(socket.closed());
+        assert!(matches!(closed, Err(Error::Io(_))), "{closed:?}");
+        now(socket.closed()).unwrap();
+
+        // The sender has lost something, too.
+        let (mut socket, _peer) = flooded();
+        now(socket.feed("lost".into())).unwrap();
+        let closed = now(socket.closed());
+        assert!(matches!(closed, Err(Error::Io(_))), "{closed:?}");
+        now(socket.closed()).unwrap();
+
+        // Its end has come, too.
+        let (mut socket, peer) = flooded();
+        drop(peer);
+        let closed = now(socket.closed());
+        assert!(matches!(closed, Err(Error::ClosedWithoutHandshake)), "{closed:?}");
+        now(socket.closed()).unwrap();
+
+        let (socket, _peer) = flooded();
+        let mut alone = sender(socket);
+        let sent = now(alone.send("x".into()));
+        assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
+        let sent = now(alone.send("x".into()));
+        assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    }
+
     async fn a_sender_without_receiver_still_feeds_in_batches(rt) {
         let (near, far) = duplex();
         let (far, script) = Scripted::new(far);

@@ -82,13 +82,17 @@ impl Engine {
     }
 
     /// Reads what has arrived, for a task that sends while none receives: pings and a Close are
-    /// answered, data is discarded.
+    /// answered, data is discarded. It is told of a pong that could not be written, too.
     pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let mut discarded = Ok(());
         let _ = self.poll_receiving(cx, |this, cx| {
             this.poll_discard(cx).map(|result| discarded = result)
         });
-        discarded
+        // Both sides are one here, which is told once.
+        let answered = self.take_write_failure(Side::Receiver);
+        discarded?;
+        let sent = self.take_write_failure(Side::Sender);
+        answered.and(sent)
     }
 
     /// Reads up to the peer's Close, or what comes in its place; data is discarded.

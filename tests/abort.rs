@@ -1,6 +1,7 @@
 //! Ends that do not wait for the peer: `abort`, `close_within`, and what a Close is made of.
 
 use std::{
+    io::ErrorKind,
     pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::{Wake, Waker},
@@ -79,6 +80,24 @@ runtimes! {
         now(socket.flush()).unwrap();
         let sent = now(socket.send("late".into()));
         assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+    }
+
+    async fn nothing_is_told_after_abort_of_a_write_that_had_failed(rt) {
+        let (near, far) = duplex_with_capacity(1 << 20);
+        let (far, script) = Scripted::new(far);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        let mut peer = Peer::new(near);
+        // More pongs than are buffered: they are written while pings are read.
+        peer.send_bytes(&Frame::new(PING, [7; 125]).masked().repeat(100)).await;
+        script.fail_writes(ErrorKind::BrokenPipe);
+        socket.feed("lost".into()).await.unwrap();
+        for _ in 0..50 {
+            assert!(received(&mut socket).is_ping());
+        }
+        socket.abort();
+        let sent = now(socket.send("late".into()));
+        assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+        now(socket.closed()).unwrap();
     }
 
     async fn abort_ends_a_close_that_was_begun(rt) {

@@ -162,7 +162,10 @@ impl Engine {
     pub(crate) fn abort(&mut self, told: Side) -> Tasks {
         let aborted = io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         self.cut(told, aborted);
+        // Whoever aborts has no use for what went wrong before; `next` tells the end alone.
         self.finish_error = None;
+        let _ = self.take_write_failure(told);
+        let _ = self.take_write_failure(Side::Receiver);
         mem::take(&mut self.tasks)
     }
 

@@ -29,8 +29,10 @@ use crate::{
 ///
 /// A handler that only sends drops the receiving half. From then on `send`, `feed` and `flush` read
 /// what has arrived: they answer pings and the peer's Close, and discard data. What ended the
-/// connection is returned by the call that finds it, [`Error::Closed`] by those after. A handler
-/// that waits for something else meanwhile selects on [`closed`](Self::closed).
+/// connection is returned by the call that finds it, [`Error::Closed`] by those after.
+///
+/// Between two calls nobody reads, and a peer that closes waits for the next one. So a handler that
+/// waits for something else selects on [`closed`](Self::closed).
 #[derive(Debug)]
 pub struct WebSocketSender(pub(super) Half);
 

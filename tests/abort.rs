@@ -111,6 +111,17 @@ runtimes! {
         drop(near);
     }
 
+    async fn abort_ends_a_close_that_could_not_be_written(rt) {
+        let (near, far) = duplex();
+        let (far, script) = Scripted::new(far);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        script.fail_writes(ErrorKind::BrokenPipe);
+        assert!(socket.close(None).now_or_never().is_none(), "the peer is mute");
+        socket.abort();
+        now(socket.close(None)).unwrap();
+        drop(near);
+    }
+
     async fn a_sender_that_aborts_ends_the_receiver(rt) {
         let (near, far) = duplex();
         let (far, script) = Scripted::new(far);
@@ -156,16 +167,38 @@ runtimes! {
     }
 
     async fn a_task_that_waits_behind_a_lock_is_woken_by_abort(rt) {
-        let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
+        for is_receiving in [true, false] {
+            let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
+            let socket = Mutex::new(socket);
+            let mut waiting = Task::new(poll_fn(|cx| {
+                let mut socket = socket.lock().unwrap();
+                if is_receiving {
+                    Pin::new(&mut socket.next()).poll(cx).map(|item| assert!(item.is_none()))
+                } else {
+                    Pin::new(&mut socket.closed()).poll(cx).map(Result::unwrap)
+                }
+            }));
+            assert!(waiting.run());
+            socket.lock().unwrap().abort();
+            assert!(waiting.run(), "it was woken");
+            assert!(waiting.is_done());
+        }
+    }
+
+    async fn a_task_that_sends_behind_a_lock_is_woken_by_abort(rt) {
+        let (near, far) = duplex_with_capacity(64);
+        let mut socket = Role::Server.socket(far, &patient(&rt));
+        socket.feed(Message::binary(vec![1; 5000])).await.unwrap();
         let socket = Mutex::new(socket);
-        let mut receiving = Task::new(async {
-            let next = poll_fn(|cx| Pin::new(&mut socket.lock().unwrap().next()).poll(cx));
-            assert!(next.await.is_none());
+        let mut flushing = Task::new(async {
+            let flush = poll_fn(|cx| Pin::new(&mut socket.lock().unwrap().flush()).poll(cx));
+            flush.await.unwrap();
         });
-        assert!(receiving.run());
+        assert!(flushing.run());
         socket.lock().unwrap().abort();
-        assert!(receiving.run(), "it was woken");
-        assert!(receiving.is_done());
+        assert!(flushing.run(), "it was woken");
+        assert!(flushing.is_done());
+        drop(near);
     }
 
     async fn close_within_gives_up_on_a_mute_peer_in_its_own_time(rt) {

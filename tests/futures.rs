@@ -123,6 +123,7 @@ fn after_the_end_next_is_terminated() {
     });
     assert_eq!(count, 2);
     assert!(socket.is_terminated() && socket.next().is_terminated());
+    assert!(socket.next_data().is_terminated());
     let (_, mut receiver) = socket.split();
     assert!(receiver.next().is_terminated() && receiver.next_data().is_terminated());
 }

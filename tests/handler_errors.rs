@@ -141,6 +141,19 @@ runtimes! {
         assert_closed(CloseCode::Error, client.open(&response).unwrap()).await;
     }
 
+    async fn the_callback_is_called_after_the_close(rt) {
+        let (request, far) = raw_upgrade();
+        let ws = extract_from(request, &rt);
+        let mut client = testing::client(far, &config(&rt)).unwrap();
+        let (sender, told) = oneshot::channel();
+        let callback = move |_| sender.send(client.next().now_or_never()).expect("the test waits");
+        let _answer = ws
+            .on_handler_error(callback)
+            .on_upgrade(async |_socket| Err(REASON));
+        let item = told.await.unwrap();
+        assert!(matches!(item, Some(Some(Ok(Message::Close(_))))), "{item:?}");
+    }
+
     async fn the_last_of_two_callbacks_is_the_one(rt) {
         let (ws, client) = extract(&rt);
         let (ws, first) = watched(ws);

@@ -180,10 +180,20 @@ runtimes! {
         SinkExt::send(&mut sender, "one".into()).await.unwrap();
         assert_eq!(now(peer.frame()), Some(Frame::new(PONG, "1")));
         assert_eq!(now(peer.frame()), Some(Frame::text("one")));
+        peer.send(Frame::new(PING, "2")).await;
+        SinkExt::flush(&mut sender).await.unwrap();
+        assert_eq!(now(peer.frame()), Some(Frame::new(PONG, "2")));
         peer.send(Frame::close(4000, "")).await;
         let sent = SinkExt::send(&mut sender, "late".into()).await;
         assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
         assert_eq!(now(peer.frame()).unwrap().code(), 4000);
+
+        let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let mut sink = super::sender(socket);
+        peer.send(Frame::new(PING, "3")).await;
+        SinkExt::close(&mut sink).await.unwrap();
+        assert_eq!(now(peer.frame()), Some(Frame::new(PONG, "3")));
+        assert_eq!(now(peer.frame()), Some(Frame::close(1000, "")));
     }
 
     async fn a_sender_without_receiver_is_told_what_ended_the_connection(rt) {

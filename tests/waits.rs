@@ -46,6 +46,14 @@ runtimes! {
         assert!(started.elapsed() < TICK);
     }
 
+    async fn the_time_of_a_timeout_runs_from_the_call(rt) {
+        let bounded = rt::timeout(&rt, 5 * TICK, pending::<()>());
+        rt.sleep_until(rt.now() + 5 * TICK).await;
+        let started = Instant::now();
+        assert_eq!(bounded.await, Err(TimeoutError::Elapsed));
+        assert!(started.elapsed() < 5 * TICK);
+    }
+
     async fn a_sleep_of_zero_ends(rt) {
         assert_eq!(rt::sleep(&rt, Duration::ZERO).await, Ok(()));
     }

@@ -21,8 +21,8 @@ use volo_http::{
 /// Somebody who has a token.
 struct User(String);
 
-/// Extractors run in the order of the handler's parameters: this one refuses before the WebSocket is
-/// looked at.
+/// Extractors run in the order of the handler's parameters: this one refuses before the WebSocket
+/// is looked at.
 impl FromContext for User {
     type Rejection = StatusCode;
 

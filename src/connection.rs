@@ -157,8 +157,8 @@ impl Connection {
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
     }
 
-    /// Ends the connection at once, on behalf of `told`; returns the tasks that wait, for the caller
-    /// to wake, and the stream to drop.
+    /// Ends the connection at once, on behalf of `told`; returns the tasks that wait, for the
+    /// caller to wake, and the stream to drop.
     pub(crate) fn abort(&mut self, told: Side) -> (Tasks, Option<BoxIo>) {
         (self.engine().abort(told), self.take_stream())
     }

@@ -10,8 +10,8 @@ use futures_core::future::FusedFuture;
 
 /// A future that is polled by a closure, as [`std::future::poll_fn`] makes one.
 ///
-/// Unlike that one it is inlined into the handler that awaits it, which saves a move of the message,
-/// and it is fused, as `futures::select!` requires.
+/// Unlike that one it is inlined into the handler that awaits it, which saves a move of the
+/// message, and it is fused, as `futures::select!` requires.
 pub(crate) struct PollFn<F> {
     poll: F,
     is_terminated: bool,

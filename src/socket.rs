@@ -114,8 +114,9 @@ impl WebSocket {
 
     /// Returns the runtime that the socket runs on, if there is one.
     ///
-    /// With it a handler waits ([`rt::sleep`](crate::rt::sleep), [`rt::timeout`](crate::rt::timeout))
-    /// and spawns ([`Runtime::spawn`]) without naming a runtime.
+    /// With it a handler waits ([`rt::sleep`](crate::rt::sleep),
+    /// [`rt::timeout`](crate::rt::timeout)) and spawns ([`Runtime::spawn`]) without naming a
+    /// runtime.
     #[must_use]
     pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.connection.runtime()
@@ -276,15 +277,19 @@ impl WebSocket {
     ///
     /// Meanwhile it answers pings and the peer's Close, writes what is staged, and **discards data
     /// that arrives**. It is for handlers that only send: without it nothing would read the peer's
-    /// Close. Handlers that also receive use [`next`](Self::next), which does all of this. The answer
-    /// to the Close is written as far as the stream takes it; `flush`, `close` or dropping the socket
-    /// writes the rest.
+    /// Close. Handlers that also receive use [`next`](Self::next), which does all of this; a task
+    /// that waits here counts as the one that receives, and beside one in `next` takes its wakeups.
+    /// The answer to the Close is written as far as the stream takes it; `flush`, `close` or
+    /// dropping the socket writes the rest.
     ///
     /// ```
     /// use anyws::WebSocket;
     /// use futures::{StreamExt, channel::mpsc, select};
     ///
-    /// async fn push(mut socket: WebSocket, mut news: mpsc::Receiver<String>) -> anyws::Result<()> {
+    /// async fn push(
+    ///     mut socket: WebSocket,
+    ///     mut news: mpsc::Receiver<String>,
+    /// ) -> anyws::Result<()> {
     ///     loop {
     ///         select! {
     ///             closed = socket.closed() => return closed,
@@ -384,10 +389,11 @@ impl WebSocket {
     /// Ends the connection now: drops the stream, without a Close and without waiting for anything.
     ///
     /// It is for peers that do not answer, and for those that abuse the server. Messages that are
-    /// staged are lost, and the peer sees the end of the stream without a Close (code 1006). To
-    /// send a Close but wait only briefly, use [`close_within`](Self::close_within). Afterwards
-    /// `next` returns what is left of the end, `None` unless the peer's Close had arrived, and `send`
-    /// returns [`Error::Closed`].
+    /// staged are lost, and so are those that have arrived and `next` has not returned. The peer
+    /// sees the end of the stream without a Close (code 1006). To send a Close but wait only
+    /// briefly, use [`close_within`](Self::close_within). Afterwards `send` returns
+    /// [`Error::Closed`], and `next` returns `None`, or first the peer's Close if
+    /// [`close`](Self::close) or [`closed`](Self::closed) has read it.
     pub fn abort(&mut self) {
         let (tasks, stream) = self.connection.abort(Side::Sender);
         tasks.wake();

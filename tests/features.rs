@@ -251,7 +251,8 @@ impl Manifest {
         Self::read("servers/Cargo.toml")
     }
 
-    /// The features of anyws and those that only the servers have, and the targets of both packages.
+    /// The features of anyws and those that only the servers have, and the targets of both
+    /// packages.
     fn of_both() -> Self {
         let mut both = Self::of_anyws();
         let servers = Self::of_servers();

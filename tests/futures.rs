@@ -1,4 +1,5 @@
-//! What the types and the futures of the crate can be used in: other threads, `Sync` types, `select!`.
+//! What the types and the futures of the crate can be used in: other threads, `Sync` types,
+//! `select!`.
 
 use std::{any::Any, cell::Cell, time::Duration};
 

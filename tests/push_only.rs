@@ -337,7 +337,9 @@ runtimes! {
     }
 
     async fn pings_that_are_not_read_do_not_grow_under_closed(rt) {
-        let config = with_limits(&rt, |limits| limits.max_write_buffer_size(8192).write_buffer_size(4096));
+        let config = with_limits(&rt, |limits| {
+            limits.max_write_buffer_size(8192).write_buffer_size(4096)
+        });
         let (near, far) = duplex_with_capacity(4096);
         let mut sender = sender(Role::Server.socket(far, &config));
         let mut peer = Peer::new(near);

@@ -56,8 +56,8 @@ impl Engine {
 
     /// Is ready once nothing more can be sent. What is staged is written meanwhile.
     ///
-    /// With [`Reading::Allowed`] pings and a Close are answered, and data is discarded; else another
-    /// task receives.
+    /// With [`Reading::Allowed`] pings and a Close are answered, and data is discarded; else
+    /// another task receives.
     pub(crate) fn poll_closed(
         &mut self,
         cx: &mut Context<'_>,
@@ -157,8 +157,8 @@ impl Engine {
         }
     }
 
-    /// Ends the connection at once, on behalf of `told`. Returns the tasks that wait, for the caller
-    /// to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
+    /// Ends the connection at once, on behalf of `told`. Returns the tasks that wait, for the
+    /// caller to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
     pub(crate) fn abort(&mut self, told: Side) -> Tasks {
         let aborted = io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         self.cut(told, aborted);

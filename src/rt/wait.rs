@@ -39,7 +39,8 @@ impl From<NoTimers> for TimeoutError {
 /// Waits for `duration`, on any runtime.
 ///
 /// The time runs from this call, not from the first poll. A duration beyond what the clock can
-/// express never ends; one of zero ends at once.
+/// express never ends; one of zero ends as soon as the runtime's timer does: tokio's rounds up to a
+/// whole millisecond.
 ///
 /// A handler that pushes a message every second, and names no runtime:
 ///
@@ -93,8 +94,8 @@ pub fn sleep(
 /// Drives `future` for at most `duration`, on any runtime.
 ///
 /// The time runs from this call, not from the first poll. An output that is ready when the time is
-/// up is returned. A duration beyond what the clock can express never ends; one of zero polls the
-/// future once.
+/// up is returned. A duration beyond what the clock can express never ends; with one of zero the
+/// future is polled at least once, and again if the timer takes a moment, as tokio's does.
 ///
 /// A handler that pings a client which has been silent for 20 seconds:
 ///

@@ -32,7 +32,8 @@ struct Half {
     shared: Arc<Shared>,
 }
 
-/// What the halves share. When both are dropped, the connection is closed as that of a whole socket.
+/// What the halves share. When both are dropped, the connection is closed as that of a whole
+/// socket.
 struct Shared {
     /// Locked inside a poll only, never across an await.
     connection: Mutex<Connection>,

@@ -32,7 +32,8 @@ impl WebSocketReceiver {
         self.0.protocol()
     }
 
-    /// Returns the runtime that the socket runs on, if any; see [`WebSocket::runtime`](crate::WebSocket::runtime).
+    /// Returns the runtime that the socket runs on, if any; see
+    /// [`WebSocket::runtime`](crate::WebSocket::runtime).
     #[must_use]
     pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.0.runtime()

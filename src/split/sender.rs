@@ -28,8 +28,9 @@ use crate::{
 /// # Without the other half
 ///
 /// A handler that only sends drops the receiving half. From then on `send`, `feed` and `flush` read
-/// what has arrived: they answer pings and the peer's Close, and discard data. What ended the
-/// connection is returned by the call that finds it, [`Error::Closed`] by those after.
+/// what has arrived: they answer pings and the peer's Close, and discard data. `feed` only stages
+/// the pongs, too. What ended the connection is returned by the call that finds it, even if the
+/// message of that call was accepted; [`Error::Closed`] by those after.
 ///
 /// Between two calls nobody reads, and a peer that closes waits for the next one. So a handler that
 /// waits for something else selects on [`closed`](Self::closed).
@@ -180,7 +181,7 @@ impl WebSocketSender {
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`].
     ///
-    /// The receiving half's `next` returns `None`, unless the peer's Close had arrived.
+    /// The receiving half's `next` returns `None`; what it has not returned yet is lost.
     pub fn abort(&mut self) {
         self.0.abort();
     }

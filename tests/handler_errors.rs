@@ -385,6 +385,19 @@ runtimes! {
         assert_closed(CloseCode::Normal, testing::client(far, &config(&rt)).unwrap()).await;
     }
 
+    async fn a_plain_handler_inside_the_poll_of_another_closes_by_its_own_end(rt) {
+        let inline: Arc<dyn Runtime> = Arc::new(Inline(Arc::clone(&rt)));
+        let (request, far) = raw_upgrade();
+        let ws = extract_from(request, &inline);
+        let failing = serve(&rt, async move |_socket| {
+            // It ends inside of this poll.
+            let _answer = ws.on_upgrade(async |_socket| {});
+            Err(REASON)
+        });
+        assert_fails(CloseCode::Error, failing).await;
+        assert_closed(CloseCode::Normal, testing::client(far, &config(&rt)).unwrap()).await;
+    }
+
     async fn every_shape_of_a_handler_is_accepted(rt) {
         async fn plain(mut socket: WebSocket) {
             let _ = socket.next().await;

@@ -31,6 +31,14 @@ impl Hold {
         }
     }
 
+    /// Holds nothing back: what is dropped until this ends is not the outer one's.
+    pub(crate) fn suspend() -> Self {
+        Self {
+            outer: swap(None),
+            has_failed: false,
+        }
+    }
+
     /// Closes what is held, and what is dropped from now on, with 1011.
     pub(crate) fn fail(&mut self) {
         self.has_failed = true;

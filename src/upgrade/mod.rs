@@ -20,6 +20,7 @@ use self::{
 };
 use crate::{
     BoxError, Error, Rejection, Result, WebSocket,
+    connection::Hold,
     handshake::{Choice, Offer},
     rt::{self, Runtime},
     sync::Exclusive,
@@ -325,10 +326,14 @@ impl<B> WebSocketUpgrade<B> {
             guard,
             on_handler_error,
         };
-        runtime.spawn(match own {
+        let task = match own {
             Some(own) => own.into_task(job),
             None => job.into_task(handler),
-        });
+        };
+        // A runtime may poll the task at once, and this may be inside of another handler.
+        let suspended = Hold::suspend();
+        runtime.spawn(task);
+        drop(suspended);
         if watch.is_dropped() {
             return refusal(&task::dropped(), refusal_body);
         }

@@ -23,6 +23,8 @@ use crate::{CloseCode, CloseFrame, Utf8Bytes};
 )]
 pub trait IntoCloseFrame: sealed::IntoFrame {}
 
+// Otherwise the compiler also names the sealed trait, in two more errors.
+#[diagnostic::do_not_recommend]
 impl<T: sealed::IntoFrame> IntoCloseFrame for T {}
 
 mod sealed {

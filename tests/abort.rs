@@ -140,15 +140,16 @@ runtimes! {
     async fn a_receiver_that_aborts_ends_a_sender_that_waits(rt) {
         let (near, far) = duplex_with_capacity(64);
         let (mut sender, mut receiver) = Role::Server.socket(far, &patient(&rt)).split();
-        let sending = spawn(&rt, async move {
-            let sent = sender.send(Message::binary(vec![1; 5000])).await;
-            (sent, sender)
+        let mut sent = None;
+        let mut sending = Task::new(async {
+            sent = Some(sender.send(Message::binary(vec![1; 5000])).await);
         });
-        yield_to_tasks(&rt).await;
+        assert!(sending.run());
         receiver.abort();
         assert!(now(receiver.next()).is_none());
-        let (sent, mut sender) = sending.await.unwrap();
-        let Err(error) = sent else { panic!("the message is lost") };
+        assert!(sending.run(), "it was woken");
+        drop(sending);
+        let Some(Err(error)) = sent else { panic!("the message is lost") };
         assert!(error.is_disconnect(), "{error:?}");
         assert!(format!("{error:#}").contains("aborted"), "{error:#}");
         let sent = sender.send("late".into()).await;

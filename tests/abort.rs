@@ -157,6 +157,25 @@ runtimes! {
         drop(near);
     }
 
+    async fn a_sender_that_closes_is_told_that_its_receiver_has_aborted(rt) {
+        let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut sender, mut receiver) = socket.split();
+        let closing = spawn(&rt, async move { (sender.close(None).await, sender) });
+        assert_eq!(peer.frame().await.unwrap().payload, []);
+        receiver.abort();
+        let (closed, mut sender) = closing.await.unwrap();
+        assert!(matches!(closed, Err(Error::Io(_))), "{closed:?}");
+        now(sender.close(None)).unwrap();
+
+        // There is nothing to tell once the peer has closed.
+        let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut sender, mut receiver) = socket.split();
+        peer.send(Frame::close(1000, "")).await;
+        assert_eq!(receiver.next().await.unwrap().unwrap(), close(1000, ""));
+        receiver.abort();
+        now(sender.close(None)).unwrap();
+    }
+
     async fn a_sender_that_waits_for_the_end_is_woken_by_abort(rt) {
         let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
         let (mut sender, mut receiver) = socket.split();

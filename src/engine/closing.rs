@@ -160,10 +160,13 @@ impl Engine {
     /// Ends the connection at once, on behalf of `told`. Returns the tasks that wait, for the
     /// caller to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
     pub(crate) fn abort(&mut self, told: Side) -> Tasks {
-        let aborted = io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
-        self.cut(told, aborted);
-        // Whoever aborts has no use for what went wrong before; `next` tells the end alone.
-        self.finish_error = None;
+        let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
+        let is_cut = self.incoming == Incoming::Open;
+        self.cut(told, aborted());
+        // Whoever aborts has no use for what went wrong before; `next` tells the end alone. A sender
+        // that closes is told if its receiver has aborted.
+        let is_told = told == Side::Receiver && is_cut;
+        self.finish_error = is_told.then(|| Box::new(aborted().into()));
         let _ = self.take_write_failure(told);
         let _ = self.take_write_failure(Side::Receiver);
         mem::take(&mut self.tasks)

@@ -92,7 +92,6 @@ struct ReceivedClose {
 pub(crate) struct State {
     incoming: Incoming,
     sending: Sending,
-    has_untold_close: bool,
     is_finished: bool,
 }
 
@@ -167,7 +166,6 @@ impl Engine {
         State {
             incoming: self.incoming,
             sending: self.sending,
-            has_untold_close: self.has_untold_close(),
             is_finished: self.finished,
         }
     }

@@ -76,11 +76,6 @@ impl Engine {
         self.told_end
     }
 
-    pub(super) fn has_untold_close(&self) -> bool {
-        let close = self.received_close.as_ref();
-        close.is_some_and(|close| close.is_untold)
-    }
-
     /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
     /// frame.
     #[inline]

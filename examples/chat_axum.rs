@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyws::{
-    WebSocketReceiver, WebSocketSender,
+    ReceiveHalf, SendHalf,
     axum::{
         Bytes, CloseCode, Message, TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
         WebSocketUpgrade,
@@ -149,7 +149,7 @@ async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
 }
 
 /// Tells the room what a member says, up to the end of the connection.
-async fn hear(mut receiver: WebSocketReceiver, seat: &Seat) -> Option<End> {
+async fn hear(mut receiver: ReceiveHalf, seat: &Seat) -> Option<End> {
     loop {
         match timeout(3 * HEARTBEAT, receiver.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => {
@@ -167,7 +167,7 @@ async fn hear(mut receiver: WebSocketReceiver, seat: &Seat) -> Option<End> {
 
 /// Tells a member what is said in the room, as long as the member keeps up.
 async fn tell(
-    sender: &mut WebSocketSender,
+    sender: &mut SendHalf,
     list: Utf8Bytes,
     mut lines: broadcast::Receiver<Utf8Bytes>,
 ) -> End {

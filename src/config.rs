@@ -325,7 +325,7 @@ impl WebSocketConfig {
     }
 
     /// Sets how long the head of a request may take, where [`accept`](crate::accept) or
-    /// [`Handshake::read`](crate::Handshake::read) reads it; default 10 s, enough for any network
+    /// [`ServerHandshake::read`](crate::ServerHandshake::read) reads it; default 10 s, enough for any network
     /// that works.
     ///
     /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].

@@ -54,7 +54,7 @@ pub enum Error {
     /// The peer, the server around us, or an operation under [`rt::timeout`](crate::rt::timeout)
     /// was not done in time.
     #[error("timed out {0}")]
-    Timeout(Phase),
+    Timeout(TimeoutPhase),
     /// No handler got the connection. Either the HTTP server did not hand it over after the answer of
     /// 101, for instance because the client went away before. Or the runtime dropped its task, because
     /// it was shut down. The source tells which.
@@ -87,7 +87,9 @@ impl Error {
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         match self {
-            Self::Closed | Self::ClosedWithoutHandshake | Self::Timeout(Phase::Close) => true,
+            Self::Closed | Self::ClosedWithoutHandshake | Self::Timeout(TimeoutPhase::Close) => {
+                true
+            }
             Self::Io(error) => matches!(
                 error.kind(),
                 io::ErrorKind::BrokenPipe
@@ -137,7 +139,7 @@ impl From<NoTimers> for Error {
 impl From<TimeoutError> for Error {
     fn from(error: TimeoutError) -> Self {
         match error {
-            TimeoutError::Elapsed => Self::Timeout(Phase::Operation),
+            TimeoutError::Elapsed => Self::Timeout(TimeoutPhase::Operation),
             TimeoutError::NoTimers => Self::NoRuntime,
         }
     }
@@ -169,7 +171,7 @@ fn display(
 /// What an [`Error::Timeout`] was waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum TimeoutPhase {
     /// The HTTP server's handing over of the connection.
     Upgrade,
     /// The peer's part in the closing handshake.
@@ -178,7 +180,7 @@ pub enum Phase {
     Operation,
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for TimeoutPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
@@ -232,7 +234,7 @@ pub enum ConfigError {
     #[error("the chosen subprotocol {0:?} was not offered by the client")]
     ProtocolNotOffered(String),
     /// A header for the answer of 101 is one that the handshake itself sets, or that would announce
-    /// a body; see [`Handshake::accept_with`](crate::Handshake::accept_with).
+    /// a body; see [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
     #[error("response header `{0}` belongs to the handshake itself: leave it out")]
     HandshakeHeader(HeaderName),
 }

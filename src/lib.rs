@@ -28,7 +28,7 @@
 //!
 //! # On a bare stream
 //!
-//! [`accept`] reads the request itself, without any HTTP library. [`Handshake`] is its long form,
+//! [`accept`] reads the request itself, without any HTTP library. [`ServerHandshake`] is its long form,
 //! which shows the request before it is answered.
 //!
 //! ```no_run
@@ -63,7 +63,7 @@
 //!
 //! Without a runtime nothing panics. `on_upgrade` answers 500 and calls
 //! [`on_failed_upgrade`](WebSocketUpgrade::on_failed_upgrade) with [`Error::NoRuntime`].
-//! [`accept`], [`Handshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts are off,
+//! [`accept`], [`ServerHandshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts are off,
 //! and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
 //! [`Error::NoRuntime`].
 //!
@@ -75,7 +75,7 @@
 //! Every future of this crate may be dropped before it is ready. [`WebSocket::next`], `send`,
 //! `feed`, `flush` and `close` lose, double and tear nothing that was received or accepted: the
 //! next call goes on where the dropped one was. A message whose `send` was dropped while it waited
-//! for room was not accepted, and is not sent. [`accept`], [`Handshake`] and [`Upgrading`] drop
+//! for room was not accepted, and is not sent. [`accept`], [`ServerHandshake`] and [`Upgrading`] drop
 //! the connection with them.
 //!
 //! # Crate features
@@ -135,15 +135,15 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    accept::{Handshake, Incoming, PlainRequest, accept},
+    accept::{Incoming, PlainRequest, ServerHandshake, accept},
     close_frame::IntoCloseFrame,
     config::{TransportConfig, WebSocketConfig},
-    error::{BoxError, ConfigError, Error, InvalidMessage, Phase, ProtocolError, Result},
+    error::{BoxError, ConfigError, Error, InvalidMessage, ProtocolError, Result, TimeoutPhase},
     handshake::{HeadError, Rejection},
     io::Io,
     rt::{Runtime, Sleep},
     socket::WebSocket,
-    split::{ReuniteError, WebSocketReceiver, WebSocketSender},
+    split::{ReceiveHalf, ReuniteError, SendHalf},
     upgrade::{
         HandlerOutput, ProtocolHandlers, ResponseBody, UnknownBody, UpgradeIo, Upgrading,
         WebSocketUpgrade,

@@ -15,8 +15,7 @@ use futures_core::{
 use futures_sink::Sink;
 
 use crate::{
-    CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocketConfig, WebSocketReceiver,
-    WebSocketSender,
+    CloseFrame, Error, IntoCloseFrame, Message, ReceiveHalf, Result, SendHalf, WebSocketConfig,
     connection::Connection,
     engine::{Closer, Reading, Side},
     future::PollFn,
@@ -402,9 +401,9 @@ impl WebSocket {
 
     /// Splits the socket into a half that sends and one that receives, for two tasks.
     ///
-    /// [`WebSocketSender::reunite`] puts them together again.
+    /// [`SendHalf::reunite`] puts them together again.
     #[must_use]
-    pub fn split(self) -> (WebSocketSender, WebSocketReceiver) {
+    pub fn split(self) -> (SendHalf, ReceiveHalf) {
         split::split(self)
     }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyws::{
-    CloseCode, Error, InvalidMessage, Message, Phase, Utf8Bytes, WebSocketConfig,
-    WebSocketReceiver,
+    CloseCode, Error, InvalidMessage, Message, ReceiveHalf, TimeoutPhase, Utf8Bytes,
+    WebSocketConfig,
     testing::{duplex, duplex_with_capacity},
 };
 use futures::{
@@ -231,7 +231,7 @@ runtimes! {
         let Either::Left((closed, _)) = select(close, limit).await else {
             panic!("it waits for the close timeout of the settings");
         };
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert!(closed.unwrap_err().is_disconnect());
         assert!(script.is_dropped());
         assert_eq!(peer.frame().await, Some(Frame::close(1001, "restart")));
@@ -241,7 +241,7 @@ runtimes! {
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         socket.feed("staged".into()).await.unwrap();
         let closed = socket.close_within(None, Duration::ZERO).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert_eq!(peer.frame().await, Some(Frame::text("staged")));
         assert_eq!(peer.frame().await.unwrap().payload, []);
     }
@@ -260,7 +260,7 @@ runtimes! {
         let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         let (mut sender, receiver) = socket.split();
         let closed = sender.close_within((1001, ""), SHORT).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert_eq!(peer.frame().await.unwrap().code(), 1001);
         drop(receiver);
     }
@@ -344,7 +344,7 @@ fn an_aborted_half_drops_a_stream_that_owns_the_other_half() {
 }
 
 /// A task that only its wakers keep, and whose executor is gone: it is dropped when it is woken.
-struct Orphan(Mutex<Option<WebSocketReceiver>>);
+struct Orphan(Mutex<Option<ReceiveHalf>>);
 
 impl Wake for Orphan {
     fn wake(self: Arc<Self>) {}

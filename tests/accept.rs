@@ -1,4 +1,4 @@
-//! `accept` and `Handshake`: a WebSocket on a bare stream, without any HTTP library.
+//! `accept` and `ServerHandshake`: a WebSocket on a bare stream, without any HTTP library.
 
 use std::{
     fmt, io,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyws::{
-    ConfigError, Error, Handshake, HeadError, Message, Rejection, Result, Runtime, Sleep,
+    ConfigError, Error, HeadError, Message, Rejection, Result, Runtime, ServerHandshake, Sleep,
     WebSocketConfig,
     testing::{self, Duplex},
 };
@@ -138,7 +138,7 @@ runtimes! {
     async fn the_request_is_seen_before_it_is_answered(rt) {
         let (near, mut far) = testing::duplex();
         far.write_all(&cookie_request().bytes()).await.unwrap();
-        let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+        let handshake = ServerHandshake::read(near, config(&rt)).await.unwrap();
         let request = handshake.request();
         assert_eq!(request.method(), http::Method::GET);
         assert_eq!(request.uri().path(), "/chat");
@@ -158,7 +158,7 @@ runtimes! {
         let (near, mut far) = testing::duplex();
         far.write_all(&cookie_request().bytes()).await.unwrap();
         let config = config(&rt).set_protocols(["a", "b"]);
-        let handshake = Handshake::read(near, config).await.unwrap();
+        let handshake = ServerHandshake::read(near, config).await.unwrap();
         let socket = handshake.accept().await.unwrap();
         assert_eq!(socket.protocol(), Some("a"));
         let answer = read_head(&mut far).await;
@@ -169,7 +169,7 @@ runtimes! {
         let (near, mut far) = testing::duplex();
         far.write_all(&cookie_request().bytes()).await.unwrap();
         let config = config(&rt).set_protocols(["a"]);
-        let handshake = Handshake::read(near, config).await.unwrap();
+        let handshake = ServerHandshake::read(near, config).await.unwrap();
         let mut headers = HeaderMap::new();
         for cookie in ["a=1; HttpOnly", "b=2"] {
             headers.append(header::SET_COOKIE, HeaderValue::from_static(cookie));
@@ -209,7 +209,7 @@ runtimes! {
                 (name.clone(), HeaderValue::from_static("0")),
             ]);
             let accept = async |io| {
-                let handshake = Handshake::read(io, config(&rt)).await?;
+                let handshake = ServerHandshake::read(io, config(&rt)).await?;
                 handshake.accept_with(headers).await
             };
             let (accepted, answer) = served(&Request::new().bytes(), accept).await;
@@ -228,7 +228,7 @@ runtimes! {
     async fn the_settings_refuse_a_client_though_there_are_headers(rt) {
         let accept = async |io| {
             let config = config(&rt).set_allowed_origins(["https://app.example"]);
-            let handshake = Handshake::read(io, config).await?;
+            let handshake = ServerHandshake::read(io, config).await?;
             let headers = [(header::SET_COOKIE, HeaderValue::from_static("a=1"))];
             handshake.accept_with(HeaderMap::from_iter(headers)).await
         };
@@ -247,7 +247,7 @@ runtimes! {
             .body("no such room\n")
             .unwrap();
         let reject = async |io| {
-            let handshake = Handshake::read(io, config(&rt)).await?;
+            let handshake = ServerHandshake::read(io, config(&rt)).await?;
             handshake.reject(response).await
         };
         let (rejected, answer) = served(&Request::new().bytes(), reject).await;
@@ -262,7 +262,7 @@ runtimes! {
     async fn a_rejection_by_a_status_without_a_body_has_none(rt) {
         for status in [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED] {
             let reject = async |io| {
-                let handshake = Handshake::read(io, config(&rt)).await?;
+                let handshake = ServerHandshake::read(io, config(&rt)).await?;
                 let response = Response::builder().status(status);
                 handshake.reject(response.body("a body").unwrap()).await
             };
@@ -333,7 +333,7 @@ runtimes! {
     async fn a_client_that_is_gone_before_the_answer_is_an_error_of_io(rt) {
         let (near, mut far) = testing::duplex();
         far.write_all(&Request::new().bytes()).await.unwrap();
-        let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+        let handshake = ServerHandshake::read(near, config(&rt)).await.unwrap();
         drop(far);
         let accepted = handshake.accept().await;
         assert!(matches!(accepted, Err(Error::Io(_))), "{accepted:?}");
@@ -721,7 +721,9 @@ fn a_rejection_by_an_informational_status_is_a_mistake_that_panics() {
     block_on(async {
         let (near, mut far) = testing::duplex();
         far.write_all(&Request::new().bytes()).await.unwrap();
-        let handshake = Handshake::read(near, WebSocketConfig::new()).await.unwrap();
+        let handshake = ServerHandshake::read(near, WebSocketConfig::new())
+            .await
+            .unwrap();
         let response = Response::builder().status(StatusCode::SWITCHING_PROTOCOLS);
         let _ = handshake.reject(response.body("").unwrap()).await;
     });

@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyws::{
-    CloseCode, CloseFrame, Error, Message, Phase, Runtime, Sleep, WebSocket, WebSocketConfig, rt,
+    CloseCode, CloseFrame, Error, Message, Runtime, Sleep, TimeoutPhase, WebSocket,
+    WebSocketConfig, rt,
     testing::{self, duplex, duplex_with_capacity},
 };
 use futures::{
@@ -413,7 +414,7 @@ runtimes! {
         let (mut socket, mut peer) = with_peer(&impatient(&rt)).await;
         let started = rt.now();
         let closed = socket.close(close_frame(1000, "")).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert!(rt.now() - started >= CLOSE_TIMEOUT);
         assert_closed(&mut socket).await;
         assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
@@ -424,7 +425,7 @@ runtimes! {
         let mut socket = server(far, &impatient(&rt)).await;
         socket.feed("too long for it".into()).await.unwrap();
         let closed = socket.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         drop(near);
     }
 
@@ -435,7 +436,7 @@ runtimes! {
         // The peer sends its Close, but reads nothing.
         peer.send(Frame::close(1000, "")).await;
         let closed = socket.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
 
         // The same if our Close is an answer.
         let (near, far) = duplex_with_capacity(100);
@@ -444,7 +445,7 @@ runtimes! {
         peer.send(Frame::close(1000, "")).await;
         assert_close(&mut socket, Some(close_frame(1000, ""))).await;
         let closed = socket.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
     }
 
     async fn close_times_out_though_data_arrives_for_ever(rt) {
@@ -455,7 +456,7 @@ runtimes! {
             }
         };
         let Either::Left((closed, _)) = select(pin!(socket.close(None)), pin!(flood)).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
     }
 
     async fn a_peer_that_answers_but_keeps_the_stream_open_is_no_error(rt) {

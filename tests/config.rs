@@ -11,8 +11,8 @@ use std::{
 };
 
 use anyws::{
-    CloseCode, CloseFrame, ConfigError, Error, Handshake, Message, Phase, ProtocolError, Runtime,
-    Sleep, TransportConfig, WebSocket, WebSocketConfig,
+    CloseCode, CloseFrame, ConfigError, Error, Message, ProtocolError, Runtime, ServerHandshake,
+    Sleep, TimeoutPhase, TransportConfig, WebSocket, WebSocketConfig,
     testing::{self, Duplex},
 };
 use async_tungstenite::tungstenite::protocol::WebSocketConfig as TungsteniteConfig;
@@ -666,7 +666,7 @@ runtimes! {
         let started = rt.now();
         let ws = extract_from(request_on(pending()), &rt).set_config(config);
         let error = ws.accept().1.await.unwrap_err();
-        assert!(matches!(error, Error::Timeout(Phase::Upgrade)), "{error:?}");
+        assert!(matches!(error, Error::Timeout(TimeoutPhase::Upgrade)), "{error:?}");
         assert!(rt.now() >= started + SHORT);
     }
 
@@ -677,14 +677,14 @@ runtimes! {
         let mut server = ws.accept().1.await.unwrap();
         let started = rt.now();
         let error = server.close(None).await.unwrap_err();
-        assert!(matches!(error, Error::Timeout(Phase::Close)), "{error:?}");
+        assert!(matches!(error, Error::Timeout(TimeoutPhase::Close)), "{error:?}");
         assert!(rt.now() >= started + SHORT);
     }
 
     async fn the_head_timeout_ends_the_wait_for_the_request(rt) {
         let (near, _far) = testing::duplex();
         let started = rt.now();
-        let read = Handshake::read(near, config(&rt).set_head_timeout(SHORT)).await;
+        let read = ServerHandshake::read(near, config(&rt).set_head_timeout(SHORT)).await;
         assert!(matches!(read, Err(Error::Rejected(_))), "{read:?}");
         assert!(rt.now() >= started + SHORT);
     }
@@ -765,7 +765,7 @@ async fn timeouts_that_were_set_are_errors(rt: Arc<dyn Runtime>) {
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(matches!(upgrading.await, Err(Error::NoRuntime)));
 
-        let read = Handshake::read(testing::duplex().0, config.clone()).await;
+        let read = ServerHandshake::read(testing::duplex().0, config.clone()).await;
         assert!(matches!(read, Err(Error::NoRuntime)), "{read:?}");
 
         let pair = testing::pair_with(&config);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyws::{
-    ConfigError, Error, HeadError, InvalidMessage, Phase, ProtocolError, Rejection, rt,
+    ConfigError, Error, HeadError, InvalidMessage, ProtocolError, Rejection, TimeoutPhase, rt,
     testing::{self, OpenError},
 };
 use http::StatusCode;
@@ -105,9 +105,9 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Error::Closed,
         Error::ClosedWithoutHandshake,
         Error::NoRuntime,
-        Error::Timeout(Phase::Upgrade),
-        Error::Timeout(Phase::Close),
-        Error::Timeout(Phase::Operation),
+        Error::Timeout(TimeoutPhase::Upgrade),
+        Error::Timeout(TimeoutPhase::Close),
+        Error::Timeout(TimeoutPhase::Operation),
         Error::Io(ErrorKind::BrokenPipe.into()),
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
@@ -226,13 +226,13 @@ fn a_disconnect_is_told_from_what_somebody_did_wrong() {
     for error in [
         Error::Closed,
         Error::ClosedWithoutHandshake,
-        Error::Timeout(Phase::Close),
+        Error::Timeout(TimeoutPhase::Close),
     ] {
         assert!(error.is_disconnect(), "{error:?}");
     }
     let wrong = [
         Error::NoRuntime,
-        Error::Timeout(Phase::Upgrade),
+        Error::Timeout(TimeoutPhase::Upgrade),
         Error::Protocol(ProtocolError::InvalidUtf8),
         Error::InvalidMessage(InvalidMessage::RawFrame),
         Error::Io(io::Error::other("the disk is full")),

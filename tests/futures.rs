@@ -4,8 +4,8 @@
 use std::{any::Any, cell::Cell, time::Duration};
 
 use anyws::{
-    Error, Handshake, Message, UpgradeIo, Upgrading, WebSocket, WebSocketConfig, WebSocketReceiver,
-    WebSocketSender, WebSocketUpgrade, testing,
+    Error, Message, ReceiveHalf, SendHalf, ServerHandshake, UpgradeIo, Upgrading, WebSocket,
+    WebSocketConfig, WebSocketUpgrade, testing,
 };
 use futures::{
     FutureExt, StreamExt,
@@ -29,19 +29,19 @@ fn is_moved<T: Unpin>() {}
 #[test]
 fn the_types_may_be_shared_and_moved() {
     is_shared::<WebSocket>();
-    is_shared::<WebSocketSender>();
-    is_shared::<WebSocketReceiver>();
+    is_shared::<SendHalf>();
+    is_shared::<ReceiveHalf>();
     is_shared::<WebSocketUpgrade<String>>();
     is_shared::<Upgrading>();
-    is_shared::<Handshake>();
+    is_shared::<ServerHandshake>();
     is_shared::<UpgradeIo>();
     is_shared::<WebSocketConfig>();
     is_shared::<Error>();
     is_moved::<WebSocket>();
-    is_moved::<WebSocketSender>();
-    is_moved::<WebSocketReceiver>();
+    is_moved::<SendHalf>();
+    is_moved::<ReceiveHalf>();
     is_moved::<Upgrading>();
-    is_moved::<Handshake>();
+    is_moved::<ServerHandshake>();
 }
 
 /// A stream need not be `Sync` for that.

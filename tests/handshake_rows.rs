@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyws::{
-    ConfigError, Error, Handshake, HeadError, Message, Rejection, WebSocketConfig,
+    ConfigError, Error, HeadError, Message, Rejection, ServerHandshake, WebSocketConfig,
     WebSocketUpgrade,
     testing::{self, Duplex},
 };
@@ -679,7 +679,7 @@ runtimes! {
         let (mut near, far) = testing::duplex();
         let request = Request::new().with("Sec-WebSocket-Protocol", &["b, c", "", "a"]);
         near.write_all(&request.bytes()).await.unwrap();
-        let handshake = Handshake::read(far, config(&rt)).await.unwrap();
+        let handshake = ServerHandshake::read(far, config(&rt)).await.unwrap();
         assert!(handshake.requested_protocols().eq(["b", "c", "a"]));
 
         let mut request = testing::upgrade("/").0;
@@ -850,7 +850,7 @@ runtimes! {
         for accept in [true, false] {
             let (mut near, far) = testing::duplex();
             near.write_all(&Request::new().bytes()).await.unwrap();
-            let handshake = Handshake::read(far, config(&rt)).await.unwrap();
+            let handshake = ServerHandshake::read(far, config(&rt)).await.unwrap();
             let early = near.read(&mut [0; 1]).now_or_never();
             assert!(early.is_none(), "something came before the decision");
             if accept {
@@ -866,7 +866,7 @@ runtimes! {
         // Dropped without a decision: no answer at all.
         let (mut near, far) = testing::duplex();
         near.write_all(&Request::new().bytes()).await.unwrap();
-        drop(Handshake::read(far, config(&rt)).await.unwrap());
+        drop(ServerHandshake::read(far, config(&rt)).await.unwrap());
         assert!(head(&mut near).await.is_none());
     }
 }
@@ -879,7 +879,7 @@ fn row_16_the_cost_of_a_head_is_linear_rfc9112_2() {
     let read = |request: &[u8]| {
         let (mut near, far) = testing::duplex_with_capacity(1);
         let config = WebSocketConfig::new();
-        let exchange = async { join!(Handshake::read(far, config), near.write_all(request)) };
+        let exchange = async { join!(ServerHandshake::read(far, config), near.write_all(request)) };
         let (cost, (handshake, sent)) = support::cost::cost(|| block_on(exchange));
         sent.unwrap();
         drop(handshake.unwrap());

@@ -1,7 +1,7 @@
 //! What holds for every head, however wrong: its pieces do not matter, and it is refused early only
 //! if httparse and `http` refuse it in the end.
 
-use anyws::{Error, Handshake, Rejection, WebSocketConfig, testing};
+use anyws::{Error, Rejection, ServerHandshake, WebSocketConfig, testing};
 use futures::{AsyncWriteExt, FutureExt};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -21,7 +21,7 @@ enum Verdict {
 /// Offers `bytes` in pieces of `size`.
 fn verdict(bytes: &[u8], size: usize) -> Verdict {
     let (mut near, far) = testing::duplex();
-    let mut read = Box::pin(Handshake::read(far, WebSocketConfig::new()));
+    let mut read = Box::pin(ServerHandshake::read(far, WebSocketConfig::new()));
     for piece in bytes.chunks(size) {
         let written = near.write_all(piece).now_or_never();
         written.expect("there is room").expect("the stream is open");

@@ -1,17 +1,17 @@
 //! Heads of requests that this crate reads itself: which of them are valid HTTP/1.1.
 
-use anyws::{Error, Handshake, HeadError, Message, Rejection, WebSocketConfig, testing};
+use anyws::{Error, HeadError, Message, Rejection, ServerHandshake, WebSocketConfig, testing};
 use futures::{AsyncWriteExt, FutureExt, executor::block_on};
 use support::raw::{Request, TEXT, masked};
 
 mod support;
 
 /// Reads a head that comes in one piece.
-fn read(head: &[u8]) -> Result<Handshake, Rejection> {
+fn read(head: &[u8]) -> Result<ServerHandshake, Rejection> {
     let (mut near, far) = testing::duplex();
     block_on(async {
         near.write_all(head).await.unwrap();
-        match Handshake::read(far, WebSocketConfig::new()).await {
+        match ServerHandshake::read(far, WebSocketConfig::new()).await {
             Ok(handshake) => Ok(handshake),
             Err(Error::Rejected(rejection)) => Err(rejection),
             Err(error) => panic!("the stream is sound: {error}"),
@@ -200,7 +200,7 @@ enum Verdict {
 /// Offers `bytes` in pieces of `size`; returns what becomes of them, and after how many.
 fn verdict(bytes: &[u8], size: usize) -> (Verdict, usize) {
     let (mut near, far) = testing::duplex_with_capacity(1024 * 1024);
-    let mut read = Box::pin(Handshake::read(far, WebSocketConfig::new()));
+    let mut read = Box::pin(ServerHandshake::read(far, WebSocketConfig::new()));
     let mut count = 0;
     for piece in bytes.chunks(size) {
         let written = near.write_all(piece).now_or_never();

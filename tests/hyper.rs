@@ -3,7 +3,7 @@
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
 use anyws::{
-    Error, Io, Phase, Rejection, Runtime, WebSocket,
+    Error, Io, Rejection, Runtime, TimeoutPhase, WebSocket,
     testing::{self, Duplex},
 };
 use futures::{
@@ -249,7 +249,7 @@ runtimes! {
         ask(&mut far).await;
         assert_eq!(read_head(&mut far).await.status(), StatusCode::OK);
         let error = failed.next().await.unwrap();
-        assert!(matches!(error, Error::Timeout(Phase::Upgrade)), "{error:?}");
+        assert!(matches!(error, Error::Timeout(TimeoutPhase::Upgrade)), "{error:?}");
     }
 
     async fn a_client_that_leaves_before_the_answer_is_told_of(rt) {

@@ -6,7 +6,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use anyws::{
-    Error, Handshake, Message, Runtime, WebSocketConfig, rt,
+    Error, Message, Runtime, ServerHandshake, WebSocketConfig, rt,
     testing::{self, Client},
 };
 use futures::{AsyncReadExt, AsyncWriteExt, executor::block_on, future::join};
@@ -134,7 +134,9 @@ fn a_rejection_on_a_bare_stream_needs_none() {
     on_none(|| async {
         let (near, mut far) = testing::duplex();
         far.write_all(&Request::new().bytes()).await.unwrap();
-        let handshake = Handshake::read(near, WebSocketConfig::new()).await.unwrap();
+        let handshake = ServerHandshake::read(near, WebSocketConfig::new())
+            .await
+            .unwrap();
         let response = Response::builder().status(StatusCode::NOT_FOUND);
         handshake
             .reject(response.body("no such room").unwrap())

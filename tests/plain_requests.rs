@@ -1,7 +1,7 @@
-//! `Handshake::read_any`: a port on which plain HTTP is answered beside WebSockets.
+//! `ServerHandshake::read_any`: a port on which plain HTTP is answered beside WebSockets.
 
 use anyws::{
-    Error, Handshake, HeadError, Incoming, Message, PlainRequest, Rejection, Result,
+    Error, HeadError, Incoming, Message, PlainRequest, Rejection, Result, ServerHandshake,
     WebSocketConfig,
     testing::{self, Duplex},
 };
@@ -21,7 +21,7 @@ mod upgrades;
 async fn read(config: WebSocketConfig, bytes: &[u8]) -> (Result<Incoming>, Duplex) {
     let (mut near, far) = testing::duplex();
     near.write_all(bytes).await.unwrap();
-    (Handshake::read_any(far, config).await, near)
+    (ServerHandshake::read_any(far, config).await, near)
 }
 
 async fn plain(config: WebSocketConfig, request: &Request) -> (PlainRequest, Duplex) {
@@ -164,7 +164,7 @@ runtimes! {
     async fn read_refuses_what_read_any_hands_over(rt) {
         let (mut near, far) = testing::duplex();
         near.write_all(&health().bytes()).await.unwrap();
-        let read = Handshake::read(far, config(&rt)).await;
+        let read = ServerHandshake::read(far, config(&rt)).await;
         assert!(matches!(read, Err(Error::Rejected(Rejection::UpgradeHeader))));
         assert_eq!(answer(near).await.0.status(), StatusCode::UPGRADE_REQUIRED);
     }

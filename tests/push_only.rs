@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyws::{
-    Error, Message, ProtocolError, WebSocket, WebSocketReceiver, WebSocketSender,
+    Error, Message, ProtocolError, ReceiveHalf, SendHalf, WebSocket,
     testing::{duplex, duplex_with_capacity},
 };
 use futures::{
@@ -29,7 +29,7 @@ use self::support::{
 mod support;
 
 /// Drops the receiving half of a socket.
-fn sender(socket: WebSocket) -> WebSocketSender {
+fn sender(socket: WebSocket) -> SendHalf {
     socket.split().0
 }
 
@@ -399,7 +399,7 @@ fn whoever_is_polled_first_both_tasks_see_the_close() {
     for sender_first in [false, true] {
         let (near, far) = duplex();
         let socket = Role::Server.socket(far, &anyws::WebSocketConfig::new());
-        let (mut sender, mut receiver): (WebSocketSender, WebSocketReceiver) = socket.split();
+        let (mut sender, mut receiver): (SendHalf, ReceiveHalf) = socket.split();
         let mut peer = Peer::new(near);
         let mut waiting = Task::new(async { sender.closed().await.unwrap() });
         let mut receiving = Task::new(async { while receiver.next().await.is_some() {} });

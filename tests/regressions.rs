@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyws::{
-    Error, Handshake, Message, TransportConfig, WebSocketConfig, WebSocketUpgrade,
+    Error, Message, ServerHandshake, TransportConfig, WebSocketConfig, WebSocketUpgrade,
     testing::{self, Duplex},
 };
 use futures::{
@@ -257,7 +257,7 @@ runtimes! {
         for status in [204, 304] {
             let (near, mut far) = testing::duplex();
             far.write_all(&Request::new().bytes()).await.unwrap();
-            let handshake = Handshake::read(near, config(&rt)).await.unwrap();
+            let handshake = ServerHandshake::read(near, config(&rt)).await.unwrap();
             let response = http::Response::builder().status(status).body("body").unwrap();
             handshake.reject(response).await.unwrap();
             let mut answer = String::new();

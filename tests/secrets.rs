@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use anyws::{Error, Handshake, Incoming, WebSocketConfig, WebSocketUpgrade, testing};
+use anyws::{Error, Incoming, ServerHandshake, WebSocketConfig, WebSocketUpgrade, testing};
 use futures::{AsyncWriteExt, executor::block_on};
 use support::raw::{KEY, Request};
 
@@ -29,7 +29,7 @@ fn read(request: &Request) -> Result<Incoming, Error> {
     let (mut near, far) = testing::duplex();
     block_on(async {
         near.write_all(&request.bytes()).await.unwrap();
-        Handshake::read_any(far, WebSocketConfig::new()).await
+        ServerHandshake::read_any(far, WebSocketConfig::new()).await
     })
 }
 

@@ -3,8 +3,8 @@
 use std::{future::Future, io::ErrorKind, pin::pin, sync::Arc, time::Duration};
 
 use anyws::{
-    CloseCode, CloseFrame, Error, Message, Phase, Result, Runtime, TransportConfig, WebSocket,
-    WebSocketConfig, WebSocketReceiver, WebSocketSender,
+    CloseCode, CloseFrame, Error, Message, ReceiveHalf, Result, Runtime, SendHalf, TimeoutPhase,
+    TransportConfig, WebSocket, WebSocketConfig,
     testing::{self, duplex, duplex_with_capacity},
 };
 use futures::{
@@ -29,7 +29,7 @@ fn config(runtime: &Arc<dyn Runtime>) -> WebSocketConfig {
 }
 
 /// The halves of a server's socket, and its peer.
-async fn halves(config: &WebSocketConfig) -> (WebSocketSender, WebSocketReceiver, Peer) {
+async fn halves(config: &WebSocketConfig) -> (SendHalf, ReceiveHalf, Peer) {
     let (socket, peer) = with_peer(config).await;
     let (sender, receiver) = socket.split();
     (sender, receiver, peer)
@@ -42,7 +42,7 @@ fn normal() -> CloseFrame {
     }
 }
 
-async fn received(receiver: &mut WebSocketReceiver) -> Message {
+async fn received(receiver: &mut ReceiveHalf) -> Message {
     receiver
         .next()
         .await
@@ -50,20 +50,20 @@ async fn received(receiver: &mut WebSocketReceiver) -> Message {
         .expect("no error")
 }
 
-async fn assert_close(receiver: &mut WebSocketReceiver) {
+async fn assert_close(receiver: &mut ReceiveHalf) {
     let item = receiver.next().await;
     assert!(matches!(item, Some(Ok(Message::Close(_)))), "{item:?}");
     assert_ended(receiver).await;
 }
 
-async fn assert_ended(receiver: &mut WebSocketReceiver) {
+async fn assert_ended(receiver: &mut ReceiveHalf) {
     for _ in 0..3 {
         assert!(receiver.next().await.is_none());
         assert!(receiver.is_terminated());
     }
 }
 
-async fn assert_closed(sender: &mut WebSocketSender) {
+async fn assert_closed(sender: &mut SendHalf) {
     let sent = sender.send("late".into()).await;
     assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
     let fed = sender.feed("late".into()).await;
@@ -81,7 +81,7 @@ async fn assert_works(client: &mut WebSocket, server: &mut WebSocket) {
 }
 
 /// Sends numbered messages, which are long enough to fill the stream now and then.
-async fn send_numbers(mut sender: WebSocketSender, count: usize) -> WebSocketSender {
+async fn send_numbers(mut sender: SendHalf, count: usize) -> SendHalf {
     for number in 0..count {
         sender
             .send(Message::text(format!("{number:100}")))
@@ -91,7 +91,7 @@ async fn send_numbers(mut sender: WebSocketSender, count: usize) -> WebSocketSen
     sender
 }
 
-async fn receive_numbers(mut receiver: WebSocketReceiver, count: usize) -> WebSocketReceiver {
+async fn receive_numbers(mut receiver: ReceiveHalf, count: usize) -> ReceiveHalf {
     for number in 0..count {
         assert_eq!(
             received(&mut receiver).await,
@@ -102,7 +102,7 @@ async fn receive_numbers(mut receiver: WebSocketReceiver, count: usize) -> WebSo
 }
 
 /// The settings and the socket of a sender that soon has to wait for room.
-async fn narrow(runtime: &Arc<dyn Runtime>) -> (WebSocketSender, WebSocketReceiver, Peer) {
+async fn narrow(runtime: &Arc<dyn Runtime>) -> (SendHalf, ReceiveHalf, Peer) {
     let transport = TransportConfig::default()
         .write_buffer_size(0)
         .max_write_buffer_size(100);
@@ -122,7 +122,7 @@ async fn soon<T>(runtime: &Arc<dyn Runtime>, future: impl Future<Output = T>) ->
 }
 
 /// A call of the sender's that has a message to lose.
-type Loses = fn(&mut WebSocketSender) -> BoxFuture<'_, Result<()>>;
+type Loses = fn(&mut SendHalf) -> BoxFuture<'_, Result<()>>;
 
 const SENDING: [(&str, Loses); 3] = [
     ("send", |sender| sender.send("lost".into()).boxed()),
@@ -334,7 +334,7 @@ runtimes! {
         peer.send(Frame::text("on its way")).await;
         peer.send(Frame::close(1000, "")).await;
         let closed = sender.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert_closed(&mut sender).await;
         assert_ended(&mut receiver).await;
     }
@@ -354,7 +354,7 @@ runtimes! {
         let reader = spawn(&rt, async move { assert_ended(&mut receiver).await });
         yield_to_tasks(&rt).await;
         let closed = sender.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         reader.await.unwrap();
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyws::{
-    Error, Message, Phase, WebSocketConfig, WebSocketReceiver,
+    Error, Message, ReceiveHalf, TimeoutPhase, WebSocketConfig,
     testing::{Duplex, duplex, duplex_with_capacity},
 };
 use futures::{AsyncRead, AsyncWrite, FutureExt};
@@ -47,7 +47,7 @@ runtimes! {
         let (sent, mut sender) = sending.await.unwrap();
         assert!(matches!(sent, Err(Error::Io(_))), "{sent:?}");
         let closed = sender.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
     }
 
     async fn a_receiver_that_was_told_of_a_failed_write_ends_the_connection(rt) {
@@ -127,7 +127,7 @@ runtimes! {
         let mut peer = Peer::new(near);
         peer.send(Frame::new(CLOSE, [3, 232])).await;
         let closed = socket.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
     }
 
     async fn a_stream_that_cannot_be_shut_down_loses_neither_message_nor_reason(rt) {
@@ -164,7 +164,7 @@ runtimes! {
         let (mut sender, receiver) = socket.split();
         *owned.lock().unwrap() = Some(receiver);
         let closed = sender.close(None).await;
-        assert!(matches!(closed, Err(Error::Timeout(Phase::Close))), "{closed:?}");
+        assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
         assert!(owned.lock().unwrap().is_none(), "the stream was dropped");
         drop(near);
     }
@@ -177,7 +177,7 @@ struct Wrapped {
     keeps: bool,
     /// It cannot be shut down.
     fails_to_close: bool,
-    owned: Arc<Mutex<Option<WebSocketReceiver>>>,
+    owned: Arc<Mutex<Option<ReceiveHalf>>>,
 }
 
 impl Wrapped {

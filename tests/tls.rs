@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyws::{Error, Message, Phase, Runtime, TokioRuntime, io::TokioIo, testing};
+use anyws::{Error, Message, Runtime, TimeoutPhase, TokioRuntime, io::TokioIo, testing};
 use futures::{AsyncReadExt, AsyncWriteExt, join};
 use futures_rustls::{
     TlsAcceptor, TlsConnector,
@@ -103,7 +103,7 @@ fn a_client_that_does_no_handshake_is_left_after_ten_seconds() {
             let started = rt.now();
             let (near, _silent) = testing::duplex();
             let opened = server::open(near, tls().0, Arc::clone(&rt)).await;
-            let is_late = matches!(opened, Err(Error::Timeout(Phase::Operation)));
+            let is_late = matches!(opened, Err(Error::Timeout(TimeoutPhase::Operation)));
             assert!(is_late, "{opened:?}");
             assert!(rt.now() - started >= Duration::from_secs(10));
         });

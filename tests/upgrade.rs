@@ -13,8 +13,8 @@ use std::{
 };
 
 use anyws::{
-    CloseCode, ConfigError, Error, Message, Phase, Rejection, Runtime, Sleep, UpgradeIo, Upgrading,
-    WebSocket, WebSocketConfig, WebSocketUpgrade, testing,
+    CloseCode, ConfigError, Error, Message, Rejection, Runtime, Sleep, TimeoutPhase, UpgradeIo,
+    Upgrading, WebSocket, WebSocketConfig, WebSocketUpgrade, testing,
 };
 use futures::{AsyncWriteExt, FutureExt, StreamExt, channel::mpsc, future::BoxFuture};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -206,7 +206,7 @@ runtimes! {
         let ws = extract_from(request_on(pending()), &rt).set_config(config);
         let (response, error) = failed(ws).await;
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        assert!(matches!(error, Error::Timeout(Phase::Upgrade)), "{error:?}");
+        assert!(matches!(error, Error::Timeout(TimeoutPhase::Upgrade)), "{error:?}");
     }
 
     async fn an_upgrade_in_time_is_not_hurried_by_its_timeout(rt) {
@@ -678,9 +678,9 @@ fn what_frameworks_demand_to_be_send_and_sync_is() {
     send_and_sync::<Error>();
     send::<Upgrading>();
     send::<WebSocket>();
-    send::<anyws::WebSocketSender>();
-    send::<anyws::WebSocketReceiver>();
-    send::<anyws::Handshake>();
+    send::<anyws::SendHalf>();
+    send::<anyws::ReceiveHalf>();
+    send::<anyws::ServerHandshake>();
 
     let (mut socket, other) = testing::pair();
     send_value(socket.next());
@@ -693,7 +693,7 @@ fn what_frameworks_demand_to_be_send_and_sync_is() {
     send_value(sender.close(None));
     send_value(receiver.next());
 
-    let read = || anyws::Handshake::read(testing::duplex().0, WebSocketConfig::new());
+    let read = || anyws::ServerHandshake::read(testing::duplex().0, WebSocketConfig::new());
     send_value(read());
     send_value(async move { read().await?.accept().await });
     send_value(async move { read().await?.reject(http::Response::new("no")).await });

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyws::{
-    Error, Message, Phase, Runtime, Sleep, rt,
+    Error, Message, Runtime, Sleep, TimeoutPhase, rt,
     rt::{NoTimers, TimeoutError},
     testing,
 };
@@ -176,7 +176,7 @@ fn both_errors_convert_into_those_of_sockets() {
         Error::NoRuntime
     ));
     let elapsed = Error::from(TimeoutError::Elapsed);
-    assert!(matches!(elapsed, Error::Timeout(Phase::Operation)));
+    assert!(matches!(elapsed, Error::Timeout(TimeoutPhase::Operation)));
     let timerless: Arc<dyn Runtime> = Arc::new(Timerless);
     let handler = async {
         rt::sleep(&timerless, TICK).await?;

@@ -10,7 +10,7 @@ use std::{
 
 use anyws::{
     CloseFrame, Error, Message, Result, TransportConfig, WebSocket, WebSocketConfig,
-    WebSocketReceiver, WebSocketSender, testing,
+    ReceiveHalf, SendHalf, testing,
 };
 use arbitrary::Arbitrary;
 use futures_core::Stream;
@@ -153,7 +153,7 @@ struct Handed {
 #[derive(Debug)]
 enum Socket {
     Whole(WebSocket),
-    Halves(Option<WebSocketSender>, Option<WebSocketReceiver>),
+    Halves(Option<SendHalf>, Option<ReceiveHalf>),
 }
 
 /// A socket with what was done with it.

@@ -16,9 +16,9 @@ use crate::{
 ///
 /// ```
 /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
-/// use anyws::{Handshake, WebSocketConfig, http::Response};
+/// use anyws::{ServerHandshake, WebSocketConfig, http::Response};
 ///
-/// let handshake = Handshake::read(stream, WebSocketConfig::new()).await?;
+/// let handshake = ServerHandshake::read(stream, WebSocketConfig::new()).await?;
 /// if handshake.request().uri().path() != "/chat" {
 ///     let not_found = Response::builder().status(404).body("no such room\n");
 ///     return handshake.reject(not_found.expect("a valid response")).await;
@@ -29,14 +29,14 @@ use crate::{
 /// # }
 /// ```
 #[must_use = "accept or reject the handshake"]
-pub struct Handshake {
+pub struct ServerHandshake {
     connection: Unanswered,
     request: Request<()>,
     offer: Offer,
     early: Vec<u8>,
 }
 
-impl Handshake {
+impl ServerHandshake {
     /// Reads the head of a request and checks it.
     ///
     /// The head may have 64 KiB and 128 header lines, may come byte by byte, and has to be complete
@@ -68,11 +68,11 @@ impl Handshake {
     /// ```
     /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
     /// use anyws::{
-    ///     Handshake, Incoming, WebSocketConfig,
+    ///     ServerHandshake, Incoming, WebSocketConfig,
     ///     http::{Response, StatusCode},
     /// };
     ///
-    /// let handshake = match Handshake::read_any(stream, WebSocketConfig::new()).await? {
+    /// let handshake = match ServerHandshake::read_any(stream, WebSocketConfig::new()).await? {
     ///     Incoming::WebSocket(handshake) => handshake,
     ///     Incoming::Http(plain) => {
     ///         let mut response = Response::new("healthy\n");
@@ -163,11 +163,11 @@ impl Handshake {
     /// ```
     /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
     /// use anyws::{
-    ///     Handshake, WebSocketConfig,
+    ///     ServerHandshake, WebSocketConfig,
     ///     http::{HeaderMap, HeaderValue, header::SET_COOKIE},
     /// };
     ///
-    /// let handshake = Handshake::read(stream, WebSocketConfig::new()).await?;
+    /// let handshake = ServerHandshake::read(stream, WebSocketConfig::new()).await?;
     /// let mut headers = HeaderMap::new();
     /// headers.insert(SET_COOKIE, HeaderValue::from_static("visited=1; HttpOnly; SameSite=Lax"));
     /// let socket = handshake.accept_with(headers).await?;
@@ -233,9 +233,9 @@ impl Handshake {
 }
 
 /// Shows the method and the path: the query and the headers carry cookies and tokens.
-impl fmt::Debug for Handshake {
+impl fmt::Debug for ServerHandshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake")
+        f.debug_struct("ServerHandshake")
             .field("request", &Brief(&self.request))
             .finish_non_exhaustive()
     }

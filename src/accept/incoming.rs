@@ -4,16 +4,16 @@ use std::fmt;
 
 use http::{Request, Response};
 
-use super::{Handshake, unanswered::Unanswered};
+use super::{ServerHandshake, unanswered::Unanswered};
 use crate::Result;
 
-/// A request that [`Handshake::read_any`] has read.
+/// A request that [`ServerHandshake::read_any`] has read.
 #[derive(Debug)]
 #[non_exhaustive]
 #[must_use = "answer the request"]
 pub enum Incoming {
     /// A valid request for a WebSocket.
-    WebSocket(Handshake),
+    WebSocket(ServerHandshake),
     /// A request that asks for no WebSocket.
     Http(PlainRequest),
 }

@@ -8,13 +8,13 @@ mod linger;
 mod unanswered;
 
 pub use self::{
-    handshake::Handshake,
+    handshake::ServerHandshake,
     incoming::{Incoming, PlainRequest},
 };
 
 /// Serves a WebSocket on a bare stream: reads the request, checks it and answers it.
 ///
-/// It is the short form of [`Handshake::read`] followed by [`Handshake::accept`].
+/// It is the short form of [`ServerHandshake::read`] followed by [`ServerHandshake::accept`].
 ///
 /// ```
 /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
@@ -52,5 +52,5 @@ pub fn accept(
 ) -> impl Future<Output = Result<WebSocket>> + Send + Unpin {
     // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that it
     // ever holds, and this one may go on to run the handler of the socket.
-    Box::pin(async { Handshake::read(io, config).await?.accept().await })
+    Box::pin(async { ServerHandshake::read(io, config).await?.accept().await })
 }

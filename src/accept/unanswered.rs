@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use super::linger::linger;
 use crate::{
     Error, Rejection, Result, WebSocket, WebSocketConfig,
-    error::Phase,
+    error::TimeoutPhase,
     handshake::{Choice, Complete, Head, HeadError},
     io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
@@ -108,7 +108,7 @@ impl Unanswered {
     pub(super) async fn switch(&mut self, response: &Response<&[u8]>) -> Result<()> {
         let bytes = encode(response);
         let mut deadline = self.deadline(self.config.upgrade_timeout);
-        let timeout = Error::Timeout(Phase::Upgrade);
+        let timeout = Error::Timeout(TimeoutPhase::Upgrade);
         deadline
             .bound(pin!(write(self.io.get_mut(), &bytes)))
             .await
@@ -161,7 +161,7 @@ impl Unanswered {
             Ok(())
         };
         let answered = deadline.bound(pin!(answer)).await;
-        answered.unwrap_or(Err(Error::Timeout(Phase::Close)))?;
+        answered.unwrap_or(Err(Error::Timeout(TimeoutPhase::Close)))?;
         linger(self.io.into_inner(), deadline, self.runtime.as_ref());
         Ok(())
     }

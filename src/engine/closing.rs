@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    error::Phase,
+    error::TimeoutPhase,
     io::{BoxIo, ended},
 };
 
@@ -153,7 +153,7 @@ impl Engine {
         match self.finish_error.take() {
             Some(error) => Err(*error),
             None if completed => Ok(()),
-            None => Err(Error::Timeout(Phase::Close)),
+            None => Err(Error::Timeout(TimeoutPhase::Close)),
         }
     }
 

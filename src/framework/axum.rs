@@ -19,8 +19,8 @@ use http::request::Parts;
 
 use crate::handshake::Offer;
 pub use crate::{
-    Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
-    WebSocketConfig, WebSocketReceiver, WebSocketSender,
+    Bytes, CloseCode, CloseFrame, Error, Message, ReceiveHalf, Rejection, SendHalf,
+    TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of axum's responses.

@@ -18,8 +18,8 @@ use volo_http::{
 };
 
 pub use crate::{
-    Bytes, CloseCode, CloseFrame, Error, Message, Rejection, TransportConfig, Utf8Bytes, WebSocket,
-    WebSocketConfig, WebSocketReceiver, WebSocketSender,
+    Bytes, CloseCode, CloseFrame, Error, Message, ReceiveHalf, Rejection, SendHalf,
+    TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of Volo's responses.

@@ -15,8 +15,8 @@ use self::{
     peer::{CLOSE, MESSAGE, Peer},
     threads::Threads,
 };
-use super::{WebSocketReceiver, WebSocketSender};
-use crate::{Error, Message, Phase};
+use super::{ReceiveHalf, SendHalf};
+use crate::{Error, Message, TimeoutPhase};
 
 mod peer;
 mod threads;
@@ -121,7 +121,7 @@ fn a_receiver_hears_that_the_sender_has_given_up() {
         let (mut sender, mut receiver) = peer.halves(Some(runtime.clone()));
         let closing = thread::spawn(move || {
             let closed = block_on(sender.close(None));
-            let is_late = matches!(closed, Err(Error::Timeout(Phase::Close)));
+            let is_late = matches!(closed, Err(Error::Timeout(TimeoutPhase::Close)));
             assert!(is_late, "{closed:?}");
         });
         let receiving = thread::spawn(move || assert!(block_on(receiver.next()).is_none()));
@@ -304,19 +304,19 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     loom.check(model);
 }
 
-fn assert_receives_message(mut receiver: WebSocketReceiver) {
+fn assert_receives_message(mut receiver: ReceiveHalf) {
     let item = block_on(receiver.next());
     assert!(matches!(item, Some(Ok(Message::Text(_)))), "{item:?}");
 }
 
-fn assert_receives_close(mut receiver: WebSocketReceiver) {
+fn assert_receives_close(mut receiver: ReceiveHalf) {
     let item = block_on(receiver.next());
     assert!(matches!(item, Some(Ok(Message::Close(_)))), "{item:?}");
     assert!(block_on(receiver.next()).is_none());
 }
 
 /// Uses and drops both halves, each in a thread of its own.
-fn drop_at_once(mut sender: WebSocketSender, mut receiver: WebSocketReceiver) {
+fn drop_at_once(mut sender: SendHalf, mut receiver: ReceiveHalf) {
     let sending = thread::spawn(move || {
         let fed = sender.feed("1".into()).now_or_never();
         assert!(matches!(fed, Some(Ok(()))), "{fed:?}");

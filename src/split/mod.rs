@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-pub use self::{receiver::WebSocketReceiver, sender::WebSocketSender};
+pub use self::{receiver::ReceiveHalf, sender::SendHalf};
 use crate::{
     CloseFrame, WebSocket,
     connection::Connection,
@@ -202,7 +202,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
+pub(crate) fn split(socket: WebSocket) -> (SendHalf, ReceiveHalf) {
     let mut connection = socket.into_connection();
     connection.engine().set_shared(true);
     let protocol = connection.protocol().map(Into::into);
@@ -214,13 +214,13 @@ pub(crate) fn split(socket: WebSocket) -> (WebSocketSender, WebSocketReceiver) {
     });
     let half = |side, shared| Half { side, shared };
     (
-        WebSocketSender(half(Side::Sender, Arc::clone(&shared))),
-        WebSocketReceiver(half(Side::Receiver, shared)),
+        SendHalf(half(Side::Sender, Arc::clone(&shared))),
+        ReceiveHalf(half(Side::Receiver, shared)),
     )
 }
 
-/// The halves given to [`WebSocketSender::reunite`] are of different sockets; here they are again.
+/// The halves given to [`SendHalf::reunite`] are of different sockets; here they are again.
 #[derive(Debug, thiserror::Error)]
 #[error("the halves belong to different WebSockets")]
 #[non_exhaustive]
-pub struct ReuniteError(pub WebSocketSender, pub WebSocketReceiver);
+pub struct ReuniteError(pub SendHalf, pub ReceiveHalf);

@@ -23,9 +23,9 @@ use crate::{CloseFrame, Message, Result, future::PollFn, rt::Runtime};
 /// [`WebSocket`]: crate::WebSocket
 /// [`WebSocket::split`]: crate::WebSocket::split
 #[derive(Debug)]
-pub struct WebSocketReceiver(pub(super) Half);
+pub struct ReceiveHalf(pub(super) Half);
 
-impl WebSocketReceiver {
+impl ReceiveHalf {
     /// Returns the subprotocol that the handshake chose, if any.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
@@ -44,7 +44,7 @@ impl WebSocketReceiver {
     /// # Errors
     ///
     /// As for [`WebSocket::next`](crate::WebSocket::next). After a
-    /// [`close`](crate::WebSocketSender::close) of the other half that has run out of time it is
+    /// [`close`](crate::SendHalf::close) of the other half that has run out of time it is
     /// `None` at once.
     ///
     /// # Cancel safety
@@ -96,7 +96,7 @@ impl WebSocketReceiver {
     }
 }
 
-impl Stream for WebSocketReceiver {
+impl Stream for ReceiveHalf {
     type Item = Result<Message>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -106,7 +106,7 @@ impl Stream for WebSocketReceiver {
 }
 
 /// It is terminated once it has returned `None`.
-impl FusedStream for WebSocketReceiver {
+impl FusedStream for ReceiveHalf {
     fn is_terminated(&self) -> bool {
         self.0.shared.lock().is_terminated()
     }

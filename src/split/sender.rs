@@ -10,7 +10,7 @@ use std::{
 use futures_core::future::FusedFuture;
 use futures_sink::Sink;
 
-use super::{Half, ReuniteError, WebSocketReceiver};
+use super::{Half, ReceiveHalf, ReuniteError};
 use crate::{
     CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocket,
     engine::{Closer, Engine, Reading},
@@ -35,9 +35,9 @@ use crate::{
 /// Between two calls nobody reads, and a peer that closes waits for the next one. So a handler that
 /// waits for something else selects on [`closed`](Self::closed).
 #[derive(Debug)]
-pub struct WebSocketSender(pub(super) Half);
+pub struct SendHalf(pub(super) Half);
 
-impl WebSocketSender {
+impl SendHalf {
     /// Returns the subprotocol that the handshake chose, if any.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
@@ -191,7 +191,7 @@ impl WebSocketSender {
     /// # Errors
     ///
     /// If the halves are of different sockets they are given back.
-    pub fn reunite(self, receiver: WebSocketReceiver) -> Result<WebSocket, ReuniteError> {
+    pub fn reunite(self, receiver: ReceiveHalf) -> Result<WebSocket, ReuniteError> {
         if !Arc::ptr_eq(&self.0.shared, &receiver.0.shared) {
             return Err(ReuniteError(self, receiver));
         }
@@ -244,7 +244,7 @@ impl WebSocketSender {
 }
 
 /// Closing the sink sends Close 1000 and flushes; it does not wait for the peer.
-impl Sink<Message> for WebSocketSender {
+impl Sink<Message> for SendHalf {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {

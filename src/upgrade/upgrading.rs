@@ -13,7 +13,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 use super::door::Upgrade;
 use crate::{
     Error, Result, WebSocket, WebSocketConfig,
-    error::Phase,
+    error::TimeoutPhase,
     handshake::Acceptance,
     rt::{Deadline, Runtime},
     sync::Exclusive,
@@ -105,7 +105,7 @@ impl Pending {
         let io = match self.upgrade.get_mut().as_mut().poll(cx) {
             Poll::Ready(upgraded) => upgraded.map_err(Error::Upgrade)?,
             Poll::Pending => {
-                let timeout = || Err(Error::Timeout(Phase::Upgrade));
+                let timeout = || Err(Error::Timeout(TimeoutPhase::Upgrade));
                 return self.deadline.poll_passed(cx).map(|()| timeout());
             }
         };

@@ -13,9 +13,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use loom::{future::block_on, sync::Mutex};
 
 use super::threads::{Threads, wake};
-use crate::{
-    TransportConfig, WebSocket, WebSocketConfig, WebSocketReceiver, WebSocketSender, split::split,
-};
+use crate::{ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, split::split};
 
 /// The peer's frames, masked with zeros.
 pub(super) const MESSAGE: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'!'];
@@ -52,15 +50,12 @@ impl Peer {
     }
 
     /// Returns the halves of a socket that is connected to this peer.
-    pub(super) fn halves(
-        &self,
-        runtime: Option<Arc<Threads>>,
-    ) -> (WebSocketSender, WebSocketReceiver) {
+    pub(super) fn halves(&self, runtime: Option<Arc<Threads>>) -> (SendHalf, ReceiveHalf) {
         self.connect(TransportConfig::default(), runtime)
     }
 
     /// Returns halves that have no room for a message until the peer takes what waits.
-    pub(super) fn full_halves(&self) -> (WebSocketSender, WebSocketReceiver) {
+    pub(super) fn full_halves(&self) -> (SendHalf, ReceiveHalf) {
         self.take_no_more();
         // What waits is written if it can be, and leaves no room if it cannot.
         let transport = TransportConfig::default()
@@ -81,7 +76,7 @@ impl Peer {
         &self,
         transport: TransportConfig,
         runtime: Option<Arc<Threads>>,
-    ) -> (WebSocketSender, WebSocketReceiver) {
+    ) -> (SendHalf, ReceiveHalf) {
         let config = WebSocketConfig::new().set_transport(transport);
         let runtime = runtime.map(|runtime| runtime as _);
         let io = Box::new(self.clone());

@@ -392,7 +392,7 @@ runtimes! {
         let (accepted, answer) = served(b"\x16\x03\x01 no HTTP\r\n\r\n", accept).await;
         let malformed = Rejection::Head(HeadError::Malformed);
         assert!(
-            matches!(accepted, Err(Error::Rejected(it)) if it == malformed),
+            matches!(accepted, Err(Error::Rejected(ref it)) if *it == malformed),
             "{accepted:?}"
         );
         assert_refusal(&answer);
@@ -405,7 +405,7 @@ runtimes! {
         let accepted = anyws::accept(near, config(&rt).set_head_timeout(SHORT)).await;
         let timeout = Rejection::Head(HeadError::Timeout);
         assert!(
-            matches!(accepted, Err(Error::Rejected(it)) if it == timeout),
+            matches!(accepted, Err(Error::Rejected(ref it)) if *it == timeout),
             "{accepted:?}"
         );
         assert_eq!(
@@ -566,7 +566,7 @@ runtimes! {
         )
         .await;
         let timeout = Rejection::Head(HeadError::Timeout);
-        assert!(matches!(accepted, Err(Error::Rejected(it)) if it == timeout), "{accepted:?}");
+        assert!(matches!(accepted, Err(Error::Rejected(ref it)) if *it == timeout), "{accepted:?}");
     }
 
     async fn a_stream_that_tells_of_more_than_it_did_is_an_error_of_io(rt) {

@@ -148,7 +148,7 @@ runtimes! {
             (Request::new().with("Content-Length", &["5"]), Rejection::Body),
         ] {
             let (incoming, near) = read(config(&rt), &request.bytes()).await;
-            let is_refused = matches!(incoming, Err(Error::Rejected(it)) if it == rejection);
+            let is_refused = matches!(incoming, Err(Error::Rejected(ref it)) if *it == rejection);
             assert!(is_refused, "{incoming:?}\n{request}");
             assert_eq!(answer(near).await.0.status(), rejection.status());
         }

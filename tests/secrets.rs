@@ -84,7 +84,7 @@ fn an_extractor_shows_nothing_of_its_request() {
     let upgrade = WebSocketUpgrade::<String>::from_request(&mut request).unwrap();
     discreet(&upgrade);
     // A server that takes a token as a subprotocol answers with it.
-    let upgrade = upgrade.select_protocol(|offered| offered.last().cloned());
+    let upgrade = upgrade.select_protocol(|offered| offered.last().map(str::to_owned));
     discreet(&upgrade);
     let (_response, upgrading) = upgrade.accept();
     discreet(&upgrading);

@@ -129,7 +129,7 @@ fn what_is_selected_is_seen_as_the_settings_are_so_far() {
     assert_eq!(ws.selected_protocol(), Some("b"));
     let ws = ws.protocols(["a"]);
     assert_eq!(ws.selected_protocol(), Some("a"));
-    let ws = ws.select_protocol(|offered| offered.last().cloned());
+    let ws = ws.select_protocol(|offered| offered.last().map(str::to_owned));
     assert_eq!(ws.selected_protocol(), Some("b"));
 }
 
@@ -137,8 +137,9 @@ fn what_is_selected_is_seen_as_the_settings_are_so_far() {
 fn a_callback_is_given_the_clients_order_and_chooses() {
     let chosen = choice(&["v1", "v3, v2"], |ws| {
         ws.protocols(["v1"]).select_protocol(|offered| {
+            let offered = offered.collect::<Vec<_>>();
             assert_eq!(offered, ["v1", "v3", "v2"]);
-            offered.iter().max().cloned()
+            offered.into_iter().max().map(str::to_owned)
         })
     });
     assert_eq!(chosen.as_deref(), Some("v3"));
@@ -258,7 +259,7 @@ runtimes! {
         let set = |ws: Upgrade| {
             ws.on_protocol("a", named("a"))
                 .on_protocol("b", named("b"))
-                .select_protocol(|offered| offered.last().cloned())
+                .select_protocol(|offered| offered.last().map(str::to_owned))
         };
         assert_eq!(heard(&rt, "a, b", set).await, "b, speaking b");
         assert_eq!(heard(&rt, "b, x", set).await, "the default, speaking x");

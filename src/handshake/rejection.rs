@@ -14,7 +14,7 @@ pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; chars
 ///
 /// It is an HTTP answer: [`status`](Self::status), [`headers`](Self::headers), and a body that
 /// names the header at fault, which is the `Display` text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
     /// The method is not `GET` (RFC 6455, section 4.2.1): 405.
@@ -138,7 +138,7 @@ impl Rejection {
     }
 
     /// Returns the whole answer, with a body made from the reason.
-    pub(crate) fn response_with<B>(self, body: impl FnOnce(String) -> B) -> Response<B> {
+    pub(crate) fn response_with<B>(&self, body: impl FnOnce(String) -> B) -> Response<B> {
         let mut response = Response::new(body(self.to_string()));
         *response.status_mut() = self.status();
         *response.headers_mut() = self.headers();

@@ -33,14 +33,23 @@ impl Handler {
 /// Subprotocols with a handler for each, for
 /// [`WebSocketUpgrade::on_protocols`](crate::WebSocketUpgrade::on_protocols).
 ///
-/// Arrays, vectors and options keep their order; maps are sorted by name, so that the choice among
-/// them is the same in every run.
-pub trait ProtocolHandlers<H> {
-    /// Returns the pairs, the preferred one first.
-    fn into_pairs(self) -> Vec<(Cow<'static, str>, H)>;
+/// An array, a `Vec` or an `Option` of pairs keeps its order, the preferred one first. A `BTreeMap` or
+/// a `HashMap` is sorted by name, so that the choice is the same in every run. The trait is sealed.
+pub trait ProtocolHandlers<H>: sealed::Pairs<H> {}
+
+impl<T: sealed::Pairs<H>, H> ProtocolHandlers<H> for T {}
+
+pub(super) mod sealed {
+    use super::Cow;
+
+    #[expect(unnameable_types, reason = "what seals a trait is not to be named")]
+    pub trait Pairs<H> {
+        /// Returns the pairs, the preferred one first.
+        fn into_pairs(self) -> Vec<(Cow<'static, str>, H)>;
+    }
 }
 
-impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for Vec<(N, H)> {
+impl<N: Into<Cow<'static, str>>, H> sealed::Pairs<H> for Vec<(N, H)> {
     fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
         self.into_iter()
             .map(|(name, handler)| (name.into(), handler))
@@ -48,25 +57,25 @@ impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for Vec<(N, H)> {
     }
 }
 
-impl<N: Into<Cow<'static, str>>, H, const LEN: usize> ProtocolHandlers<H> for [(N, H); LEN] {
+impl<N: Into<Cow<'static, str>>, H, const LEN: usize> sealed::Pairs<H> for [(N, H); LEN] {
     fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
         Vec::from(self).into_pairs()
     }
 }
 
-impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for Option<(N, H)> {
+impl<N: Into<Cow<'static, str>>, H> sealed::Pairs<H> for Option<(N, H)> {
     fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
         Vec::from_iter(self).into_pairs()
     }
 }
 
-impl<N: Into<Cow<'static, str>>, H> ProtocolHandlers<H> for BTreeMap<N, H> {
+impl<N: Into<Cow<'static, str>>, H> sealed::Pairs<H> for BTreeMap<N, H> {
     fn into_pairs(self) -> Vec<(Cow<'static, str>, H)> {
         Vec::from_iter(self).into_pairs()
     }
 }
 
-impl<N, H, S> ProtocolHandlers<H> for HashMap<N, H, S>
+impl<N, H, S> sealed::Pairs<H> for HashMap<N, H, S>
 where
     N: Into<Cow<'static, str>>,
     S: BuildHasher,

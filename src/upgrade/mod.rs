@@ -155,11 +155,25 @@ impl<B> WebSocketUpgrade<B> {
     /// `None` chooses none. A name that the client did not offer is the server's mistake: the
     /// client is answered 500, and `on_failed_upgrade` gets
     /// [`ConfigError::ProtocolNotOffered`](crate::ConfigError::ProtocolNotOffered).
-    pub fn select_protocol<P>(mut self, select: impl FnOnce(&[String]) -> Option<P>) -> Self
+    ///
+    /// ```
+    /// # use anyws::WebSocketUpgrade;
+    /// # fn newest(ws: WebSocketUpgrade<String>) -> WebSocketUpgrade<String> {
+    /// ws.select_protocol(|offered| {
+    ///     let versions = offered.filter(|name| name.starts_with("chat.v"));
+    ///     versions.max().map(str::to_owned)
+    /// })
+    /// # }
+    /// ```
+    pub fn select_protocol<P>(
+        mut self,
+        select: impl FnOnce(&mut dyn Iterator<Item = &str>) -> Option<P>,
+    ) -> Self
     where
         P: Into<Cow<'static, str>>,
     {
-        self.choice = Choice::Callback(select(self.offer.requested()).map(Into::into));
+        let selected = select(&mut self.requested_protocols());
+        self.choice = Choice::Callback(selected.map(Into::into));
         self
     }
 

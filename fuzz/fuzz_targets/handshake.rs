@@ -41,7 +41,10 @@ fuzz_target!(|input: Input| {
     let mut acts = input.acts;
     acts.is_silent = false;
     let (script, stream) = Script::new(bytes.clone(), acts);
-    let read = poll_to_end(&script, ServerHandshake::read(stream, WebSocketConfig::new()));
+    let read = poll_to_end(
+        &script,
+        ServerHandshake::read(stream, WebSocketConfig::new()),
+    );
     // Faults of the stream hide what the request is.
     let is_harmed = script.read_failed() || script.write_failed();
     match read {

@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyws::{
-    CloseFrame, Error, Message, Result, TransportConfig, WebSocket, WebSocketConfig,
-    ReceiveHalf, SendHalf, testing,
+    CloseFrame, Error, Message, ReceiveHalf, Result, SendHalf, TransportConfig, WebSocket,
+    WebSocketConfig, testing,
 };
 use arbitrary::Arbitrary;
 use futures_core::Stream;

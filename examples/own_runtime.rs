@@ -85,7 +85,7 @@ impl Sleep for Timer {
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
-        // `feed` stages the answer: a burst of messages is answered in one write, which `next_data`
+        // `feed` buffers the answer: a burst of messages is answered in one write, which `next_data`
         // does before it waits for more.
         if socket.feed(message).await.is_err() {
             break;

@@ -6,7 +6,7 @@ use async_tungstenite::tungstenite::protocol::WebSocketConfig as TungsteniteConf
 
 use crate::{
     ConfigError, Result,
-    handshake::{AllowedOrigins, Choice, RequestOrigin, Supported},
+    handshake::{AllowedOrigins, ProtocolChoice, RequestOrigin, Supported},
     rt::{Runtime, Timeout},
 };
 
@@ -70,7 +70,7 @@ impl TransportConfig {
         self
     }
 
-    /// Sets how many bytes may be staged by `feed` before they are written; default 64 KiB, or half of
+    /// Sets how many bytes may be buffered by `feed` before they are written; default 64 KiB, or half of
     /// [`max_write_buffer_size`](Self::max_write_buffer_size) if that is less.
     ///
     /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case. With 16
@@ -81,7 +81,7 @@ impl TransportConfig {
         self
     }
 
-    /// Sets the watermark: while more bytes than this are staged because the peer does not read,
+    /// Sets the watermark: while more bytes than this are buffered because the peer does not read,
     /// `feed` and `send` wait; default 128 KiB, or twice the write buffer if that is more.
     ///
     /// It has to be above [`write_buffer_size`](Self::write_buffer_size), if that is set; the default
@@ -137,7 +137,7 @@ impl TransportConfig {
         self
     }
 
-    /// Returns how much may be staged before it is written.
+    /// Returns how much may be buffered before it is written.
     pub(crate) fn write_buffer(&self) -> usize {
         match self.max_write_buffer_size {
             Some(max) if self.write_buffer_follows => self.write_buffer_size.min(max / 2),
@@ -145,7 +145,7 @@ impl TransportConfig {
         }
     }
 
-    /// Returns how much may be staged before senders wait.
+    /// Returns how much may be buffered before senders wait.
     pub(crate) fn watermark(&self) -> usize {
         let follow = || self.write_buffer().saturating_mul(2).max(DEFAULT_WATERMARK);
         self.max_write_buffer_size.unwrap_or_else(follow)
@@ -187,7 +187,7 @@ impl Default for TransportConfig {
 }
 
 /// Takes every value as it is, tungstenite's defaults too: reads of 128 KiB, and writes from 128
-/// KiB on with no bound on what is staged. tungstenite sends no fragments: their size is the default.
+/// KiB on with no bound on what is buffered. tungstenite sends no fragments: their size is the default.
 impl From<TungsteniteConfig> for TransportConfig {
     fn from(config: TungsteniteConfig) -> Self {
         Self {
@@ -381,9 +381,9 @@ impl WebSocketConfig {
     }
 
     /// Checks the settings of a handshake whose subprotocol is chosen by `choice`.
-    pub(crate) fn check(&self, choice: &Choice) -> Result<()> {
+    pub(crate) fn check(&self, choice: &ProtocolChoice) -> Result<()> {
         self.validate()?;
-        let chooses_none = matches!(choice, Choice::List) && self.protocols.is_empty();
+        let chooses_none = matches!(choice, ProtocolChoice::List) && self.protocols.is_empty();
         if self.require_protocol && chooses_none {
             return Err(ConfigError::NoProtocols.into());
         }

@@ -12,7 +12,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 
 use crate::{
     CloseFrame, Result, WebSocketConfig,
-    engine::{Closer, Engine, Side, Tasks},
+    engine::{Closer, Driver, Side, Tasks},
     io::BoxIo,
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
@@ -30,24 +30,24 @@ pub(crate) use self::hold::Hold;
 pub(crate) struct Connection(Option<Box<Inner>>);
 
 struct Inner {
-    engine: Engine,
+    engine: Driver,
     runtime: Option<Arc<dyn Runtime>>,
     close_timeout: Timeout,
     protocol: Option<Box<str>>,
 }
 
 impl Connection {
-    /// Starts a connection on `io`, whose first bytes may have been read already (`early`).
+    /// Starts a connection on `io`, whose first bytes may have been read already (`read_ahead`).
     pub(crate) fn new(
         io: BoxIo,
-        early: Vec<u8>,
+        read_ahead: Vec<u8>,
         role: Role,
         protocol: Option<&str>,
         config: &WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
         Self(Some(Box::new(Inner {
-            engine: Engine::new(io, early, role, &config.transport),
+            engine: Driver::new(io, read_ahead, role, &config.transport),
             runtime,
             close_timeout: config.close_timeout,
             protocol: protocol.map(Into::into),
@@ -55,7 +55,7 @@ impl Connection {
     }
 
     #[inline]
-    pub(crate) fn engine(&mut self) -> &mut Engine {
+    pub(crate) fn engine(&mut self) -> &mut Driver {
         &mut self.inner_mut().engine
     }
 
@@ -163,7 +163,7 @@ impl Connection {
         (self.engine().abort(told), self.take_stream())
     }
 
-    /// Returns the stream of a connection that is finished; see [`Engine::take_stream`].
+    /// Returns the stream of a connection that is finished; see [`Driver::take_stream`].
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
         self.0.as_mut()?.engine.take_stream()
     }

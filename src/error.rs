@@ -199,7 +199,7 @@ pub enum ConfigError {
     WriteLimit {
         /// The limit, in bytes.
         max: usize,
-        /// The size at which staged frames are written, in bytes.
+        /// The size at which buffered frames are written, in bytes.
         write: usize,
     },
     /// A limit of 0 bytes lets no message through.

@@ -32,7 +32,7 @@ use crate::{
 ///
 /// # Receiving
 ///
-/// [`next`](Self::next) stages the answer to a ping by itself, and writes all that is staged before
+/// [`next`](Self::next) buffers the answer to a ping by itself, and writes all that is buffered before
 /// it waits. Each ping of a peer that reads is answered. While pongs cannot be written, 4 KiB of
 /// them are buffered, and beyond that only the latest ping is kept to be answered (RFC 6455, section
 /// 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already,
@@ -42,8 +42,8 @@ use crate::{
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only stages, so that several
-/// messages leave in one write. Both wait while more is staged than
+/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only buffers, so that several
+/// messages leave in one write. Both wait while more is buffered than
 /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by default.
 /// While a task waits in one of them nothing is read and no ping is answered: two peers that both
 /// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
@@ -67,7 +67,7 @@ use crate::{
 /// # The end
 ///
 /// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open
-/// writes what its stream takes at once: what is staged, and Close 1000 (1011 while a panic
+/// writes what its stream takes at once: what is buffered, and Close 1000 (1011 while a panic
 /// unwinds, or if its handler returns `Err`). A task on its runtime writes the rest and ends the
 /// TCP connection in the order of RFC 6455, section 7.1.1, within the close timeout. Without a
 /// runtime that has timers the stream is dropped then.
@@ -94,14 +94,14 @@ impl WebSocket {
     /// Starts a socket on `io`, after the opening handshake.
     pub(crate) fn new(
         io: BoxIo,
-        early: Vec<u8>,
+        read_ahead: Vec<u8>,
         role: Role,
         protocol: Option<&str>,
         config: &WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
         Self {
-            connection: Connection::new(io, early, role, protocol, config, runtime),
+            connection: Connection::new(io, read_ahead, role, protocol, config, runtime),
         }
     }
 
@@ -123,9 +123,9 @@ impl WebSocket {
 
     /// Receives the next message, or `None` at the end.
     ///
-    /// Control frames come too. The answer to a ping is staged already, to be written by the next
+    /// Control frames come too. The answer to a ping is buffered already, to be written by the next
     /// call of `next`, `send` or `flush`; a pong needs no answer; a Close was answered, and is the
-    /// last message. What is staged is written before this waits, and a write that is blocked does
+    /// last message. What is buffered is written before this waits, and a write that is blocked does
     /// not keep it from receiving.
     ///
     /// # Errors
@@ -192,9 +192,9 @@ impl WebSocket {
         self.connection.close_frame()
     }
 
-    /// Sends a message: stages it and writes all that is staged.
+    /// Sends a message: buffers it and writes all that is buffered.
     ///
-    /// It waits for room while more is staged than
+    /// It waits for room while more is buffered than
     /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), and then until the
     /// stream has taken everything: as long as the peer does not read, if it has to. There is no
     /// timeout for it but the caller's own. While it waits no ping is answered.
@@ -231,11 +231,11 @@ impl WebSocket {
         })
     }
 
-    /// Stages a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
-    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is staged, 64 KiB
+    /// Buffers a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
+    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is buffered, 64 KiB
     /// by default.
     ///
-    /// It waits only while more is staged than
+    /// It waits only while more is buffered than
     /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by
     /// default: the peer does not read then, and no ping of its is answered meanwhile. A handler
     /// that awaits something else after a `feed` flushes before.
@@ -259,7 +259,7 @@ impl WebSocket {
         })
     }
 
-    /// Writes all that is staged and flushes the stream.
+    /// Writes all that is buffered and flushes the stream.
     ///
     /// # Errors
     ///
@@ -274,7 +274,7 @@ impl WebSocket {
 
     /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
     ///
-    /// Meanwhile it answers pings and the peer's Close, writes what is staged, and **discards data
+    /// Meanwhile it answers pings and the peer's Close, writes what is buffered, and **discards data
     /// that arrives**. It is for handlers that only send: without it nothing would read the peer's
     /// Close. Handlers that also receive use [`next`](Self::next), which does all of this; a task
     /// that waits here counts as the one that receives, and beside one in `next` takes its wakeups.
@@ -334,7 +334,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the Close is staged; dropped after that, a second call completes the rest, with
+    /// Once polled, the Close is buffered; dropped after that, a second call completes the rest, with
     /// a new timeout, and so does dropping the socket.
     ///
     /// [`set_close_timeout`]: crate::WebSocketConfig::set_close_timeout
@@ -388,7 +388,7 @@ impl WebSocket {
     /// Ends the connection now: drops the stream, without a Close and without waiting for anything.
     ///
     /// It is for peers that do not answer, and for those that abuse the server. Messages that are
-    /// staged are lost, and so are those that have arrived and `next` has not returned. The peer
+    /// buffered are lost, and so are those that have arrived and `next` has not returned. The peer
     /// sees the end of the stream without a Close (code 1006). To send a Close but wait only
     /// briefly, use [`close_within`](Self::close_within). Afterwards `send` returns
     /// [`Error::Closed`], and `next` returns `None`, or first the peer's Close if

@@ -41,7 +41,7 @@ runtimes! {
             let (far, script) = Scripted::new(far);
             let mut socket = role.socket(far, &patient(&rt));
             let mut peer = Peer::of(role, near);
-            socket.feed("staged".into()).await.unwrap();
+            socket.feed("buffered".into()).await.unwrap();
             socket.abort();
             assert!(script.is_dropped());
             assert_eq!(now(peer.frame()), None, "neither a message nor a Close");
@@ -239,10 +239,10 @@ runtimes! {
 
     async fn close_within_no_time_writes_what_the_stream_takes(rt) {
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
-        socket.feed("staged".into()).await.unwrap();
+        socket.feed("buffered".into()).await.unwrap();
         let closed = socket.close_within(None, Duration::ZERO).await;
         assert!(matches!(closed, Err(Error::Timeout(TimeoutPhase::Close))), "{closed:?}");
-        assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+        assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
         assert_eq!(peer.frame().await.unwrap().payload, []);
     }
 

@@ -1,4 +1,4 @@
-//! A peer that reads slowly or not at all: what is staged, who waits, and what comes of it.
+//! A peer that reads slowly or not at all: what is buffered, who waits, and what comes of it.
 
 use std::{pin::pin, sync::Arc};
 
@@ -175,7 +175,7 @@ runtimes! {
         }
     }
 
-    async fn feed_waits_while_more_than_the_watermark_is_staged(rt) {
+    async fn feed_waits_while_more_than_the_watermark_is_buffered(rt) {
         let (mut socket, mut peer) = narrow(&rt).await;
         fill(&mut socket).await;
         assert!(socket.feed("dropped".into()).now_or_never().is_none());
@@ -191,7 +191,7 @@ runtimes! {
         .await;
     }
 
-    async fn feed_waits_until_no_more_than_the_watermark_is_staged_and_no_longer(rt) {
+    async fn feed_waits_until_no_more_than_the_watermark_is_buffered_and_no_longer(rt) {
         let (mut near, far) = duplex_with_capacity(CAPACITY);
         let mut socket = server(far, &small(&rt)).await;
         fill(&mut socket).await;
@@ -199,10 +199,10 @@ runtimes! {
         let (fed, read) = join(socket.feed("after it".into()), near.read_exact(&mut bytes)).await;
         fed.unwrap();
         read.unwrap();
-        assert!(socket.flush().now_or_never().is_none(), "the rest is still staged");
+        assert!(socket.flush().now_or_never().is_none(), "the rest is still buffered");
     }
 
-    async fn send_waits_while_more_than_the_watermark_is_staged(rt) {
+    async fn send_waits_while_more_than_the_watermark_is_buffered(rt) {
         let (mut socket, mut peer) = narrow(&rt).await;
         fill(&mut socket).await;
         let mut sending = pin!(socket.send("after it".into()));
@@ -220,7 +220,7 @@ runtimes! {
         sent.unwrap();
     }
 
-    async fn a_socket_that_only_feeds_stages_no_more_than_the_watermark_and_a_message(rt) {
+    async fn a_socket_that_only_feeds_buffers_no_more_than_the_watermark_and_a_message(rt) {
         let (mut socket, mut peer) = narrow(&rt).await;
         let mut accepted = 0;
         while let Some(fed) = socket.feed(message(100, 1)).now_or_never() {

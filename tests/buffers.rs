@@ -205,7 +205,7 @@ fn receive_all(socket: &mut WebSocket, count: usize) {
     }
 }
 
-/// Stages messages of 1,000 bytes, and 4 more for each of them.
+/// Buffers messages of 1,000 bytes, and 4 more for each of them.
 fn feed(socket: &mut WebSocket, count: usize) {
     for _ in 0..count {
         block_on(socket.feed(Message::binary(vec![7; 1000]))).unwrap();
@@ -300,14 +300,14 @@ fn what_comes_back_to_a_thread_that_has_ended_is_freed() {
 #[test]
 fn a_thread_that_only_drops_sockets_keeps_nothing() {
     let (polling, dropping) = (Thread::start_polling(), Thread::start());
-    for (unread, staged) in [(40, 0), (5, 0), (0, 60), (40, 60)] {
+    for (unread, buffered) in [(40, 0), (5, 0), (0, 60), (40, 60)] {
         let sent = burst(1 + unread, KIB);
         let (sockets, made) = polling.measure(move || {
             let sockets = (0..20).map(|_| {
                 let attack = Attack::new(sent.clone(), Then::Wait).takes(0);
                 let mut socket = Role::Server.socket(attack, &alone());
                 receive_all(&mut socket, 1);
-                feed(&mut socket, staged);
+                feed(&mut socket, buffered);
                 socket
             });
             sockets.collect::<Vec<_>>()
@@ -409,7 +409,7 @@ fn frames_that_move_to_another_buffer_stay_in_order() {
 }
 
 #[test]
-fn bursts_of_any_length_are_staged_in_buffers_that_are_there() {
+fn bursts_of_any_length_are_buffered_in_buffers_that_are_there() {
     let ((), memory) = Thread::start_polling().measure(|| {
         let stream = Narrow::default();
         let mut socket = narrow(&stream);
@@ -618,7 +618,7 @@ fn little_that_is_unread_holds_little() {
 }
 
 #[test]
-fn little_that_is_staged_holds_little() {
+fn little_that_is_buffered_holds_little() {
     const SOCKETS: usize = 100;
     for polls in [false, true] {
         // The thread is one that polls.
@@ -639,18 +639,18 @@ fn little_that_is_staged_holds_little() {
 fn little_that_is_left_of_a_burst_holds_little() {
     const SOCKETS: usize = 100;
     received(&mut server(burst(1, 10)));
-    for (staged, left) in [(60, 12), (60, 500), (3, 12)] {
+    for (buffered, left) in [(60, 12), (60, 500), (3, 12)] {
         let held = held(
             SOCKETS,
             || (),
             || {
-                let mut socket = narrow(&Narrow::takes(staged * 1004 - left));
-                feed(&mut socket, staged);
+                let mut socket = narrow(&Narrow::takes(buffered * 1004 - left));
+                feed(&mut socket, buffered);
                 assert!(socket.flush().now_or_never().is_none());
                 socket
             },
         );
-        let kept = 8 * 2 * staged * 1004;
+        let kept = 8 * 2 * buffered * 1004;
         assert_at_most(held, SOCKETS * SOCKET + kept, "bytes are held");
     }
 }
@@ -761,7 +761,7 @@ fn text_has_no_spare_room() {
 }
 
 #[test]
-fn what_was_written_is_not_held_while_more_is_staged() {
+fn what_was_written_is_not_held_while_more_is_buffered() {
     let stream = Narrow::default();
     let mut socket = narrow(&stream);
     feed(&mut socket, 60);

@@ -77,7 +77,7 @@ fn config(runtime: &Arc<dyn Runtime>) -> WebSocketConfig {
         .set_transport(TransportConfig::default().accept_unmasked_frames(true))
 }
 
-/// The settings of a socket that stages one message and no more.
+/// The settings of a socket that buffers one message and no more.
 fn tight(runtime: &Arc<dyn Runtime>) -> WebSocketConfig {
     let transport = TransportConfig::default()
         .accept_unmasked_frames(true)
@@ -229,7 +229,7 @@ runtimes! {
         assert_ne!(dropped, 0);
     }
 
-    async fn a_feed_that_was_dropped_has_staged_nothing(rt) {
+    async fn a_feed_that_was_dropped_has_buffered_nothing(rt) {
         for mut case in cases(&tight(&rt)).await {
             let messages = case.messages();
             let feed = async {
@@ -269,7 +269,7 @@ runtimes! {
         }
     }
 
-    async fn a_dropped_close_sends_one_close_behind_all_that_was_staged(rt) {
+    async fn a_dropped_close_sends_one_close_behind_all_that_was_buffered(rt) {
         for polls in POLLS {
             let (near, far) = duplex();
             let mut socket = server(Scripted::slow(far), &config(&rt)).await;

@@ -92,8 +92,8 @@ async fn assert_closed(socket: &mut WebSocket) {
             let fed = socket.feed(message.clone()).await;
             assert!(matches!(fed, Err(Error::Closed)), "{fed:?}");
             // The end may also come between `poll_ready` and this.
-            let staged = socket.start_send_unpin(message);
-            assert!(matches!(staged, Err(Error::Closed)), "{staged:?}");
+            let buffered = socket.start_send_unpin(message);
+            assert!(matches!(buffered, Err(Error::Closed)), "{buffered:?}");
         }
     }
 }
@@ -312,11 +312,11 @@ runtimes! {
 
     async fn close_completes_the_handshake_and_ends_the_tcp_connection_in_order(rt) {
         let (mut socket, mut peer, script) = watched(&config(&rt)).await;
-        socket.feed("staged".into()).await.unwrap();
+        socket.feed("buffered".into()).await.unwrap();
         let close = socket.close(close_frame(4000, "done"));
         let (closed, (frames, frame)) = join(close, peer.see_off()).await;
         closed.unwrap();
-        assert_eq!(frames, [Frame::text("staged")]);
+        assert_eq!(frames, [Frame::text("buffered")]);
         assert_eq!(frame, Frame::close(4000, "done"));
         assert_eq!(order(&script), [Close, End, Drop]);
         assert_ended_after_close(&mut socket).await;
@@ -510,10 +510,10 @@ runtimes! {
 
     async fn closing_the_sink_sends_1000_and_does_not_wait_for_the_peer(rt) {
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
-        socket.feed("staged".into()).await.unwrap();
+        socket.feed("buffered".into()).await.unwrap();
         let closed = SinkExt::close(&mut socket).now_or_never();
         closed.expect("it does not wait").unwrap();
-        assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::text("staged"))));
+        assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::text("buffered"))));
         assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::close(1000, ""))));
         assert_closed(&mut socket).await;
         // What the peer still says is for whoever receives.
@@ -565,7 +565,7 @@ runtimes! {
         assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
     }
 
-    async fn a_dropped_socket_writes_what_is_staged_and_closes_in_order(rt) {
+    async fn a_dropped_socket_writes_what_is_buffered_and_closes_in_order(rt) {
         let (mut socket, mut peer, script) = watched(&config(&rt)).await;
         socket.feed("one".into()).await.unwrap();
         socket.feed("two".into()).await.unwrap();
@@ -601,10 +601,10 @@ runtimes! {
 
     async fn a_socket_dropped_by_a_panic_closes_with_1011(rt) {
         let (mut socket, mut peer, script) = watched(&config(&rt)).await;
-        socket.feed("staged".into()).await.unwrap();
+        socket.feed("buffered".into()).await.unwrap();
         drop_while_panicking(socket);
         let (frames, close) = peer.see_off().await;
-        assert_eq!(frames, [Frame::text("staged")]);
+        assert_eq!(frames, [Frame::text("buffered")]);
         assert_eq!(close.code(), 1011);
         script.dropped().await;
     }
@@ -728,10 +728,10 @@ mod without_a_runtime {
     fn a_dropped_socket_writes_without_waiting_and_drops_its_stream() {
         run(async |config| {
             let (mut socket, mut peer, script) = watched(&config).await;
-            socket.feed("staged".into()).await.unwrap();
+            socket.feed("buffered".into()).await.unwrap();
             drop(socket);
             assert!(script.is_dropped());
-            assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+            assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
             assert_eq!(peer.frame().await, Some(Frame::close(1000, "")));
             assert_eq!(peer.frame().await, None);
         });
@@ -766,9 +766,9 @@ mod without_a_runtime {
     fn close_writes_and_does_not_wait_for_the_peer() {
         run(async |config| {
             let (mut socket, mut peer) = with_peer(&config).await;
-            socket.feed("staged".into()).await.unwrap();
+            socket.feed("buffered".into()).await.unwrap();
             socket.close(close_frame(4000, "done")).await.unwrap();
-            assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+            assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
             assert_eq!(peer.frame().await, Some(Frame::close(4000, "done")));
             assert_closed(&mut socket).await;
             drop(socket);

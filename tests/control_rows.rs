@@ -29,7 +29,7 @@ fn watched(role: Role, config: &WebSocketConfig) -> (WebSocket, Peer, Script) {
     (role.socket(far, config), Peer::of(role, near), script)
 }
 
-/// A socket whose writes wait, as one is staged that the stream does not hold, and its peer.
+/// A socket whose writes wait, as one is buffered that the stream does not hold, and its peer.
 async fn blocked(role: Role, config: &WebSocketConfig) -> (WebSocket, Peer) {
     let (near, far) = testing::duplex_with_capacity(1000);
     let (mut socket, peer) = (role.socket(far, config), Peer::of(role, near));
@@ -38,7 +38,7 @@ async fn blocked(role: Role, config: &WebSocketConfig) -> (WebSocket, Peer) {
     (socket, peer)
 }
 
-/// What is staged there.
+/// What is buffered there.
 fn large_frame() -> Frame {
     Frame::new(BINARY, [7; 3000])
 }

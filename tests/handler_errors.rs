@@ -115,7 +115,7 @@ runtimes! {
         assert_fails(CloseCode::Error, (socket, errors)).await;
     }
 
-    async fn what_was_staged_goes_out_before_the_close(rt) {
+    async fn what_was_buffered_goes_out_before_the_close(rt) {
         let (mut socket, errors) = serve(&rt, async |mut socket: WebSocket| {
             socket.feed("last words".into()).await?;
             Err::<(), BoxError>(REASON.into())

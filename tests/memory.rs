@@ -108,7 +108,7 @@ fn a_socket_that_has_written_all_holds_nothing_of_it() {
 }
 
 #[test]
-fn a_socket_whose_stream_has_failed_holds_nothing_of_what_was_staged() {
+fn a_socket_whose_stream_has_failed_holds_nothing_of_what_was_buffered() {
     for role in Role::BOTH {
         for shape in SHAPES {
             let fail = Then::Fail(ErrorKind::BrokenPipe);
@@ -122,7 +122,7 @@ fn a_socket_whose_stream_has_failed_holds_nothing_of_what_was_staged() {
     }
 }
 
-/// Neither of what was staged, nor of a message that has come in part.
+/// Neither of what was buffered, nor of a message that has come in part.
 #[test]
 fn an_aborted_socket_holds_nothing() {
     for role in Role::BOTH {
@@ -142,7 +142,7 @@ fn an_aborted_socket_holds_nothing() {
 }
 
 #[test]
-fn a_socket_whose_close_has_timed_out_holds_nothing_of_what_was_staged() {
+fn a_socket_whose_close_has_timed_out_holds_nothing_of_what_was_buffered() {
     let config = until_flushed()
         .set_runtime(Arc::new(ThreadRuntime))
         .set_close_timeout(Duration::from_millis(20));

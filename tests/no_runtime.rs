@@ -168,9 +168,9 @@ fn a_timeout_that_was_set_is_an_error() {
 fn close_sends_its_close_and_does_not_wait() {
     on_none(|| async {
         let (mut client, mut server) = testing::pair();
-        server.feed("staged".into()).await.unwrap();
+        server.feed("buffered".into()).await.unwrap();
         server.close(None).await.unwrap();
-        assert_eq!(next(&mut client).await, Message::text("staged"));
+        assert_eq!(next(&mut client).await, Message::text("buffered"));
         assert_eq!(next(&mut client).await, Message::Close(None));
         assert!(client.next().await.is_none());
     });
@@ -180,9 +180,9 @@ fn close_sends_its_close_and_does_not_wait() {
 fn a_dropped_socket_writes_once_without_waiting() {
     on_none(|| async {
         let (mut client, mut server) = testing::pair();
-        server.feed("staged".into()).await.unwrap();
+        server.feed("buffered".into()).await.unwrap();
         drop(server);
-        assert_eq!(next(&mut client).await, Message::text("staged"));
+        assert_eq!(next(&mut client).await, Message::text("buffered"));
         assert!(matches!(next(&mut client).await, Message::Close(Some(_))));
     });
 }

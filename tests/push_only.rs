@@ -60,11 +60,11 @@ runtimes! {
         }
     }
 
-    async fn closed_writes_what_is_staged(rt) {
+    async fn closed_writes_what_is_buffered(rt) {
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
-        socket.feed("staged".into()).await.unwrap();
+        socket.feed("buffered".into()).await.unwrap();
         assert!(socket.closed().now_or_never().is_none());
-        assert_eq!(now(peer.frame()), Some(Frame::text("staged")));
+        assert_eq!(now(peer.frame()), Some(Frame::text("buffered")));
     }
 
     async fn closed_is_ready_once_our_own_close_was_sent(rt) {
@@ -298,9 +298,9 @@ runtimes! {
     async fn beside_a_receiver_closed_only_waits(rt) {
         let (socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         let (mut sender, mut receiver) = socket.split();
-        sender.feed("staged".into()).await.unwrap();
+        sender.feed("buffered".into()).await.unwrap();
         let waiting = spawn(&rt, async move { (sender.closed().await, sender) });
-        assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+        assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
         peer.send(Frame::text("one")).await;
         yield_to_tasks(&rt).await;
         assert_eq!(now(receiver.next()).unwrap().unwrap(), Message::text("one"));

@@ -203,8 +203,8 @@ runtimes! {
             assert!(next.await.unwrap().unwrap().is_close());
         }));
         is_waiting.await.unwrap();
-        sender.feed("staged".into()).await.unwrap();
-        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("staged"));
+        sender.feed("buffered".into()).await.unwrap();
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("buffered"));
         drop(sender);
         client.close(None).await.unwrap();
     }

@@ -162,7 +162,7 @@ runtimes! {
         }
     }
 
-    async fn feed_writes_once_enough_is_staged(rt) {
+    async fn feed_writes_once_enough_is_buffered(rt) {
         let config = with_limits(&rt, |limits| limits.write_buffer_size(100));
         let (near, far) = duplex();
         let (far, script) = Scripted::new(far);
@@ -182,7 +182,7 @@ runtimes! {
         assert_eq!(peer.frame().now_or_never(), Some(Some(Frame::text("now"))));
     }
 
-    async fn next_writes_what_feed_staged_before_it_waits(rt) {
+    async fn next_writes_what_feed_buffered_before_it_waits(rt) {
         let (mut socket, mut peer) = with_peer(&config(&rt)).await;
         for text in ["one", "two"] {
             socket.feed(text.into()).await.unwrap();

@@ -155,10 +155,10 @@ runtimes! {
     async fn halves_put_together_are_a_socket_that_works(rt) {
         let (mut client, server) = testing::pair_with(&config(&rt)).unwrap();
         let (mut sender, receiver) = server.split();
-        sender.feed("staged".into()).await.unwrap();
+        sender.feed("buffered".into()).await.unwrap();
         let mut server = sender.reunite(receiver).unwrap();
         server.flush().await.unwrap();
-        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("staged"));
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("buffered"));
         assert_works(&mut client, &mut server).await;
         let (one, other) = join(client.close(None), server.close(None)).await;
         one.unwrap();
@@ -412,12 +412,12 @@ runtimes! {
 
     async fn without_its_sender_the_receiver_works_on(rt) {
         let (mut sender, mut receiver, mut peer) = halves(&config(&rt)).await;
-        sender.feed("staged".into()).await.unwrap();
+        sender.feed("buffered".into()).await.unwrap();
         drop(sender);
         peer.send(Frame::new(PING, "still there?")).await;
         assert_eq!(received(&mut receiver).await, Message::Ping("still there?".into()));
         assert!(receiver.next().now_or_never().is_none());
-        assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+        assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
         // It is no Close.
         assert_eq!(peer.frame().await, Some(Frame::new(PONG, "still there?")));
         peer.send(Frame::close(1000, "")).await;
@@ -441,7 +441,7 @@ runtimes! {
             let (far, script) = Scripted::new(far);
             let (mut sender, receiver) = server(far, &config(&rt)).await.split();
             let mut peer = Peer::new(near);
-            sender.feed("staged".into()).await.unwrap();
+            sender.feed("buffered".into()).await.unwrap();
             if sender_first {
                 drop(sender);
                 assert!(peer.frame().now_or_never().is_none());
@@ -452,14 +452,14 @@ runtimes! {
                 drop(sender);
             }
             let (frames, close) = peer.see_off().await;
-            assert_eq!((frames, close), (vec![Frame::text("staged")], Frame::close(1000, "")));
+            assert_eq!((frames, close), (vec![Frame::text("buffered")], Frame::close(1000, "")));
             script.dropped().await;
             let events = script.events();
             assert!(events.ends_with(&[Event::Close, Event::End, Event::Drop]), "{events:?}");
         }
     }
 
-    async fn what_is_staged_and_the_answer_are_written_though_the_sender_idles(rt) {
+    async fn what_is_buffered_and_the_answer_are_written_though_the_sender_idles(rt) {
         for tells_end in [false, true] {
             let (near, far) = duplex_with_capacity(100);
             let (far, script) = Scripted::new(far);
@@ -490,7 +490,7 @@ runtimes! {
         let (far, script) = Scripted::new(far);
         let (mut sender, mut receiver) = server(far, &config(&rt)).await.split();
         let mut peer = Peer::new(near);
-        sender.feed("staged".into()).await.unwrap();
+        sender.feed("buffered".into()).await.unwrap();
         peer.finish().await;
         let item = receiver.next().await;
         assert!(matches!(item, Some(Err(Error::ClosedWithoutHandshake))), "{item:?}");
@@ -498,7 +498,7 @@ runtimes! {
         assert!(!script.is_dropped());
         drop(receiver);
         let rest = async {
-            assert_eq!(peer.frame().await, Some(Frame::text("staged")));
+            assert_eq!(peer.frame().await, Some(Frame::text("buffered")));
             assert_eq!(peer.frame().await, None);
             script.dropped().await;
         };

@@ -36,8 +36,8 @@ runtimes! {
         let socket = Role::Server.socket(far, &config(&rt).set_close_timeout(SHORT));
         let (mut sender, mut receiver) = socket.split();
         let mut peer = Peer::new(near);
-        let staged = sender.feed(Message::binary(vec![7; 100_000])).await;
-        staged.unwrap();
+        let buffered = sender.feed(Message::binary(vec![7; 100_000])).await;
+        buffered.unwrap();
         let sending = spawn(&rt, async move { (sender.flush().await, sender) });
         yield_to_tasks(&rt).await;
         peer.send(Frame::close(1000, "")).await;

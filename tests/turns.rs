@@ -135,7 +135,7 @@ fn a_handler_that_only_sends_comes_to_the_end_of_its_turn() {
 
 /// Small messages wait in the buffer, and a stream that takes all of it never makes a task wait.
 #[test]
-fn whatever_stages_messages_comes_to_the_end_of_its_turn() {
+fn whatever_buffers_messages_comes_to_the_end_of_its_turn() {
     type Sends = fn(WebSocket) -> futures::future::BoxFuture<'static, ()>;
     let ways: [(&str, Sends); 3] = [
         ("feed", |mut socket| {

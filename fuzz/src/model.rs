@@ -406,7 +406,7 @@ impl Model {
             self.check(true);
         }
         let socket = mem::replace(&mut self.socket, Socket::Halves(None, None));
-        // Dropped while a write would wait, what was staged is lost: there is no runtime.
+        // Dropped while a write would wait, what was buffered is lost: there is no runtime.
         let is_gone = matches!(socket, Socket::Halves(None, None));
         self.may_close = true;
         drop(socket);

@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response};
 use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
 use crate::{
     Io, Result, WebSocket, WebSocketConfig,
-    handshake::{Choice, Complete, Offer},
+    handshake::{Complete, ProtocolChoice, UpgradeRequest},
 };
 
 /// A request for a WebSocket that was read from a bare stream, checked and not yet answered.
@@ -32,8 +32,8 @@ use crate::{
 pub struct ServerHandshake {
     connection: Unanswered,
     request: Request<()>,
-    offer: Offer,
-    early: Vec<u8>,
+    upgrade_request: UpgradeRequest,
+    read_ahead: Vec<u8>,
 }
 
 impl ServerHandshake {
@@ -100,7 +100,7 @@ impl ServerHandshake {
     pub async fn read_any(io: impl Io + 'static, config: WebSocketConfig) -> Result<Incoming> {
         let (connection, head) = Unanswered::read(io, config).await?;
         let request = &head.request;
-        if Offer::is_asked_for(request.version(), request.headers()) {
+        if UpgradeRequest::is_asked_for(request.version(), request.headers()) {
             Self::check(connection, head).await.map(Incoming::WebSocket)
         } else {
             let plain = PlainRequest::new(connection, head.request);
@@ -110,13 +110,16 @@ impl ServerHandshake {
 
     /// Refuses a request that is no valid handshake.
     async fn check(connection: Unanswered, head: Complete) -> Result<Self> {
-        let Complete { request, early } = head;
-        match Offer::read(request.method(), request.version(), request.headers()) {
-            Ok(offer) => Ok(Self {
+        let Complete {
+            request,
+            read_ahead,
+        } = head;
+        match UpgradeRequest::read(request.method(), request.version(), request.headers()) {
+            Ok(upgrade_request) => Ok(Self {
                 connection,
                 request,
-                offer,
-                early,
+                upgrade_request,
+                read_ahead,
             }),
             Err(rejection) => Err(connection.refuse(rejection).await),
         }
@@ -130,7 +133,7 @@ impl ServerHandshake {
 
     /// Returns the subprotocols that the client offers, in its order.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
-        self.offer.requested().iter().map(String::as_str)
+        self.upgrade_request.requested().iter().map(String::as_str)
     }
 
     /// Answers 101 and starts the socket; a client that the settings refuse is told so instead.
@@ -190,22 +193,22 @@ impl ServerHandshake {
     pub async fn accept_with(self, headers: HeaderMap) -> Result<WebSocket> {
         let Self {
             mut connection,
-            offer,
-            early,
+            upgrade_request,
+            read_ahead,
             ..
         } = self;
-        let answer = offer
-            .decide(connection.config(), &Choice::List)
-            .and_then(|acceptance| {
-                let response = acceptance.response_with(&[][..], headers)?;
-                Ok((acceptance, response))
+        let answer = upgrade_request
+            .decide(connection.config(), &ProtocolChoice::List)
+            .and_then(|negotiated| {
+                let response = negotiated.response_with(&[][..], headers)?;
+                Ok((negotiated, response))
             });
-        let (acceptance, response) = match answer {
+        let (negotiated, response) = match answer {
             Ok(answer) => answer,
             Err(error) => return Err(connection.refuse(error).await),
         };
         connection.switch(&response).await?;
-        Ok(connection.into_socket(early, acceptance.protocol()))
+        Ok(connection.into_socket(read_ahead, negotiated.protocol()))
     }
 
     /// Answers with `response`, which is not a 101, and closes the stream.

@@ -16,7 +16,7 @@ use super::linger::linger;
 use crate::{
     Error, Rejection, Result, WebSocket, WebSocketConfig,
     error::TimeoutPhase,
-    handshake::{Choice, Complete, Head, HeadError},
+    handshake::{Complete, Head, HeadError, ProtocolChoice},
     io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
     sync::Exclusive,
@@ -42,7 +42,7 @@ impl Unanswered {
         io: impl Io + 'static,
         config: WebSocketConfig,
     ) -> Result<(Self, Complete)> {
-        config.check(&Choice::List)?;
+        config.check(&ProtocolChoice::List)?;
         let runtime = config.runtime.clone().or_else(rt::detect);
         config.check_timeouts(runtime.as_ref())?;
         let mut connection = Self {
@@ -65,7 +65,7 @@ impl Unanswered {
     }
 
     /// Starts the socket, after the answer that switches protocols.
-    pub(super) fn into_socket(self, early: Vec<u8>, protocol: Option<&str>) -> WebSocket {
+    pub(super) fn into_socket(self, read_ahead: Vec<u8>, protocol: Option<&str>) -> WebSocket {
         let Self {
             io,
             config,
@@ -74,7 +74,7 @@ impl Unanswered {
         } = self;
         WebSocket::new(
             io.into_inner(),
-            early,
+            read_ahead,
             Role::Server,
             protocol,
             &config,

@@ -9,7 +9,7 @@ use std::{
 use async_tungstenite::tungstenite::protocol::Role;
 
 use super::{
-    Engine, Incoming, Sending, Side,
+    Driver, RecvState, SendState, Side,
     tasks::{Reading, Tasks},
 };
 use crate::{
@@ -29,23 +29,23 @@ pub(crate) enum Closer {
     Nobody,
 }
 
-impl Engine {
+impl Driver {
     /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
-    /// writes what is staged, discards data up to the peer's Close, shuts down the write side and
+    /// writes what is buffered, discards data up to the peer's Close, shuts down the write side and
     /// waits for the end of the stream.
     ///
     /// Is an error if the connection failed before the peer's Close and nobody was told so yet.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<Result<()>> {
         self.poll_sending(cx, Reading::Allowed, |this, cx| {
             // A write that waits keeps nobody from reading: the peer may wait for that.
-            let _ = this.poll_flush_finally(cx, closer);
-            if closer == Closer::BesideReceiver && this.incoming == Incoming::Open {
+            let _ = this.poll_flush_for_close(cx, closer);
+            if closer == Closer::BesideReceiver && this.incoming == RecvState::Open {
                 return Poll::Pending;
             }
             if let Err(error) = ready!(this.poll_discard(cx)) {
                 this.finish_error = Some(Box::new(error));
             }
-            ready!(this.poll_flush_finally(cx, closer));
+            ready!(this.poll_flush_for_close(cx, closer));
             if !this.finished {
                 ready!(this.poll_end_stream(cx));
                 this.finish();
@@ -54,7 +54,7 @@ impl Engine {
         })
     }
 
-    /// Is ready once nothing more can be sent. What is staged is written meanwhile.
+    /// Is ready once nothing more can be sent. What is buffered is written meanwhile.
     ///
     /// With [`Reading::Allowed`] pings and a Close are answered, and data is discarded; else
     /// another task receives.
@@ -97,7 +97,7 @@ impl Engine {
 
     /// Reads up to the peer's Close, or what comes in its place; data is discarded.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.incoming == Incoming::Open {
+        while self.incoming == RecvState::Open {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
             match received {
@@ -117,7 +117,7 @@ impl Engine {
     /// It is called by destructors. A stream that panics has failed: while another panic unwinds,
     /// this one would abort the process.
     pub(crate) fn flush_at_once(&mut self) -> bool {
-        if self.sending == Sending::Failed {
+        if self.sending == SendState::Failed {
             return true;
         }
         let cx = &mut Context::from_waker(Waker::noop());
@@ -139,7 +139,7 @@ impl Engine {
 
     /// Tells whether messages of the peer's may still come.
     pub(crate) fn is_receiving(&self) -> bool {
-        self.incoming == Incoming::Open
+        self.incoming == RecvState::Open
     }
 
     /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
@@ -147,7 +147,7 @@ impl Engine {
     ///
     /// If messages are lost, the side that sends is told, unless it is the one that closes, `told`.
     pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
-        let completed = self.incoming == Incoming::Closed && !self.writer.is_busy();
+        let completed = self.incoming == RecvState::Closed && !self.writer.is_busy();
         let late = "the connection was given up before the peer had taken all";
         self.cut(told, io::Error::new(io::ErrorKind::TimedOut, late));
         match self.finish_error.take() {
@@ -161,7 +161,7 @@ impl Engine {
     /// caller to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
     pub(crate) fn abort(&mut self, told: Side) -> Tasks {
         let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
-        let is_cut = self.incoming == Incoming::Open;
+        let is_cut = self.incoming == RecvState::Open;
         self.cut(told, aborted());
         // Whoever aborts has no use for what went wrong before; `next` tells the end alone. A sender
         // that closes is told if its receiver has aborted.
@@ -175,12 +175,12 @@ impl Engine {
     /// Lets nothing more be read or written; if messages are lost by that, the side that sends is
     /// told, unless it is `told`.
     fn cut(&mut self, told: Side, error: io::Error) {
-        if self.sending != Sending::Failed {
+        if self.sending != SendState::Failed {
             self.fail_sending(error, Some(told));
         }
         self.finish();
-        if self.incoming == Incoming::Open {
-            self.stop_receiving(Incoming::Gone);
+        if self.incoming == RecvState::Open {
+            self.stop_receiving(RecvState::Gone);
         }
     }
 
@@ -192,7 +192,7 @@ impl Engine {
     /// Shuts down the write side of a server whose closing handshake is over (RFC 6455, section
     /// 7.1.1): the client waits for it.
     pub(super) fn end_sending(&mut self, cx: &mut Context<'_>) {
-        let is_over = matches!(self.incoming, Incoming::Closed | Incoming::Failed);
+        let is_over = matches!(self.incoming, RecvState::Closed | RecvState::Failed);
         if self.role == Role::Server && is_over {
             // A stream that cannot do it at once is asked again when the connection is finished.
             let _ = self.writer.poll_shut_down(self.io.get_mut(), cx);
@@ -212,14 +212,14 @@ impl Engine {
             .then(|| mem::replace(self.io.get_mut(), ended()))
     }
 
-    fn poll_flush_finally(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<()> {
+    fn poll_flush_for_close(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<()> {
         if closer == Closer::Nobody {
             return self.poll_flush_and_keep_error(cx);
         }
         let may_lose = self.write_failure.is_some() || self.has_unsent();
         if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
             // A peer that has closed may be gone before our answer: nothing is lost by that.
-            if self.incoming != Incoming::Closed || may_lose {
+            if self.incoming != RecvState::Closed || may_lose {
                 self.finish_error = Some(Box::new(error));
             }
         }
@@ -230,7 +230,7 @@ impl Engine {
     fn poll_end_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // RFC 6455, section 7.1.1: the server ends the TCP connection first, so that it is the one
         // to hold the TIME_WAIT state.
-        if self.role == Role::Server || self.incoming != Incoming::Closed {
+        if self.role == Role::Server || self.incoming != RecvState::Closed {
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
         if ready!(self.reader.poll_drain(self.io.get_mut(), cx)).is_ok() {

@@ -15,7 +15,7 @@ use self::{reader::Reader, write_failure::WriteFailure, writer::Writer};
 use crate::{
     CloseFrame, Error, InvalidMessage, Result, TransportConfig,
     io::BoxIo,
-    proto::{Decoder, Outbox, Outgoing},
+    proto::{Decoder, Outgoing, WriteBuffer},
     sync::Exclusive,
 };
 
@@ -34,7 +34,7 @@ const MAX_UNANSWERED: usize = 128 * 1024;
 
 /// How far the messages from the peer have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Incoming {
+enum RecvState {
     /// More may come.
     Open,
     /// The peer's Close was received.
@@ -47,21 +47,21 @@ enum Incoming {
 
 /// How far the messages to the peer have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
+enum SendState {
     /// More may be sent.
     Open,
-    /// A Close was staged, as a request, as an answer or for a failure.
+    /// A Close was buffered, as a request, as an answer or for a failure.
     Closed,
     /// A write failed: nothing more can be sent.
     Failed,
 }
 
 /// The place of a message that is to be sent: what it is made of, or why it may not be sent.
-pub(crate) type Unsent = Option<Result<Outgoing, InvalidMessage>>;
+pub(crate) type SendSlot = Option<Result<Outgoing, InvalidMessage>>;
 
 /// What sending has come to. It fits in registers: an error of its full size would be in memory, and to
 /// look there whether all went well costs a twentieth of all that is done for a small message.
-pub(crate) type Outcome = Result<(), Box<Error>>;
+pub(crate) type SendResult = Result<(), Box<Error>>;
 
 /// The two sides of a connection, which may be two tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,29 +90,29 @@ struct ReceivedClose {
 /// A snapshot: if it differs after a poll, a task that waits has to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct State {
-    incoming: Incoming,
-    sending: Sending,
+    incoming: RecvState,
+    sending: SendState,
     is_finished: bool,
 }
 
 /// One end of a WebSocket connection.
-pub(crate) struct Engine {
+pub(crate) struct Driver {
     io: Exclusive<BoxIo>,
     reader: Reader,
     writer: Writer,
     role: Role,
-    incoming: Incoming,
-    sending: Sending,
+    incoming: RecvState,
+    sending: SendState,
     /// `next` has returned `None`.
-    told_end: bool,
+    terminated: bool,
     /// The TCP connection was closed in order, as far as it could be.
     finished: bool,
     /// One task sends and another one receives, by halves or otherwise.
     is_shared: bool,
-    /// The length of our Close frame; 0 before it was staged.
+    /// The length of our Close frame; 0 before it was buffered.
     close_len: u8,
     /// Staged bytes above which they are written.
-    write_buffer: usize,
+    write_buffer_size: usize,
     /// Staged bytes above which senders wait.
     watermark: usize,
     /// The largest payload of a frame that is sent, unless there were too many of them.
@@ -125,24 +125,29 @@ pub(crate) struct Engine {
     tasks: Tasks,
 }
 
-impl Engine {
-    /// Starts to speak frames on `io`; `early` is what was read from it already.
-    pub(crate) fn new(io: BoxIo, early: Vec<u8>, role: Role, limits: &TransportConfig) -> Self {
+impl Driver {
+    /// Starts to speak frames on `io`; `read_ahead` is what was read from it already.
+    pub(crate) fn new(
+        io: BoxIo,
+        read_ahead: Vec<u8>,
+        role: Role,
+        limits: &TransportConfig,
+    ) -> Self {
         let decoder = Decoder::new(role, limits);
         Self {
             io: Exclusive::new(io),
-            reader: Reader::new(decoder, early, limits.read_buffer_size),
-            writer: Writer::new(Outbox::new(role)),
+            reader: Reader::new(decoder, read_ahead, limits.read_buffer_size),
+            writer: Writer::new(WriteBuffer::new(role)),
             role,
-            incoming: Incoming::Open,
-            sending: Sending::Open,
-            told_end: false,
+            incoming: RecvState::Open,
+            sending: SendState::Open,
+            terminated: false,
             finished: false,
             is_shared: false,
             close_len: 0,
-            // The settings of a test are not validated: what is staged above the watermark has to
+            // The settings of a test are not validated: what is buffered above the watermark has to
             // be written, and fragments must not be empty.
-            write_buffer: limits.write_buffer().min(limits.watermark()),
+            write_buffer_size: limits.write_buffer().min(limits.watermark()),
             watermark: limits.watermark(),
             fragment: limits.fragment_size.max(1),
             write_failure: None,
@@ -172,13 +177,13 @@ impl Engine {
 }
 
 /// Tells the state, not the bytes in the buffers: they are the users' messages.
-impl fmt::Debug for Engine {
+impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
+        f.debug_struct("Driver")
             .field("role", &self.role)
             .field("incoming", &self.incoming)
             .field("sending", &self.sending)
-            .field("staged", &self.writer.outbox.staged())
+            .field("buffered", &self.writer.write_buffer.buffered())
             .finish_non_exhaustive()
     }
 }

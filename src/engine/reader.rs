@@ -13,7 +13,7 @@ use crate::{
     ProtocolError,
     io::{BoxIo, overrun},
     proto::{
-        Decoded, Decoder, Received,
+        Decoded, Decoder, RecvSlot,
         buffer::{Block, Unread},
     },
 };
@@ -43,11 +43,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Makes the side of a connection of which `early` was read already.
-    pub(super) fn new(decoder: Decoder, early: Vec<u8>, size: usize) -> Self {
+    /// Makes the side of a connection of which `read_ahead` was read already.
+    pub(super) fn new(decoder: Decoder, read_ahead: Vec<u8>, size: usize) -> Self {
         Self {
             decoder,
-            unread: early.into(),
+            unread: read_ahead.into(),
             size: u32::try_from(size).unwrap_or(MAX_READ).clamp(1, MAX_READ),
             budget: Budget::default(),
         }
@@ -62,7 +62,7 @@ impl Reader {
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Poll<Result<(), End>> {
         ready!(self.budget.poll_turn(cx));
         if !self.unread.is_empty() {
@@ -81,7 +81,7 @@ impl Reader {
         io: &mut BoxIo,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.forget();
+        self.discard();
         let budget = &mut self.budget;
         loop {
             ready!(budget.poll_turn(cx));
@@ -96,13 +96,13 @@ impl Reader {
     }
 
     /// No message is wanted any more, not of what was read either.
-    pub(super) fn forget(&mut self) {
-        self.decoder.forget();
+    pub(super) fn discard(&mut self) {
+        self.decoder.discard();
         self.unread.clear();
     }
 
     #[inline]
-    fn decode_unread(&mut self, received: &mut Received) -> Result<(), ProtocolError> {
+    fn decode_unread(&mut self, received: &mut RecvSlot) -> Result<(), ProtocolError> {
         let decoded = self.decoder.decode(self.unread.bytes_mut(), received)?;
         self.budget.spend(decoded.frames);
         self.unread.advance(decoded.taken);
@@ -114,7 +114,7 @@ impl Reader {
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Poll<Result<(), End>> {
         if let Some(spare) = self.decoder.direct_read_buffer() {
             let length = ready!(poll_read(io, cx, spare, &mut self.budget))?;

@@ -2,14 +2,14 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::{Engine, Incoming, MAX_UNANSWERED, ReceivedClose, Sending, Side, reader::End};
+use super::{Driver, MAX_UNANSWERED, ReceivedClose, RecvState, SendState, Side, reader::End};
 use crate::{
     CloseFrame, Error, Message, ProtocolError, Result,
-    proto::{Received, closing_frame},
+    proto::{RecvSlot, closing_frame},
 };
 
-impl Engine {
-    /// Returns the next message; staged frames are written before it waits.
+impl Driver {
+    /// Returns the next message; buffered frames are written before it waits.
     #[inline]
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
         let mut received = None;
@@ -29,9 +29,9 @@ impl Engine {
     }
 
     /// Comes to the next message, which is put in its place, or to the end, which leaves it empty.
-    fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut Received) -> Poll<()> {
-        if self.incoming != Incoming::Open {
-            self.tell_end(cx, received);
+    fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        if self.incoming != RecvState::Open {
+            self.finish_stream(cx, received);
             return Poll::Ready(());
         }
         loop {
@@ -50,22 +50,22 @@ impl Engine {
                 _ => return Poll::Pending,
             }
         }
-        if matches!(received, Some(Err(_))) && self.incoming == Incoming::Open {
+        if matches!(received, Some(Err(_))) && self.incoming == RecvState::Open {
             // It was a write that failed. Nothing more is received after an error.
-            self.stop_receiving(Incoming::Gone);
+            self.stop_receiving(RecvState::Gone);
         }
         Poll::Ready(())
     }
 
     /// What `next` tells where nothing more is received.
     #[cold]
-    fn tell_end(&mut self, cx: &mut Context<'_>, received: &mut Received) {
+    fn finish_stream(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) {
         if let Some(close) = self.received_close.as_mut().filter(|close| close.is_untold) {
             close.is_untold = false;
             *received = Some(Ok(Message::Close(close.frame.clone())));
             return;
         }
-        self.told_end = true;
+        self.terminated = true;
         // An answer to a Close may still wait to be written.
         self.flush_and_keep_error(cx);
     }
@@ -73,7 +73,7 @@ impl Engine {
     /// Tells whether `poll_next` has returned `None`. Not before: `select!` polls nothing that is
     /// terminated, and the handler would never see the end.
     pub(crate) fn is_terminated(&self) -> bool {
-        self.told_end
+        self.terminated
     }
 
     /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
@@ -82,9 +82,9 @@ impl Engine {
     pub(super) fn poll_incoming(
         &mut self,
         cx: &mut Context<'_>,
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Poll<()> {
-        if !self.writer.outbox.has_pong_room() {
+        if !self.writer.write_buffer.has_pong_room() {
             ready!(self.poll_pong_room(cx));
         }
         if let Err(end) = ready!(self.reader.poll(self.io.get_mut(), cx, received)) {
@@ -104,9 +104,9 @@ impl Engine {
     /// one that does not read. From such a peer pings are read up to a limit; then reading pauses.
     #[cold]
     fn poll_pong_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.writer.outbox.yields_for_pongs() {
+        if self.writer.write_buffer.yields_for_pongs() {
             self.flush_and_keep_error(cx);
-            if self.writer.outbox.has_pong_room() {
+            if self.writer.write_buffer.has_pong_room() {
                 return Poll::Ready(());
             }
             cx.waker().wake_by_ref();
@@ -122,7 +122,7 @@ impl Engine {
     /// user's do not count, or two peers that send first would both wait.
     #[inline]
     pub(super) fn is_paused(&self) -> bool {
-        let unanswered = self.writer.outbox.unanswered_pings();
+        let unanswered = self.writer.write_buffer.unanswered_pings();
         unanswered > 0 && unanswered > self.watermark.min(MAX_UNANSWERED)
     }
 
@@ -130,11 +130,11 @@ impl Engine {
     #[inline(never)]
     fn answer(&mut self, cx: &mut Context<'_>, message: &Message) {
         match message {
-            Message::Ping(payload) if self.sending == Sending::Open => {
-                if !self.writer.outbox.has_pong_room() {
+            Message::Ping(payload) if self.sending == SendState::Open => {
+                if !self.writer.write_buffer.has_pong_room() {
                     self.flush_and_keep_error(cx);
                 }
-                self.writer.outbox.push_pong(payload.clone());
+                self.writer.write_buffer.push_pong(payload.clone());
             }
             Message::Close(frame) => self.answer_close(cx, frame.clone()),
             _ => {}
@@ -143,14 +143,14 @@ impl Engine {
 
     /// Answers the peer's Close (RFC 6455, section 5.5.1); tries to write the answer.
     fn answer_close(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) {
-        self.writer.outbox.forget_waiting_pong();
+        self.writer.write_buffer.discard_waiting_pong();
         self.received_close = Some(Box::new(ReceivedClose {
             frame: frame.clone(),
             is_untold: false,
         }));
         // What was received may be sent.
         let _ = self.start_close(frame);
-        self.stop_receiving(Incoming::Closed);
+        self.stop_receiving(RecvState::Closed);
         self.flush_and_keep_error(cx);
     }
 
@@ -162,7 +162,7 @@ impl Engine {
             End::Stream => Error::ClosedWithoutHandshake,
             End::Failed(error) => Error::Io(error),
         };
-        self.stop_receiving(Incoming::Gone);
+        self.stop_receiving(RecvState::Gone);
         error
     }
 
@@ -170,13 +170,13 @@ impl Engine {
     fn fail(&mut self, cx: &mut Context<'_>, violation: ProtocolError) -> Error {
         // Whether the Close gets through is no matter of who made the failure.
         let _ = self.start_close(Some(closing_frame(&violation)));
-        self.stop_receiving(Incoming::Failed);
+        self.stop_receiving(RecvState::Failed);
         self.flush_and_keep_error(cx);
         violation.into()
     }
 
-    pub(super) fn stop_receiving(&mut self, end: Incoming) {
+    pub(super) fn stop_receiving(&mut self, end: RecvState) {
         self.incoming = end;
-        self.reader.forget();
+        self.reader.discard();
     }
 }

@@ -10,7 +10,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::{Engine, Side};
+use super::{Driver, Side};
 
 /// The tasks that wait.
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ impl Tasks {
     }
 }
 
-impl Engine {
+impl Driver {
     /// Polls for the task that receives.
     #[inline]
     pub(super) fn poll_receiving(

@@ -11,13 +11,13 @@ use futures_io::AsyncWrite;
 use super::budget::Budget;
 use crate::{
     io::{BoxIo, overrun, retry},
-    proto::{MAX_SLICES, Outbox},
+    proto::{MAX_SLICES, WriteBuffer},
 };
 
 /// The side of a connection that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) outbox: Outbox,
+    pub(super) write_buffer: WriteBuffer,
     budget: Budget,
     /// Writes that have moved something; it wraps.
     written: u32,
@@ -28,9 +28,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(outbox: Outbox) -> Self {
+    pub(super) fn new(write_buffer: WriteBuffer) -> Self {
         Self {
-            outbox,
+            write_buffer,
             budget: Budget::default(),
             written: 0,
             unflushed: false,
@@ -55,7 +55,7 @@ impl Writer {
         self.budget.is_over()
     }
 
-    /// Counts frames that were staged in this turn.
+    /// Counts frames that were buffered in this turn.
     #[inline]
     pub(super) fn count_frames(&mut self, frames: u32) {
         self.budget.spend(frames);
@@ -64,28 +64,28 @@ impl Writer {
     /// Tells whether something is left to be written or flushed.
     #[inline]
     pub(super) fn is_busy(&self) -> bool {
-        self.unflushed || !self.outbox.is_empty()
+        self.unflushed || !self.write_buffer.is_empty()
     }
 
     pub(super) fn is_unflushed(&self) -> bool {
         self.unflushed
     }
 
-    /// Returns what changes with all that is staged, written or flushed: how much waits, and how
+    /// Returns what changes with all that is buffered, written or flushed: how much waits, and how
     /// many writes there were.
     pub(super) fn progress(&self) -> (usize, u32, bool) {
-        (self.outbox.len(), self.written, self.unflushed)
+        (self.write_buffer.len(), self.written, self.unflushed)
     }
 
     /// Writes what the stream takes in this turn; does not wait.
     pub(super) fn try_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> io::Result<()> {
-        self.outbox.push_waiting_pong();
-        while !self.outbox.is_empty() && !self.budget.is_over() {
+        self.write_buffer.push_waiting_pong();
+        while !self.write_buffer.is_empty() && !self.budget.is_over() {
             match self.poll_write_some(io, cx) {
                 Poll::Ready(written) => written?,
                 Poll::Pending => break,
             }
-            self.outbox.push_waiting_pong();
+            self.write_buffer.push_waiting_pong();
         }
         Ok(())
     }
@@ -95,29 +95,29 @@ impl Writer {
     pub(super) fn write_at_once(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) {
         loop {
             self.budget.begin();
-            let before = self.outbox.len();
-            if self.poll_flush(io, cx).is_ready() || self.outbox.len() == before {
+            let before = self.write_buffer.len();
+            if self.poll_flush(io, cx).is_ready() || self.write_buffer.len() == before {
                 return;
             }
         }
     }
 
-    /// Writes all that is staged.
+    /// Writes all that is buffered.
     pub(super) fn poll_write(
         &mut self,
         io: &mut BoxIo,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.outbox.push_waiting_pong();
-        while !self.outbox.is_empty() {
+        self.write_buffer.push_waiting_pong();
+        while !self.write_buffer.is_empty() {
             ready!(self.budget.poll_turn(cx));
             ready!(self.poll_write_some(io, cx))?;
-            self.outbox.push_waiting_pong();
+            self.write_buffer.push_waiting_pong();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Writes all that is staged, and flushes the stream.
+    /// Writes all that is buffered, and flushes the stream.
     pub(super) fn poll_flush(
         &mut self,
         io: &mut BoxIo,
@@ -142,7 +142,7 @@ impl Writer {
     }
 
     fn poll_write_some(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (given, written) = match self.outbox.only_slice() {
+        let (given, written) = match self.write_buffer.only_slice() {
             Some(slice) => (slice.len(), Pin::new(io).poll_write(cx, slice)),
             None => self.poll_write_slices(io, cx),
         };
@@ -153,7 +153,7 @@ impl Writer {
             Ok(taken) => {
                 self.unflushed = true;
                 self.written = self.written.wrapping_add(1);
-                self.outbox.advance(taken);
+                self.write_buffer.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Poll::Ready(Err(error)),
@@ -169,12 +169,12 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> (usize, Poll<io::Result<usize>>) {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = self.outbox.fill(&mut slices);
+        let count = self.write_buffer.fill(&mut slices);
         let slices = &slices[..count];
         let (first, given) = (slices[0].len(), slices.iter().map(|it| it.len()).sum());
         let written = Pin::new(io).poll_write_vectored(cx, slices);
         if let Poll::Ready(Ok(taken)) = written {
-            self.outbox.note_slices(taken, first);
+            self.write_buffer.note_slices(taken, first);
         }
         (given, written)
     }

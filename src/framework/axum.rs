@@ -17,7 +17,7 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::handshake::Offer;
+use crate::handshake::UpgradeRequest;
 pub use crate::{
     Bytes, CloseCode, CloseFrame, Error, Message, ReceiveHalf, Rejection, SendHalf,
     TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
@@ -38,7 +38,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebSocketUpgrade {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
-        if !Offer::is_asked_for(parts.version, &parts.headers) {
+        if !UpgradeRequest::is_asked_for(parts.version, &parts.headers) {
             return Ok(None);
         }
         <Self as FromRequestParts<S>>::from_request_parts(parts, state)

@@ -50,7 +50,7 @@ pub(crate) struct Head {
 pub(crate) struct Complete {
     pub(crate) request: Request<()>,
     /// The bytes behind the head: the first frames.
-    pub(crate) early: Vec<u8>,
+    pub(crate) read_ahead: Vec<u8>,
 }
 
 impl Head {
@@ -64,7 +64,7 @@ impl Head {
         let request = parse(&self.bytes[..end])?;
         Ok(Some(Complete {
             request,
-            early: self.bytes.split_off(end),
+            read_ahead: self.bytes.split_off(end),
         }))
     }
 }

@@ -1,16 +1,16 @@
 //! The opening handshake (RFC 6455, section 4): `http` types in, a decision out.
 //!
-//! Nothing here does IO or knows a runtime. [`Offer::read`] checks a request; [`Offer::decide`]
-//! applies the server's policy to it; [`Acceptance::response`] makes the answer of 101.
+//! Nothing here does IO or knows a runtime. [`UpgradeRequest::read`] checks a request; [`UpgradeRequest::decide`]
+//! applies the server's policy to it; [`Negotiated::response`] makes the answer of 101.
 
 mod accept_key;
 mod extensions;
 mod head;
 mod host;
-mod offer;
 mod origin;
 mod protocols;
 pub(crate) mod rejection;
+mod request;
 mod scanner;
 mod target;
 pub(crate) mod tokens;
@@ -18,8 +18,8 @@ pub(crate) mod tokens;
 pub(crate) use self::{
     accept_key::accept_key,
     head::{Complete, Head},
-    offer::{Acceptance, Offer},
     origin::{AllowedOrigins, RequestOrigin},
-    protocols::{Choice, Supported},
+    protocols::{ProtocolChoice, Supported},
+    request::{Negotiated, UpgradeRequest},
 };
 pub use self::{head::HeadError, rejection::Rejection};

@@ -82,14 +82,14 @@ impl Default for Supported {
 }
 
 /// How the subprotocol of a connection is chosen.
-pub(crate) enum Choice {
+pub(crate) enum ProtocolChoice {
     /// The first name of the server's list that the client offers.
     List,
     /// What a callback of the user's said.
     Callback(Option<Cow<'static, str>>),
 }
 
-impl Choice {
+impl ProtocolChoice {
     /// Returns the chosen one of the `requested` subprotocols.
     pub(crate) fn select<'a>(
         &'a self,

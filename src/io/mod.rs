@@ -43,7 +43,7 @@ pub use self::tokio::TokioIo;
 /// frames with the large payloads between them, which are not copied, leave in one call then. The
 /// default one writes the first slice only; a socket notices, and copies the first 16 KiB of each
 /// large payload behind its header as long as that is so: no write is small then. `poll_flush` is called
-/// once all that is staged was written, and again if it was interrupted by a signal.
+/// once all that is buffered was written, and again if it was interrupted by a signal.
 ///
 /// # Wakers
 ///

@@ -6,8 +6,8 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 
 use super::{
-    Received,
-    assembly::Assembly,
+    RecvSlot,
+    assembler::Assembler,
     close,
     frame::{Header, OpCode},
     mask::Mask,
@@ -40,7 +40,7 @@ pub(crate) struct Decoder {
     /// begins.
     frame: Frame,
     /// The data message of which a part has arrived.
-    message: Option<Assembly>,
+    message: Option<Assembler>,
     fragments: u32,
     /// What has arrived of a header, or of the payload of a control frame.
     part: Vec<u8>,
@@ -116,7 +116,7 @@ impl Decoder {
     pub(crate) fn decode(
         &mut self,
         bytes: &mut [u8],
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Result<Decoded, ProtocolError> {
         let mut decoded = Decoded::default();
         while received.is_none() {
@@ -140,7 +140,7 @@ impl Decoder {
             if frame.opcode.is_control() {
                 self.push_control(piece, received)?;
             } else if frame.is_last() && self.message.is_none() {
-                Assembly::whole(frame.opcode, piece, frame.mask, received)?;
+                Assembler::whole(frame.opcode, piece, frame.mask, received)?;
                 break;
             } else {
                 self.push_part(piece, received)?;
@@ -150,7 +150,7 @@ impl Decoder {
     }
 
     /// Gives back what has arrived of a message: nothing will be decoded any more.
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn discard(&mut self) {
         self.message = None;
         self.part = Vec::new();
     }
@@ -160,7 +160,7 @@ impl Decoder {
     pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
         match &mut self.message {
-            Some(Assembly::Binary(binary)) if frame.remaining >= LARGE_REST => {
+            Some(Assembler::Binary(binary)) if frame.remaining >= LARGE_REST => {
                 let max_len = frame.max_len(binary.len(), self.max_message);
                 binary.spare(frame.remaining, max_len)
             }
@@ -173,9 +173,9 @@ impl Decoder {
     pub(crate) fn fill_payload(
         &mut self,
         length: usize,
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Result<(), ProtocolError> {
-        if let Some(Assembly::Binary(binary)) = &mut self.message {
+        if let Some(Assembler::Binary(binary)) = &mut self.message {
             self.frame.unmask(binary.fill(length));
             self.frame.remaining -= length;
         }
@@ -262,7 +262,7 @@ impl Decoder {
     fn push_control(
         &mut self,
         piece: &mut [u8],
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Result<(), ProtocolError> {
         self.frame.unmask(piece);
         let opcode = self.frame.opcode;
@@ -283,23 +283,23 @@ impl Decoder {
     fn push_part(
         &mut self,
         piece: &mut [u8],
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Result<(), ProtocolError> {
         let frame = &mut self.frame;
-        let assembly = self
+        let assembler = self
             .message
-            .get_or_insert_with(|| Assembly::new(frame.opcode));
-        let max_len = frame.max_len(assembly.len() + piece.len(), self.max_message);
-        assembly.push(piece, frame.mask.as_mut(), max_len)?;
+            .get_or_insert_with(|| Assembler::new(frame.opcode));
+        let max_len = frame.max_len(assembler.len() + piece.len(), self.max_message);
+        assembler.push(piece, frame.mask.as_mut(), max_len)?;
         self.finish_last(received)
     }
 
     /// Finishes the message if all of its last frame has come.
-    fn finish_last(&mut self, received: &mut Received) -> Result<(), ProtocolError> {
+    fn finish_last(&mut self, received: &mut RecvSlot) -> Result<(), ProtocolError> {
         if self.frame.is_last()
-            && let Some(assembly) = self.message.take()
+            && let Some(assembler) = self.message.take()
         {
-            *received = Some(Ok(assembly.finish()?));
+            *received = Some(Ok(assembler.finish()?));
         }
         Ok(())
     }

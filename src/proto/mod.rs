@@ -2,28 +2,28 @@
 //!
 //! What arrives goes through [`Decoder`], which finds the [`Header`] of each frame, takes the
 //! [`Mask`] off its payload and puts messages together. What leaves is cut into frames by
-//! [`Outbox`], which keeps them until a stream has taken them. Nothing here knows a stream, a
+//! [`WriteBuffer`], which keeps them until a stream has taken them. Nothing here knows a stream, a
 //! runtime or a clock.
 
-mod assembly;
+mod assembler;
 pub(crate) mod buffer;
 mod close;
 mod copy;
 mod decoder;
 pub(crate) mod frame;
 pub(crate) mod mask;
-mod outbox;
 mod outgoing;
 mod pongs;
 mod text;
+mod write_buffer;
 
 use crate::{Message, Result};
 
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
     decoder::{Decoded, Decoder},
-    outbox::{MAX_SLICES, Outbox},
     outgoing::Outgoing,
+    write_buffer::{MAX_SLICES, WriteBuffer},
 };
 
 /// The place of what is received: the next message, or what there is instead of it.
@@ -31,4 +31,4 @@ pub(crate) use self::{
 /// It is that which a handler is given in the end, and goes all the way down to where the message is
 /// made. To move it at each step up, or only to put the message into another type, costs time: the
 /// processor waits for what was just written in other pieces.
-pub(crate) type Received = Option<Result<Message>>;
+pub(crate) type RecvSlot = Option<Result<Message>>;

@@ -52,7 +52,7 @@ fn a_receiver_writes_what_goes_into_the_sink_though_nobody_flushes() {
 }
 
 #[test]
-fn a_receiver_writes_what_a_dropped_send_has_staged() {
+fn a_receiver_writes_what_a_dropped_send_has_buffered() {
     check(|| {
         let peer = Peer::answering(ONE.len());
         peer.take_no_more();

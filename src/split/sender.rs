@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use super::{Half, ReceiveHalf, ReuniteError};
 use crate::{
     CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocket,
-    engine::{Closer, Engine, Reading},
+    engine::{Closer, Driver, Reading},
     future::PollFn,
     proto::Outgoing,
     rt::Runtime,
@@ -28,7 +28,7 @@ use crate::{
 /// # Without the other half
 ///
 /// A handler that only sends drops the receiving half. From then on `send`, `feed` and `flush` read
-/// what has arrived: they answer pings and the peer's Close, and discard data. `feed` only stages
+/// what has arrived: they answer pings and the peer's Close, and discard data. `feed` only buffers
 /// the pongs, too. What ended the connection is returned by the call that finds it, even if the
 /// message of that call was accepted; [`Error::Closed`] by those after.
 ///
@@ -79,7 +79,7 @@ impl SendHalf {
         })
     }
 
-    /// Stages a message; see [`WebSocket::feed`].
+    /// Buffers a message; see [`WebSocket::feed`].
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl SendHalf {
         })
     }
 
-    /// Writes all that is staged; see [`WebSocket::flush`].
+    /// Writes all that is buffered; see [`WebSocket::flush`].
     ///
     /// # Errors
     ///
@@ -116,12 +116,12 @@ impl SendHalf {
     ///
     /// As for [`WebSocket::flush`].
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.drive(cx, Engine::poll_flush))
+        PollFn::new(|cx| self.drive(cx, Driver::poll_flush))
     }
 
     /// Waits until nothing more can be sent; see [`WebSocket::closed`].
     ///
-    /// While the receiving half lives, this only waits, and writes what is staged: the other half
+    /// While the receiving half lives, this only waits, and writes what is buffered: the other half
     /// gets what arrives, and its `next` has to be polled. Once that half is dropped, this answers
     /// pings and the peer's Close, and **discards data that arrives**.
     ///
@@ -226,7 +226,7 @@ impl SendHalf {
     fn drive(
         &self,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut Engine, &mut Context<'_>) -> Poll<Result<()>>,
+        poll: impl FnOnce(&mut Driver, &mut Context<'_>) -> Poll<Result<()>>,
     ) -> Poll<Result<()>> {
         self.0.drive(cx, |connection, cx| {
             let engine = connection.engine();
@@ -237,7 +237,7 @@ impl SendHalf {
         })
     }
 
-    /// A receiver that waits writes what is staged, as a whole socket does before it waits.
+    /// A receiver that waits writes what is buffered, as a whole socket does before it waits.
     fn tell_receiver(&self) {
         self.0.shared.tasks.receiver.wake();
     }
@@ -260,10 +260,10 @@ impl Sink<Message> for SendHalf {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, Engine::poll_flush)
+        self.drive(cx, Driver::poll_flush)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, Engine::poll_close_sink)
+        self.drive(cx, Driver::poll_close_sink)
     }
 }

@@ -3,7 +3,7 @@
 use http::Extensions;
 use hyper::upgrade::OnUpgrade;
 
-use super::door::Upgrade;
+use super::upgrade_io::Upgrade;
 use crate::{
     error::BoxError,
     io::{BoxIo, HyperIo},

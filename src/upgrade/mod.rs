@@ -7,27 +7,26 @@ use http::{Request, Response, request};
 pub(crate) use self::refusal::refusal;
 pub use self::{
     body::{ResponseBody, UnknownBody},
-    door::UpgradeIo,
     handlers::ProtocolHandlers,
     output::HandlerOutput,
+    upgrade_io::UpgradeIo,
     upgrading::Upgrading,
 };
 use self::{
-    door::Upgrade,
     handlers::Handler,
     settings::Settings,
     task::{Callback, ErrorCallback, Guard, Job},
+    upgrade_io::Upgrade,
 };
 use crate::{
     BoxError, Error, Rejection, Result, WebSocket,
     connection::Hold,
-    handshake::{Choice, Offer},
+    handshake::{ProtocolChoice, UpgradeRequest},
     rt::{self, Runtime},
     sync::Exclusive,
 };
 
 mod body;
-mod door;
 mod handlers;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -35,6 +34,7 @@ mod output;
 mod refusal;
 mod settings;
 mod task;
+mod upgrade_io;
 mod upgrading;
 
 /// A request for a WebSocket, checked and ready to be accepted.
@@ -84,12 +84,12 @@ mod upgrading;
 /// why.
 #[must_use = "call `on_upgrade` or `accept` to answer the request"]
 pub struct WebSocketUpgrade<B = UnknownBody> {
-    offer: Offer,
+    upgrade_request: UpgradeRequest,
     upgrade: Exclusive<Upgrade>,
     settings: Settings,
     /// The one of the request's extensions.
     request_runtime: Option<Arc<dyn Runtime>>,
-    choice: Choice,
+    choice: ProtocolChoice,
     handlers: Vec<(Cow<'static, str>, Handler)>,
     on_failed_upgrade: Exclusive<Option<Callback>>,
     on_handler_error: Exclusive<Option<ErrorCallback>>,
@@ -108,14 +108,14 @@ impl<B> WebSocketUpgrade<B> {
     where
         B: ResponseBody,
     {
-        let offer = Offer::read(&parts.method, parts.version, &parts.headers)?;
-        let upgrade = door::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
+        let upgrade_request = UpgradeRequest::read(&parts.method, parts.version, &parts.headers)?;
+        let upgrade = upgrade_io::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
         Ok(Self {
-            offer,
+            upgrade_request,
             upgrade: Exclusive::new(upgrade),
             settings: Settings::new(),
             request_runtime: parts.extensions.get::<Arc<dyn Runtime>>().cloned(),
-            choice: Choice::List,
+            choice: ProtocolChoice::List,
             handlers: Vec::new(),
             on_failed_upgrade: Exclusive::new(None),
             on_handler_error: Exclusive::new(None),
@@ -173,20 +173,22 @@ impl<B> WebSocketUpgrade<B> {
         P: Into<Cow<'static, str>>,
     {
         let selected = select(&mut self.requested_protocols());
-        self.choice = Choice::Callback(selected.map(Into::into));
+        self.choice = ProtocolChoice::Callback(selected.map(Into::into));
         self
     }
 
     /// Returns the subprotocols that the client offers, in its order.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
-        self.offer.requested().iter().map(String::as_str)
+        self.upgrade_request.requested().iter().map(String::as_str)
     }
 
     /// Returns the subprotocol that is chosen by the settings so far.
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&str> {
-        self.choice
-            .select(&self.settings.config.protocols, self.offer.requested())
+        self.choice.select(
+            &self.settings.config.protocols,
+            self.upgrade_request.requested(),
+        )
     }
 
     /// Sets a callback for every failure after the extraction; default none.
@@ -373,7 +375,7 @@ impl<B> WebSocketUpgrade<B> {
         B: ResponseBody,
     {
         let Self {
-            offer,
+            upgrade_request,
             upgrade,
             settings: Settings { config, .. },
             choice,
@@ -382,14 +384,14 @@ impl<B> WebSocketUpgrade<B> {
         } = self;
         let accepted = config
             .check_timeouts(runtime.as_ref())
-            .and_then(|()| offer.decide(&config, &choice));
+            .and_then(|()| upgrade_request.decide(&config, &choice));
         match accepted {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
-            Ok(acceptance) => {
-                let response = acceptance.response(B::default());
+            Ok(negotiated) => {
+                let response = negotiated.response(B::default());
                 (
                     response,
-                    Upgrading::new(upgrade, acceptance, config, runtime),
+                    Upgrading::new(upgrade, negotiated, config, runtime),
                 )
             }
         }

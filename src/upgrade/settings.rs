@@ -114,7 +114,7 @@ impl<B> WebSocketUpgrade<B> {
         self.transport(move |transport| transport.read_buffer_size(size))
     }
 
-    /// Sets how much is staged before it is written; see [`TransportConfig::write_buffer_size`].
+    /// Sets how much is buffered before it is written; see [`TransportConfig::write_buffer_size`].
     pub fn write_buffer_size(self, size: usize) -> Self {
         self.transport(move |transport| transport.write_buffer_size(size))
     }

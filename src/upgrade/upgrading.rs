@@ -10,11 +10,11 @@ use std::{
 
 use async_tungstenite::tungstenite::protocol::Role;
 
-use super::door::Upgrade;
+use super::upgrade_io::Upgrade;
 use crate::{
     Error, Result, WebSocket, WebSocketConfig,
     error::TimeoutPhase,
-    handshake::Acceptance,
+    handshake::Negotiated,
     rt::{Deadline, Runtime},
     sync::Exclusive,
 };
@@ -36,7 +36,7 @@ enum State {
 struct Pending {
     upgrade: Exclusive<Upgrade>,
     deadline: Deadline,
-    acceptance: Acceptance,
+    negotiated: Negotiated,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
 }
@@ -48,7 +48,7 @@ impl Upgrading {
 
     pub(super) fn new(
         upgrade: Exclusive<Upgrade>,
-        acceptance: Acceptance,
+        negotiated: Negotiated,
         config: WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl Upgrading {
         Self(State::Upgrading(Box::new(Pending {
             upgrade,
             deadline,
-            acceptance,
+            negotiated,
             config,
             runtime,
         })))
@@ -66,7 +66,7 @@ impl Upgrading {
     pub(super) fn protocol(&self) -> Option<&str> {
         match &self.0 {
             State::Refused(_) => None,
-            State::Upgrading(pending) => pending.acceptance.protocol(),
+            State::Upgrading(pending) => pending.negotiated.protocol(),
         }
     }
 
@@ -113,7 +113,7 @@ impl Pending {
             io,
             Vec::new(),
             Role::Server,
-            self.acceptance.protocol(),
+            self.negotiated.protocol(),
             &self.config,
             self.runtime.take(),
         )))

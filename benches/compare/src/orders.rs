@@ -147,7 +147,7 @@ where
     }
 }
 
-/// Stages all, and flushes once.
+/// Buffers all, and flushes once.
 async fn send_all<S, M>(
     socket: &mut S,
     words: &Words<M>,

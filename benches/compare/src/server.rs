@@ -142,7 +142,7 @@ where
     }
 }
 
-/// Stages the answers as long as there is something to read, and flushes when there is not.
+/// Buffers the answers as long as there is something to read, and flushes when there is not.
 pub async fn echo_in_bursts<S, M, E>(mut socket: S, is_data: impl Fn(&M) -> bool)
 where
     S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,

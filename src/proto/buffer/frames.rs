@@ -12,7 +12,7 @@ use super::{super::copy, with};
 const MAX_IDLE: usize = 8;
 
 /// What a buffer may have grown to and still be kept: it doubles, up to what holds all that is
-/// staged by default before it is written, and the message with which that exceeds 64 KiB.
+/// buffered by default before it is written, and the message with which that exceeds 64 KiB.
 const MAX_CAPACITY: usize = 128 * 1024;
 
 /// A buffer of at most this capacity is lent for anything. A connection that waits takes about as
@@ -107,7 +107,7 @@ impl FrameBuf {
         }
         let lent = additional..=most_lent(additional);
         if self.0.capacity() == 0
-            && let Some(Some(last)) = with(|local| local.staged.take_last(&lent))
+            && let Some(Some(last)) = with(|local| local.buffered.take_last(&lent))
         {
             self.0 = last;
         } else {
@@ -161,7 +161,7 @@ impl FrameBuf {
         if buffer.capacity() > 0 {
             with(|local| {
                 if local.has_home() {
-                    local.staged.put(buffer);
+                    local.buffered.put(buffer);
                 }
             });
         }
@@ -192,7 +192,7 @@ impl Drop for FrameBuf {
 
 /// Takes an idle buffer of the thread, or makes one.
 fn take(capacities: RangeInclusive<usize>, made: usize) -> Vec<u8> {
-    let idle = with(|local| local.staged.take(&capacities));
+    let idle = with(|local| local.buffered.take(&capacities));
     idle.flatten().unwrap_or_else(|| Vec::with_capacity(made))
 }
 

@@ -12,7 +12,7 @@
 //! back, so no buffer is forgotten, whatever returns early or panics.
 //!
 //! **A buffer is lent only for what fills a fair part of it.** A connection that waits with a few
-//! bytes, read or staged, holds about as much. Each file states the fraction of its kind.
+//! bytes, read or buffered, holds about as much. Each file states the fraction of its kind.
 //!
 //! **Every thread may drop a guard.**
 //!
@@ -48,7 +48,7 @@ thread_local! {
         RefCell::new(Local {
             blocks: Blocks::new(),
             unread: Frames::new(),
-            staged: Frames::new(),
+            buffered: Frames::new(),
             home: None,
         })
     };
@@ -59,8 +59,8 @@ struct Local {
     blocks: Blocks,
     /// Copies of what is unread.
     unread: Frames,
-    /// Frames that are staged.
-    staged: Frames,
+    /// Frames that are buffered.
+    buffered: Frames,
     /// `None` until the thread reads from a stream.
     home: Option<Arc<Home>>,
 }

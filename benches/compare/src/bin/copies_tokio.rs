@@ -19,14 +19,14 @@ const MESSAGE: usize = (1 << 10) + 8;
 
 struct Buffers {
     received: Vec<u8>,
-    staged: Vec<u8>,
+    buffered: Vec<u8>,
 }
 
 thread_local! {
     // For all connections: an idle one owns nothing.
     static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers {
         received: vec![0; BUFFER],
-        staged: Vec::new(),
+        buffered: Vec::new(),
     });
 }
 
@@ -47,22 +47,22 @@ fn poll_echo(
     stream: &mut TcpStream,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<Option<Vec<u8>>>> {
-    BUFFERS.with_borrow_mut(|Buffers { received, staged }| {
+    BUFFERS.with_borrow_mut(|Buffers { received, buffered }| {
         let mut received = ReadBuf::new(received);
         ready!(Pin::new(&mut *stream).poll_read(context, &mut received))?;
         if received.filled().is_empty() {
             return Poll::Ready(Ok(None));
         }
-        staged.clear();
+        buffered.clear();
         for message in received.filled().chunks(MESSAGE) {
             // Or the compiler might see that nobody needs it.
             let message = black_box(message.to_vec());
-            staged.extend_from_slice(&message);
+            buffered.extend_from_slice(&message);
         }
-        let written = match Pin::new(stream).poll_write(context, staged) {
+        let written = match Pin::new(stream).poll_write(context, buffered) {
             Poll::Ready(written) => written?,
             Poll::Pending => 0,
         };
-        Poll::Ready(Ok(Some(staged[written..].to_vec())))
+        Poll::Ready(Ok(Some(buffered[written..].to_vec())))
     })
 }

@@ -7,7 +7,7 @@ use anyws_compare::server;
 use tokio::net::TcpStream;
 use tokio_websockets::{Config, Limits, Message, ServerBuilder};
 
-// What is staged before a flush is forced; by default 8 KiB, less than a burst.
+// What is buffered before a flush is forced; by default 8 KiB, less than a burst.
 const TUNED_FLUSH_THRESHOLD: usize = 64 << 10;
 
 const WORDS: Words<Message> = Words {

@@ -9,7 +9,7 @@ use http::{
 };
 
 use super::{
-    Choice, Rejection, RequestOrigin, accept_key, extensions,
+    ProtocolChoice, Rejection, RequestOrigin, accept_key, extensions,
     host::host_and_port,
     protocols::requested,
     tokens::{has_token, is_token},
@@ -18,14 +18,14 @@ use crate::{ConfigError, Error, WebSocketConfig};
 
 /// An opening handshake whose every header was found valid.
 ///
-/// It has no `Debug`, nor has [`Acceptance`]: clients send tokens as names of subprotocols.
-pub(crate) struct Offer {
+/// It has no `Debug`, nor has [`Negotiated`]: clients send tokens as names of subprotocols.
+pub(crate) struct UpgradeRequest {
     accept: HeaderValue,
     requested: Vec<String>,
     origin: RequestOrigin,
 }
 
-impl Offer {
+impl UpgradeRequest {
     /// Checks the head of a request (RFC 6455, section 4.2.1).
     pub(crate) fn read(
         method: &Method,
@@ -84,8 +84,8 @@ impl Offer {
     pub(crate) fn decide(
         self,
         config: &WebSocketConfig,
-        choice: &Choice,
-    ) -> Result<Acceptance, Error> {
+        choice: &ProtocolChoice,
+    ) -> Result<Negotiated, Error> {
         config.check(choice)?;
         if !config.allows(&self.origin) {
             return Err(Rejection::Origin.into());
@@ -95,7 +95,7 @@ impl Offer {
             return Err(Rejection::NoProtocol.into());
         }
         let protocol = selected.map(|name| self.answer(name)).transpose()?;
-        Ok(Acceptance {
+        Ok(Negotiated {
             accept: self.accept,
             protocol,
         })
@@ -112,12 +112,12 @@ impl Offer {
 }
 
 /// A handshake that the server takes, with the subprotocol it chose.
-pub(crate) struct Acceptance {
+pub(crate) struct Negotiated {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
 }
 
-impl Acceptance {
+impl Negotiated {
     /// Returns the chosen subprotocol.
     pub(crate) fn protocol(&self) -> Option<&str> {
         self.protocol.as_ref().and_then(|name| name.to_str().ok())

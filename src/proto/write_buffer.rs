@@ -17,14 +17,14 @@ use super::{
 /// From this length on a payload is not copied behind others, but keeps its own memory.
 const LARGE: usize = 4 * 1024;
 
-/// What is staged of a large payload together with its header where a stream takes one slice at a
+/// What is buffered of a large payload together with its header where a stream takes one slice at a
 /// time: enough that no write is small.
 const FIRST_PART: usize = 16 * 1024;
 
 /// Bytes that are copied and masked before the next ones are: they stay in the nearest cache.
 const PIECE: usize = 8 * 1024;
 
-/// Written bytes in front of the staged ones, above which these are moved to the front.
+/// Written bytes in front of the buffered ones, above which these are moved to the front.
 const MAX_WRITTEN: usize = 4 * 1024;
 
 /// Fragments of a message that is sent, at most: half of what this crate accepts, for peers that
@@ -38,7 +38,7 @@ pub(crate) const MAX_SLICES: usize = 16;
 ///
 /// Small frames stand behind each other in one buffer, which a large payload interrupts.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct WriteBuffer {
     role: Role,
     small: FrameBuf,
     /// Bytes of `small` that were written.
@@ -48,7 +48,7 @@ pub(crate) struct Outbox {
     len: usize,
     pongs: Pongs,
     /// The stream takes only the first slice of a write.
-    takes_one_slice: bool,
+    is_write_single: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ struct Large {
     payload: Bytes,
 }
 
-impl Outbox {
+impl WriteBuffer {
     pub(crate) fn new(role: Role) -> Self {
         Self {
             role,
@@ -67,7 +67,7 @@ impl Outbox {
             large: VecDeque::new(),
             len: 0,
             pongs: Pongs::default(),
-            takes_one_slice: false,
+            is_write_single: false,
         }
     }
 
@@ -83,7 +83,7 @@ impl Outbox {
 
     /// Returns how many bytes of the user's wait.
     #[inline]
-    pub(crate) fn staged(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         self.len - self.pongs.len()
     }
 
@@ -93,7 +93,7 @@ impl Outbox {
         self.pongs.unanswered()
     }
 
-    /// Stages a message, in fragments if it is longer than `fragment` bytes; returns how many.
+    /// Buffers a message, in fragments if it is longer than `fragment` bytes; returns how many.
     #[inline]
     pub(crate) fn push(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
         let mut frames = 1;
@@ -104,7 +104,7 @@ impl Outbox {
         frames
     }
 
-    /// Stages all fragments of a message but the last, which is left of it; returns how many.
+    /// Buffers all fragments of a message but the last, which is left of it; returns how many.
     #[cold]
     fn push_parts(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
         let length = message.payload.len();
@@ -119,7 +119,7 @@ impl Outbox {
         frames
     }
 
-    /// Tells whether the answer to one more ping can be staged.
+    /// Tells whether the answer to one more ping can be buffered.
     #[inline]
     pub(crate) fn has_pong_room(&self) -> bool {
         self.pongs.has_room()
@@ -130,29 +130,29 @@ impl Outbox {
         self.pongs.yields()
     }
 
-    /// Stages the answer to a ping, or keeps it until there is room for it.
+    /// Buffers the answer to a ping, or keeps it until there is room for it.
     pub(crate) fn push_pong(&mut self, payload: Bytes) {
         self.push_waiting_pong();
         if self.pongs.has_room() {
-            self.stage_pong(payload);
+            self.push_pong_frame(payload);
         } else {
             self.pongs.wait(payload);
         }
     }
 
-    /// Stages the answer that waits, as the last one.
+    /// Buffers the answer that waits, as the last one.
     pub(crate) fn push_last_pong(&mut self) {
         if let Some(payload) = self.pongs.take_waiting() {
-            self.stage_pong(payload);
+            self.push_pong_frame(payload);
         }
     }
 
     /// A peer that has closed wants no answer any more.
-    pub(crate) fn forget_waiting_pong(&mut self) {
+    pub(crate) fn discard_waiting_pong(&mut self) {
         self.pongs.take_waiting();
     }
 
-    /// Stages the answer that waits, if there is room.
+    /// Buffers the answer that waits, if there is room.
     #[inline]
     pub(crate) fn push_waiting_pong(&mut self) {
         if self.pongs.unanswered() > 0 && self.pongs.has_room() {
@@ -160,13 +160,13 @@ impl Outbox {
         }
     }
 
-    fn stage_pong(&mut self, mut payload: Bytes) {
+    fn push_pong_frame(&mut self, mut payload: Bytes) {
         let before = self.len;
         self.push_frame(OpCode::Pong, &mut payload, true);
         self.pongs.add(self.len - before, self.len);
     }
 
-    /// Stages a frame; takes the payload out of its place if it is large.
+    /// Buffers a frame; takes the payload out of its place if it is large.
     fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
@@ -206,7 +206,7 @@ impl Outbox {
             extend_masked(&mut masked, &payload, key);
             payload = masked.into();
         }
-        if self.takes_one_slice {
+        if self.is_write_single {
             let first = payload.split_to(payload.len().min(FIRST_PART));
             self.small.reserve(first.len());
             copy::extend(&mut self.small, &first);
@@ -249,7 +249,7 @@ impl Outbox {
     pub(crate) fn note_slices(&mut self, taken: usize, first: usize) {
         // The last write counts: one that ends behind the first slice may have been a partial one.
         if taken >= first {
-            self.takes_one_slice = taken == first;
+            self.is_write_single = taken == first;
         }
     }
 

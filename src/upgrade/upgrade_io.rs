@@ -14,8 +14,8 @@ use crate::{
     io::{BoxIo, Io, boxed},
 };
 
-/// A connection that a server hands over once its answer of 101 is out: the door by which servers
-/// that are not built on hyper, and tests, let a [`WebSocketUpgrade`] in.
+/// A connection that a server hands over once its answer of 101 is out. It is for servers that are
+/// not built on hyper, and for tests.
 ///
 /// The server puts one into the extensions of the request before the handler sees it. It can be
 /// cloned, as extensions have to be, but only one extractor gets the connection.
@@ -66,11 +66,11 @@ impl fmt::Debug for UpgradeIo {
 
 /// Takes the connection out of a request, whoever put it there.
 pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
-    DOORS.iter().find_map(|take| take(extensions))
+    PLACES.iter().find_map(|take| take(extensions))
 }
 
 /// Where servers leave their connections.
-const DOORS: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
+const PLACES: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
     |extensions| extensions.remove::<UpgradeIo>()?.take(),
     #[cfg(feature = "hyper")]
     super::hyper::take,

@@ -1,6 +1,6 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{Received, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask, text, text::Text};
+use super::{RecvSlot, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask, text, text::Text};
 use crate::{Message, ProtocolError};
 
 /// Room that a message gets at least once it does not come in one piece.
@@ -12,12 +12,12 @@ const MAX_DIRECT_READ: usize = 256 * 1024;
 
 /// What has arrived of a message, its mask taken off.
 #[derive(Debug)]
-pub(super) enum Assembly {
+pub(super) enum Assembler {
     Text(Text),
     Binary(Binary),
 }
 
-impl Assembly {
+impl Assembler {
     pub(super) fn new(opcode: OpCode) -> Self {
         match opcode {
             OpCode::Text => Self::Text(Text::default()),
@@ -32,7 +32,7 @@ impl Assembly {
         opcode: OpCode,
         piece: &[u8],
         mask: Option<Mask>,
-        received: &mut Received,
+        received: &mut RecvSlot,
     ) -> Result<(), ProtocolError> {
         let payload = match mask {
             Some(mask) => mask.copy(piece),
@@ -92,7 +92,7 @@ impl Assembly {
 /// Makes a text of its payload, and puts it in its place.
 // Out of the way of binary messages: inlined it takes the decoder's registers.
 #[inline(never)]
-fn whole_text(payload: Box<[u8]>, received: &mut Received) -> Result<(), ProtocolError> {
+fn whole_text(payload: Box<[u8]>, received: &mut RecvSlot) -> Result<(), ProtocolError> {
     *received = Some(Ok(Message::Text(text::whole(payload)?.into())));
     Ok(())
 }

@@ -99,11 +99,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::disallowed_methods)]
 
-mod accept;
-mod close_frame;
 mod config;
 mod connection;
-mod engine;
 mod error;
 mod framework;
 mod future;
@@ -114,13 +111,12 @@ mod handshake;
 pub mod io;
 mod proto;
 pub mod rt;
+mod server;
 mod socket;
-mod split;
 mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
-mod upgrade;
 
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
@@ -135,19 +131,19 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    accept::{Incoming, PlainRequest, ServerHandshake, accept},
-    close_frame::IntoCloseFrame,
     config::{TransportConfig, WebSocketConfig},
     error::{BoxError, ConfigError, Error, InvalidMessage, ProtocolError, Result, TimeoutPhase},
     handshake::{HeadError, Rejection},
     io::Io,
     rt::{Runtime, Sleep},
-    socket::WebSocket,
-    split::{ReceiveHalf, ReuniteError, SendHalf},
-    upgrade::{
-        HandlerOutput, ProtocolHandlers, ResponseBody, UnknownBody, UpgradeIo, Upgrading,
-        WebSocketUpgrade,
+    server::{
+        accept::{Incoming, PlainRequest, ServerHandshake, accept},
+        upgrade::{
+            HandlerOutput, ProtocolHandlers, ResponseBody, UnknownBody, UpgradeIo, Upgrading,
+            WebSocketUpgrade,
+        },
     },
+    socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, WebSocket},
 };
 #[doc(no_inline)]
 pub use async_tungstenite::tungstenite::{

@@ -13,7 +13,9 @@ use futures_io::{AsyncRead, AsyncWrite};
 use loom::{future::block_on, sync::Mutex};
 
 use super::threads::{Threads, wake};
-use crate::{ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, split::split};
+use crate::{
+    ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, socket::split::split,
+};
 
 /// The peer's frames, masked with zeros.
 pub(super) const MESSAGE: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'!'];

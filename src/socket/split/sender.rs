@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use super::{Half, ReceiveHalf, ReuniteError};
 use crate::{
     CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocket,
-    engine::{Closer, Driver, Reading},
+    connection::driver::{Closer, Driver, Reading},
     future::PollFn,
     proto::Outgoing,
     rt::Runtime,
@@ -72,8 +72,8 @@ impl SendHalf {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            self.drive(cx, |engine, cx| {
-                let sent = engine.poll_send(cx, &mut message);
+            self.drive(cx, |driver, cx| {
+                let sent = driver.poll_send(cx, &mut message);
                 sent.map_err(|error| *error)
             })
         })
@@ -94,8 +94,8 @@ impl SendHalf {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let fed = self.drive(cx, |engine, cx| {
-                let fed = engine.poll_feed(cx, &mut message);
+            let fed = self.drive(cx, |driver, cx| {
+                let fed = driver.poll_feed(cx, &mut message);
                 fed.map_err(|error| *error)
             });
             if matches!(fed, Poll::Ready(Ok(()))) {
@@ -136,7 +136,7 @@ impl SendHalf {
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         PollFn::new(|cx| {
             self.0.drive(cx, |connection, cx| {
-                connection.engine().poll_closed(cx, self.0.reading())
+                connection.driver().poll_closed(cx, self.0.reading())
             })
         })
     }
@@ -197,7 +197,7 @@ impl SendHalf {
         }
         // The halves find nothing any more that is theirs to finish.
         let mut connection = self.0.shared.lock().take();
-        connection.engine().set_shared(false);
+        connection.driver().set_shared(false);
         Ok(WebSocket::from_connection(connection))
     }
 
@@ -229,11 +229,11 @@ impl SendHalf {
         poll: impl FnOnce(&mut Driver, &mut Context<'_>) -> Poll<Result<()>>,
     ) -> Poll<Result<()>> {
         self.0.drive(cx, |connection, cx| {
-            let engine = connection.engine();
+            let driver = connection.driver();
             if self.0.reading() == Reading::Allowed {
-                engine.discard_received(cx)?;
+                driver.discard_received(cx)?;
             }
-            poll(engine, cx)
+            poll(driver, cx)
         })
     }
 
@@ -248,13 +248,13 @@ impl Sink<Message> for SendHalf {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, |engine, cx| {
-            engine.poll_ready(cx).map_err(|error| *error)
+        self.drive(cx, |driver, cx| {
+            driver.poll_ready(cx).map_err(|error| *error)
         })
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.0.shared.lock().engine().start_send(message)?;
+        self.0.shared.lock().driver().start_send(message)?;
         self.tell_receiver();
         Ok(())
     }

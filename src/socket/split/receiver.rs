@@ -57,7 +57,7 @@ impl ReceiveHalf {
     pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.is_terminated(), |cx| {
             self.0
-                .drive(cx, |connection, cx| connection.engine().poll_next(cx))
+                .drive(cx, |connection, cx| connection.driver().poll_next(cx))
         })
     }
 
@@ -76,7 +76,7 @@ impl ReceiveHalf {
     ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.is_terminated(), |cx| {
             self.0
-                .drive(cx, |connection, cx| connection.engine().poll_next_data(cx))
+                .drive(cx, |connection, cx| connection.driver().poll_next_data(cx))
         })
     }
 
@@ -101,7 +101,7 @@ impl Stream for ReceiveHalf {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0
-            .drive(cx, |connection, cx| connection.engine().poll_next(cx))
+            .drive(cx, |connection, cx| connection.driver().poll_next(cx))
     }
 }
 

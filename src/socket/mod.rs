@@ -14,16 +14,22 @@ use futures_core::{
 };
 use futures_sink::Sink;
 
+pub use self::{
+    close_frame::IntoCloseFrame,
+    split::{ReceiveHalf, ReuniteError, SendHalf},
+};
 use crate::{
-    CloseFrame, Error, IntoCloseFrame, Message, ReceiveHalf, Result, SendHalf, WebSocketConfig,
+    CloseFrame, Error, Message, Result, WebSocketConfig,
     connection::Connection,
-    engine::{Closer, Reading, Side},
+    connection::driver::{Closer, Reading, Side},
     future::PollFn,
     io::BoxIo,
     proto::Outgoing,
     rt::Runtime,
-    split,
 };
+
+mod close_frame;
+mod split;
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
 ///
@@ -144,7 +150,7 @@ impl WebSocket {
     #[inline]
     pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.connection.is_terminated(), |cx| {
-            self.connection.engine().poll_next(cx)
+            self.connection.driver().poll_next(cx)
         })
     }
 
@@ -179,7 +185,7 @@ impl WebSocket {
         &mut self,
     ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.connection.is_terminated(), |cx| {
-            self.connection.engine().poll_next_data(cx)
+            self.connection.driver().poll_next_data(cx)
         })
     }
 
@@ -226,7 +232,7 @@ impl WebSocket {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.engine().poll_send(cx, &mut message);
+            let sent = self.connection.driver().poll_send(cx, &mut message);
             sent.map_err(|error| *error)
         })
     }
@@ -254,7 +260,7 @@ impl WebSocket {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.engine().poll_feed(cx, &mut message);
+            let sent = self.connection.driver().poll_feed(cx, &mut message);
             sent.map_err(|error| *error)
         })
     }
@@ -269,7 +275,7 @@ impl WebSocket {
     ///
     /// It may be dropped at any time: the next call writes on.
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.connection.engine().poll_flush(cx))
+        PollFn::new(|cx| self.connection.driver().poll_flush(cx))
     }
 
     /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
@@ -312,7 +318,7 @@ impl WebSocket {
     /// It may be dropped at any time: the next call waits on. The peer's Close is still returned by
     /// `next`.
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.connection.engine().poll_closed(cx, Reading::Allowed))
+        PollFn::new(|cx| self.connection.driver().poll_closed(cx, Reading::Allowed))
     }
 
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
@@ -421,7 +427,7 @@ impl Stream for WebSocket {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.connection.engine().poll_next(cx)
+        self.connection.driver().poll_next(cx)
     }
 }
 
@@ -438,20 +444,20 @@ impl Sink<Message> for WebSocket {
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.connection
-            .engine()
+            .driver()
             .poll_ready(cx)
             .map_err(|error| *error)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.connection.engine().start_send(message)
+        self.connection.driver().start_send(message)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection.engine().poll_flush(cx)
+        self.connection.driver().poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection.engine().poll_close_sink(cx)
+        self.connection.driver().poll_close_sink(cx)
     }
 }

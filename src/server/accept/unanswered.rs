@@ -19,8 +19,8 @@ use crate::{
     handshake::{Complete, Head, HeadError, ProtocolChoice},
     io::{BoxIo, Io, boxed, overrun, retry},
     rt::{self, Deadline, Runtime, Timeout},
+    server::upgrade::refusal,
     sync::Exclusive,
-    upgrade::refusal,
 };
 
 /// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.

@@ -12,17 +12,18 @@ use async_tungstenite::tungstenite::protocol::Role;
 
 use crate::{
     CloseFrame, Result, WebSocketConfig,
-    engine::{Closer, Driver, Side, Tasks},
+    connection::driver::{Closer, Driver, Side, Tasks},
     io::BoxIo,
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
 };
 
+pub(crate) mod driver;
 mod hold;
 
 pub(crate) use self::hold::Hold;
 
-/// An engine that is not dropped without having been closed.
+/// An driver that is not dropped without having been closed.
 ///
 /// One pointer, so that a socket is moved into its handler cheaply, and costs a future little that
 /// holds it; `None` once dropped or taken.
@@ -30,7 +31,7 @@ pub(crate) use self::hold::Hold;
 pub(crate) struct Connection(Option<Box<Inner>>);
 
 struct Inner {
-    engine: Driver,
+    driver: Driver,
     runtime: Option<Arc<dyn Runtime>>,
     close_timeout: Timeout,
     protocol: Option<Box<str>>,
@@ -47,7 +48,7 @@ impl Connection {
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Self {
         Self(Some(Box::new(Inner {
-            engine: Driver::new(io, read_ahead, role, &config.transport),
+            driver: Driver::new(io, read_ahead, role, &config.transport),
             runtime,
             close_timeout: config.close_timeout,
             protocol: protocol.map(Into::into),
@@ -55,8 +56,8 @@ impl Connection {
     }
 
     #[inline]
-    pub(crate) fn engine(&mut self) -> &mut Driver {
-        &mut self.inner_mut().engine
+    pub(crate) fn driver(&mut self) -> &mut Driver {
+        &mut self.inner_mut().driver
     }
 
     /// Takes the connection out of its place.
@@ -71,7 +72,7 @@ impl Connection {
 
     /// Returns the frame of the peer's Close, once that was received with a code.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
-        self.0.as_ref()?.engine.close_frame()
+        self.0.as_ref()?.driver.close_frame()
     }
 
     pub(crate) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
@@ -82,7 +83,7 @@ impl Connection {
     pub(crate) fn is_terminated(&self) -> bool {
         self.0
             .as_ref()
-            .is_none_or(|inner| inner.engine.is_terminated())
+            .is_none_or(|inner| inner.driver.is_terminated())
     }
 
     /// Begins to close; returns the deadline of the rest, which is `None` where nothing can wait.
@@ -98,7 +99,7 @@ impl Connection {
         if let Some(timeout) = timeout {
             timeout.check(inner.runtime.as_ref())?;
         }
-        inner.engine.start_close(frame)?;
+        inner.driver.start_close(frame)?;
         let timeout = timeout.unwrap_or(inner.close_timeout);
         Ok(self.start_deadline(timeout))
     }
@@ -122,13 +123,13 @@ impl Connection {
         closer: Closer,
     ) -> Poll<Result<()>> {
         let Some(deadline) = deadline else {
-            return self.engine().poll_flush(cx);
+            return self.driver().poll_flush(cx);
         };
-        if let Poll::Ready(result) = self.engine().poll_finish(cx, closer) {
+        if let Poll::Ready(result) = self.driver().poll_finish(cx, closer) {
             return Poll::Ready(result);
         }
         ready!(deadline.poll_passed(cx));
-        Poll::Ready(self.engine().give_up(Side::Sender))
+        Poll::Ready(self.driver().give_up(Side::Sender))
     }
 
     /// Closes the TCP connection up to the deadline, where the peer's messages have ended and nobody
@@ -138,34 +139,34 @@ impl Connection {
         cx: &mut Context<'_>,
         deadline: &mut Option<Deadline>,
     ) -> Poll<()> {
-        let mut closed = self.engine().poll_finish(cx, Closer::Nobody);
+        let mut closed = self.driver().poll_finish(cx, Closer::Nobody);
         if let (Poll::Pending, Some(deadline)) = (&closed, deadline) {
             let passed = deadline.poll_passed(cx);
-            closed = passed.map(|()| self.engine().give_up(Side::Receiver));
+            closed = passed.map(|()| self.driver().give_up(Side::Receiver));
         }
-        closed.map(|closed| self.engine().keep_finish_error(closed))
+        closed.map(|closed| self.driver().keep_finish_error(closed))
     }
 
     /// Returns the runtime that can finish this connection where nobody else does: the peer's
     /// messages have ended, but the TCP connection has not.
     pub(crate) fn finisher(&mut self) -> Option<Arc<dyn Runtime>> {
         let inner = self.0.as_mut()?;
-        if inner.engine.is_receiving() || inner.engine.is_finished() {
+        if inner.driver.is_receiving() || inner.driver.is_finished() {
             return None;
         }
-        inner.engine.flush_at_once();
+        inner.driver.flush_at_once();
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
     }
 
     /// Ends the connection at once, on behalf of `told`; returns the tasks that wait, for the
     /// caller to wake, and the stream to drop.
     pub(crate) fn abort(&mut self, told: Side) -> (Tasks, Option<BoxIo>) {
-        (self.engine().abort(told), self.take_stream())
+        (self.driver().abort(told), self.take_stream())
     }
 
     /// Returns the stream of a connection that is finished; see [`Driver::take_stream`].
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
-        self.0.as_mut()?.engine.take_stream()
+        self.0.as_mut()?.driver.take_stream()
     }
 
     /// Closes a connection that its user has dropped: writes what its stream takes at once, and
@@ -178,9 +179,9 @@ impl Connection {
             return;
         };
         // What fails from here on has nobody to be told to.
-        let _ = inner.engine.start_close(Some(dropping_frame(has_failed)));
-        let is_written = inner.engine.flush_at_once();
-        if inner.engine.is_finished() {
+        let _ = inner.driver.start_close(Some(dropping_frame(has_failed)));
+        let is_written = inner.driver.flush_at_once();
+        if inner.driver.is_finished() {
             return;
         }
         match inner.runtime.take() {
@@ -191,7 +192,7 @@ impl Connection {
             // A runtime that wants a task to yield, as tokio does after a number of operations, holds
             // its writes up: a new task's it does not.
             Some(runtime) if !is_written => runtime.spawn(Box::pin(async move {
-                inner.engine.flush_at_once();
+                inner.driver.flush_at_once();
             })),
             _ => {}
         }
@@ -207,7 +208,7 @@ impl Connection {
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
-            .field("engine", &self.engine)
+            .field("driver", &self.driver)
             .field("runtime", &self.runtime)
             .finish_non_exhaustive()
     }
@@ -217,7 +218,7 @@ impl fmt::Debug for Inner {
 impl Drop for Connection {
     fn drop(&mut self) {
         let inner = self.0.as_ref();
-        if inner.is_some_and(|inner| !inner.engine.is_finished())
+        if inner.is_some_and(|inner| !inner.driver.is_finished())
             && let Some(connection) = hold::keep(self.take())
         {
             connection.close_dropped(false);
@@ -228,7 +229,7 @@ impl Drop for Connection {
 /// Completes the closing handshake of a connection that its user has dropped.
 async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
-    poll_fn(|cx| match inner.engine.poll_finish(cx, Closer::Nobody) {
+    poll_fn(|cx| match inner.driver.poll_finish(cx, Closer::Nobody) {
         Poll::Ready(_) => Poll::Ready(()),
         Poll::Pending => deadline.poll_passed(cx),
     })

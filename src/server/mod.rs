@@ -1,0 +1,4 @@
+//! The server's side: from a request to a socket, under a framework or on a bare stream.
+
+pub(crate) mod accept;
+pub(crate) mod upgrade;

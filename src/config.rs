@@ -2,11 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use async_tungstenite::tungstenite::protocol::WebSocketConfig as TungsteniteConfig;
-
 use crate::{
     ConfigError, Result,
     handshake::{AllowedOrigins, ProtocolChoice, RequestOrigin, Supported},
+    message::TungsteniteConfig,
     rt::{Runtime, Timeout},
 };
 

@@ -2,10 +2,10 @@
 //!
 //! It is compiled only by `cargo fuzz`, and no part of the API.
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 use crate::{
-    Message, ProtocolError, TransportConfig, proto,
+    Message, ProtocolError, TransportConfig,
+    message::Role,
+    proto,
     proto::{frame, mask::Key},
 };
 

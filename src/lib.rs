@@ -109,6 +109,7 @@ pub mod fuzzing;
 pub mod guide;
 mod handshake;
 pub mod io;
+mod message;
 mod proto;
 pub mod rt;
 mod server;
@@ -124,6 +125,8 @@ pub use self::framework::axum;
 #[cfg(feature = "volo")]
 #[cfg_attr(docsrs, doc(cfg(feature = "volo")))]
 pub use self::framework::volo;
+#[doc(no_inline)]
+pub use self::message::{Bytes, CloseCode, CloseFrame, Message, Utf8Bytes};
 #[cfg(feature = "rt-smol")]
 #[doc(no_inline)]
 pub use self::rt::SmolRuntime;
@@ -144,11 +147,6 @@ pub use self::{
         },
     },
     socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, WebSocket},
-};
-#[doc(no_inline)]
-pub use async_tungstenite::tungstenite::{
-    Bytes, Message, Utf8Bytes,
-    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 #[doc(no_inline)]
 pub use http;

@@ -8,12 +8,11 @@ use std::{
     time::Duration,
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 use crate::{
     CloseFrame, Result, WebSocketConfig,
     connection::driver::{Closer, Driver, Side, Tasks},
     io::BoxIo,
+    message::Role,
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
 };

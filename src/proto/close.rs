@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{frame::MAX_CONTROL, text};
+use super::{frame::MAX_CONTROL, recv::text};
 use crate::{CloseCode, CloseFrame, InvalidMessage, ProtocolError, Utf8Bytes};
 
 /// The code of a Close frame, in front of the reason.

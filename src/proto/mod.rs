@@ -5,25 +5,20 @@
 //! [`WriteBuffer`], which keeps them until a stream has taken them. Nothing here knows a stream, a
 //! runtime or a clock.
 
-mod assembler;
 pub(crate) mod buffer;
 mod close;
 mod copy;
-mod decoder;
 pub(crate) mod frame;
 pub(crate) mod mask;
-mod outgoing;
-mod pongs;
-mod text;
-mod write_buffer;
+mod recv;
+mod send;
 
 use crate::{Message, Result};
 
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
-    decoder::{Decoded, Decoder},
-    outgoing::Outgoing,
-    write_buffer::{MAX_SLICES, WriteBuffer},
+    recv::{Decoded, Decoder},
+    send::{MAX_SLICES, Outgoing, WriteBuffer},
 };
 
 /// The place of what is received: the next message, or what there is instead of it.

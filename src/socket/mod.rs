@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
 use futures_core::{
     future::FusedFuture,
     stream::{FusedStream, Stream},
@@ -24,6 +23,7 @@ use crate::{
     connection::driver::{Closer, Reading, Side},
     future::PollFn,
     io::BoxIo,
+    message::Role,
     proto::Outgoing,
     rt::Runtime,
 };

@@ -1,6 +1,5 @@
 //! The client's side of an upgrade in memory.
 
-use async_tungstenite::tungstenite::protocol::Role;
 use http::{
     HeaderValue, Request, Response, StatusCode,
     header::{
@@ -13,6 +12,7 @@ use super::{Duplex, duplex};
 use crate::{
     UpgradeIo, WebSocket, WebSocketConfig,
     handshake::{accept_key, tokens::has_token},
+    message::Role,
     rt,
 };
 

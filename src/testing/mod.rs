@@ -36,13 +36,11 @@
 mod client;
 mod duplex;
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 pub use self::{
     client::{Client, OpenError, upgrade},
     duplex::{Duplex, duplex, duplex_with_capacity},
 };
-use crate::{Io, Result, WebSocket, WebSocketConfig, io::boxed, rt};
+use crate::{Io, Result, WebSocket, WebSocketConfig, io::boxed, message::Role, rt};
 
 /// Makes two connected sockets, the client's and the server's, with the default settings.
 ///

@@ -6,8 +6,6 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 use super::{
     Driver, RecvState, SendState, Side,
     tasks::{Reading, Tasks},
@@ -16,6 +14,7 @@ use crate::{
     Error, Result,
     error::TimeoutPhase,
     io::{BoxIo, ended},
+    message::Role,
 };
 
 /// On whose behalf a connection is closed.

@@ -5,8 +5,6 @@
 
 use std::fmt;
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 pub(crate) use self::{
     closing::Closer,
     tasks::{Reading, Tasks},
@@ -15,6 +13,7 @@ use self::{reader::Reader, write_failure::WriteFailure, writer::Writer};
 use crate::{
     CloseFrame, Error, InvalidMessage, Result, TransportConfig,
     io::BoxIo,
+    message::Role,
     proto::{Decoder, Outgoing, WriteBuffer},
     sync::Exclusive,
 };

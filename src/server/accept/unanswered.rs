@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
 use futures_io::{AsyncRead, AsyncWrite};
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
@@ -18,6 +17,7 @@ use crate::{
     error::TimeoutPhase,
     handshake::{Complete, Head, HeadError, ProtocolChoice},
     io::{BoxIo, Io, boxed, overrun, retry},
+    message::Role,
     rt::{self, Deadline, Runtime, Timeout},
     server::upgrade::refusal,
     sync::Exclusive,

@@ -8,13 +8,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
-
 use super::upgrade_io::Upgrade;
 use crate::{
     Error, Result, WebSocket, WebSocketConfig,
     error::TimeoutPhase,
     handshake::Negotiated,
+    message::Role,
     rt::{Deadline, Runtime},
     sync::Exclusive,
 };

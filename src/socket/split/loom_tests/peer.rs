@@ -8,13 +8,13 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use async_tungstenite::tungstenite::protocol::Role;
 use futures_io::{AsyncRead, AsyncWrite};
 use loom::{future::block_on, sync::Mutex};
 
 use super::threads::{Threads, wake};
 use crate::{
-    ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, socket::split::split,
+    ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, message::Role,
+    socket::split::split,
 };
 
 /// The peer's frames, masked with zeros.

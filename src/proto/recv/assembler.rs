@@ -1,7 +1,10 @@
 //! A data message that arrives in pieces: fragments, or parts of a long frame.
 
-use super::{RecvSlot, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask, text, text::Text};
-use crate::{Message, ProtocolError};
+use super::text::{self, Text};
+use crate::{
+    Message, ProtocolError,
+    proto::{RecvSlot, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask},
+};
 
 /// Room that a message gets at least once it does not come in one piece.
 const MIN_ROOM: usize = 256;

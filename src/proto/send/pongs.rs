@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::frame::{Header, MAX_CONTROL};
+use crate::proto::frame::{Header, MAX_CONTROL};
 
 /// Bytes of pongs in one of two batches; both together hold the answers to some hundred small
 /// pings, which leave in one write, and no more than a page for a peer that does not read.

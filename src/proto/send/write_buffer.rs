@@ -2,16 +2,17 @@
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
-use async_tungstenite::tungstenite::protocol::Role;
 use bytes::{Buf, Bytes};
 
-use super::{
-    buffer::FrameBuf,
-    copy,
-    frame::{Header, OpCode},
-    mask::{Key, Mask},
-    outgoing::Outgoing,
-    pongs::Pongs,
+use super::{outgoing::Outgoing, pongs::Pongs};
+use crate::{
+    message::Role,
+    proto::{
+        buffer::FrameBuf,
+        copy,
+        frame::{Header, OpCode},
+        mask::{Key, Mask},
+    },
 };
 
 /// From this length on a payload is not copied behind others, but keeps its own memory.

@@ -1,7 +1,6 @@
 //! Text that arrives in pieces, and is checked as it arrives (RFC 6455, section 8.1).
 
-use super::copy;
-use crate::ProtocolError;
+use crate::{ProtocolError, proto::copy};
 
 /// The longest character in UTF-8, but for its last byte.
 const MAX_PART: usize = 3;
@@ -87,7 +86,7 @@ impl Text {
     unsafe_code,
     reason = "a String takes no check but the standard library's own, which would be a second one"
 )]
-pub(super) fn whole(bytes: Box<[u8]>) -> Result<String, ProtocolError> {
+pub(in crate::proto) fn whole(bytes: Box<[u8]>) -> Result<String, ProtocolError> {
     check(&bytes)?;
     // SAFETY: `check` has just found that these bytes are UTF-8, and nothing has changed them since.
     Ok(unsafe { String::from_utf8_unchecked(bytes.into()) })

@@ -2,17 +2,18 @@
 
 use std::mem;
 
-use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 
-use super::{
-    RecvSlot,
-    assembler::Assembler,
-    close,
-    frame::{Header, OpCode},
-    mask::Mask,
+use super::assembler::Assembler;
+use crate::{
+    Message, ProtocolError, TransportConfig,
+    message::Role,
+    proto::{
+        RecvSlot, close,
+        frame::{Header, OpCode},
+        mask::Mask,
+    },
 };
-use crate::{Message, ProtocolError, TransportConfig};
 
 /// Fragments of a message at most: more than any peer has a use for, and few enough that to send
 /// them one byte each is no way to keep a thread busy.

@@ -2,11 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{
-    close,
-    frame::{MAX_CONTROL, OpCode},
+use crate::{
+    InvalidMessage, Message,
+    proto::{
+        close,
+        frame::{MAX_CONTROL, OpCode},
+    },
 };
-use crate::{InvalidMessage, Message};
 
 /// A message that may go on the wire.
 #[derive(Debug)]

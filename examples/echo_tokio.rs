@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Sends each message back as it was.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
-        // `feed` buffers the answer: a burst of messages is answered in one write, which `next_data`
-        // does before it waits for more.
+        // `feed` buffers the answer: a burst of messages is answered in one write, which
+        // `next_data` does before it waits for more.
         if socket.feed(message).await.is_err() {
             break;
         }

@@ -19,9 +19,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// The variants are the same in every build, whatever the features.
 ///
-/// `Display` describes the failure, and [`source`](std::error::Error::source) returns its cause, if the
-/// cause is an error of another library: `{}` does not print that one, and `{:#}` prints all causes,
-/// with colons between them.
+/// `Display` describes the failure, and [`source`](std::error::Error::source) returns its cause, if
+/// the cause is an error of another library: `{}` does not print that one, and `{:#}` prints all
+/// causes, with colons between them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,8 +41,8 @@ pub enum Error {
     /// The byte stream failed; the connection is gone.
     #[error(fmt = display_io)]
     Io(#[from] io::Error),
-    /// There is no runtime, or it has no timers for a timeout that the caller set: turn on `rt-tokio`
-    /// or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
+    /// There is no runtime, or it has no timers for a timeout that the caller set: turn on
+    /// `rt-tokio` or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
     #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
     NoRuntime,
     /// The peer broke the protocol; it was told so by a Close frame, unless one was sent before.
@@ -55,9 +55,9 @@ pub enum Error {
     /// was not done in time.
     #[error("timed out {0}")]
     Timeout(TimeoutPhase),
-    /// No handler got the connection. Either the HTTP server did not hand it over after the answer of
-    /// 101, for instance because the client went away before. Or the runtime dropped its task, because
-    /// it was shut down. The source tells which.
+    /// No handler got the connection. Either the HTTP server did not hand it over after the answer
+    /// of 101, for instance because the client went away before. Or the runtime dropped its task,
+    /// because it was shut down. The source tells which.
     #[error(fmt = display_upgrade)]
     Upgrade(#[source] BoxError),
 }

@@ -28,8 +28,8 @@
 //!
 //! # On a bare stream
 //!
-//! [`accept`] reads the request itself, without any HTTP library. [`ServerHandshake`] is its long form,
-//! which shows the request before it is answered.
+//! [`accept`] reads the request itself, without any HTTP library. [`ServerHandshake`] is its long
+//! form, which shows the request before it is answered.
 //!
 //! ```no_run
 //! use anyws::WebSocketConfig;
@@ -63,8 +63,8 @@
 //!
 //! Without a runtime nothing panics. `on_upgrade` answers 500 and calls
 //! [`on_failed_upgrade`](WebSocketUpgrade::on_failed_upgrade) with [`Error::NoRuntime`].
-//! [`accept`], [`ServerHandshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts are off,
-//! and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
+//! [`accept`], [`ServerHandshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts
+//! are off, and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
 //! [`Error::NoRuntime`].
 //!
 //! A handler that waits takes the runtime of its socket, [`WebSocket::runtime`], and names none:
@@ -75,8 +75,8 @@
 //! Every future of this crate may be dropped before it is ready. [`WebSocket::next`], `send`,
 //! `feed`, `flush` and `close` lose, double and tear nothing that was received or accepted: the
 //! next call goes on where the dropped one was. A message whose `send` was dropped while it waited
-//! for room was not accepted, and is not sent. [`accept`], [`ServerHandshake`] and [`Upgrading`] drop
-//! the connection with them.
+//! for room was not accepted, and is not sent. [`accept`], [`ServerHandshake`] and [`Upgrading`]
+//! drop the connection with them.
 //!
 //! # Crate features
 //!

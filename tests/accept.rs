@@ -433,7 +433,8 @@ runtimes! {
     }
 }
 
-/// Refuses a client whose stream is `stream`; returns how long its connection has lasted after that.
+/// Refuses a client whose stream is `stream`; returns how long its connection has lasted after
+/// that.
 async fn lingers(rt: &Arc<dyn Runtime>, mut stream: Attack, timeout: Duration) -> Duration {
     let dropped = stream.dropped();
     let started = rt.now();

@@ -131,7 +131,8 @@ runtimes! {
             let receiving = async {
                 for message in &messages {
                     for expected in [message, &Message::Ping("between".into())] {
-                        let received = begun_again(case.polls, async || next(&mut case.other).await);
+                        let receive = async || next(&mut case.other).await;
+                        let received = begun_again(case.polls, receive);
                         assert!(received.await == *expected);
                     }
                 }
@@ -145,7 +146,8 @@ runtimes! {
             let messages = case.messages();
             let echo = async {
                 for _ in 0..=case.count {
-                    let received = begun_again(case.polls, async || next(&mut case.other).await).await;
+                    let receive = async || next(&mut case.other).await;
+                    let received = begun_again(case.polls, receive).await;
                     if !received.is_ping() {
                         case.other.feed(received).await.unwrap();
                     }
@@ -158,10 +160,12 @@ runtimes! {
                 let mut pongs = 0;
                 for message in &messages {
                     case.one.feed(message.clone()).await.unwrap();
-                    let mut received = begun_again(case.polls, async || next(&mut case.one).await).await;
+                    let receive = async || next(&mut case.one).await;
+                    let mut received = begun_again(case.polls, receive).await;
                     if received.is_pong() {
                         pongs += 1;
-                        received = begun_again(case.polls, async || next(&mut case.one).await).await;
+                        let receive = async || next(&mut case.one).await;
+                        received = begun_again(case.polls, receive).await;
                     }
                     assert!(received == *message);
                 }
@@ -222,7 +226,8 @@ runtimes! {
             };
             let (sent, received) = join(sending, receiving).await;
             let whole = |message| messages.iter().position(|sent| sent == message);
-            let received: Vec<_> = received.iter().map(|message| whole(message).expect("it is whole")).collect();
+            let whole = |message| whole(message).expect("it is whole");
+            let received: Vec<_> = received.iter().map(whole).collect();
             assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
             assert!(sent.iter().all(|number| received.contains(number)), "{sent:?} {received:?}");
         }

@@ -553,7 +553,8 @@ runtimes! {
     }
 
     async fn what_is_fed_is_written_above_half_of_a_low_watermark(rt) {
-        let (mut far, mut server) = connect_raw(&rt, |ws| ws.max_write_buffer_size(2000), ROOMY).await;
+        let connected = connect_raw(&rt, |ws| ws.max_write_buffer_size(2000), ROOMY);
+        let (mut far, mut server) = connected.await;
         server.feed(text(900)).await.unwrap();
         assert!(!has_written(&mut far));
         server.feed(text(200)).await.unwrap();

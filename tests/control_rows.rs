@@ -61,7 +61,8 @@ runtimes! {
             let (mut socket, mut peer) = blocked(role, &patient(&rt)).await;
             for number in 0..=200 {
                 peer.send(Frame::new(PING, [number; 125])).await;
-                // Not at once: the socket yields before it takes the peer for one that does not read.
+                // Not at once: the socket yields before it takes the peer for one that does not
+                // read.
                 let item = socket.next().await;
                 assert_eq!(item.unwrap().unwrap(), Message::Ping(vec![number; 125].into()));
                 assert_waits(&mut socket);

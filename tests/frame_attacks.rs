@@ -248,7 +248,8 @@ fn unbounded_output_of_pongs() {
                 assert!(end.is_none(), "{end:?}");
             });
             assert_at_most(log.read(), most, "bytes were read");
-            // What was read, what is left of it, and the pongs: 4 KiB, in a buffer that has doubled.
+            // What was read, what is left of it, and the pongs: 4 KiB, in a buffer that has
+            // doubled.
             assert_at_most(memory.bytes_max, 2 * BLOCK + 12 * 1024, "bytes were held");
         }
     }

@@ -97,7 +97,9 @@ fn futures_own_select_takes_the_methods_as_they_are() {
         let (mut sender, mut receiver) = socket.split();
         peer.send(Frame::text("two")).await;
         fused_select! {
-            message = receiver.next() => assert_eq!(message.unwrap().unwrap(), Message::text("two")),
+            message = receiver.next() => {
+                assert_eq!(message.unwrap().unwrap(), Message::text("two"));
+            }
             _ = stop => panic!("nobody stops"),
         }
         let sent = select(sender.send("three".into()), std::future::pending::<()>()).await;

@@ -692,7 +692,8 @@ runtimes! {
     }
 
     async fn row_09_a_callback_chooses_among_the_offered_4_2_2(rt) {
-        for (choice, status) in [(Some("a"), 101), (Some("b"), 101), (None, 101), (Some("c"), 500)] {
+        let choices = [(Some("a"), 101), (Some("b"), 101), (None, 101), (Some("c"), 500)];
+        for (choice, status) in choices {
             let mut request = testing::upgrade("/").0;
             let offers = "b, a".parse().unwrap();
             request.headers_mut().append("Sec-WebSocket-Protocol", offers);
@@ -727,7 +728,8 @@ runtimes! {
             let (mut reader, mut writer) = near.split();
             let server = async {
                 let mut socket = anyws::accept(far, config(&rt)).await.unwrap();
-                for message in [Message::text("first"), Message::text("second"), Message::Close(None)] {
+                let sent = [Message::text("first"), Message::text("second"), Message::Close(None)];
+                for message in sent {
                     let next = socket.next().await.unwrap().unwrap();
                     assert_eq!(next, message, "segments of {capacity}");
                 }

@@ -26,7 +26,8 @@ use self::support::{
 
 mod support;
 
-/// A client that sends the same bytes for ever, as fast as they are read, after what it sends first.
+/// A client that sends the same bytes for ever, as fast as they are read, after what it sends
+/// first.
 struct Flood {
     first: io::Cursor<Vec<u8>>,
     again: Vec<u8>,
@@ -331,7 +332,8 @@ mod an_executor_of_smol {
     }
 }
 
-/// A stream that gives what it has, and whose writes go as they are told: one that is not told waits.
+/// A stream that gives what it has, and whose writes go as they are told: one that is not told
+/// waits.
 struct Told {
     incoming: io::Cursor<Vec<u8>>,
     takes: Arc<Mutex<VecDeque<bool>>>,

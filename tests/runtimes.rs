@@ -154,8 +154,8 @@ mod tokio_runtime {
         }
     }
 
-    /// Where the budget of a task is used up, and no scheduler is at hand, a timer wakes its task by
-    /// itself: so a waker that panics does so inside of the timer.
+    /// Where the budget of a task is used up, and no scheduler is at hand, a timer wakes its task
+    /// by itself: so a waker that panics does so inside of the timer.
     #[test]
     fn any_other_panic_of_a_timer_goes_to_whoever_polls_it() {
         let tokio = tokio::runtime::Builder::new_multi_thread()

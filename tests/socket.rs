@@ -349,7 +349,8 @@ runtimes! {
     async fn a_peer_with_the_same_limits_takes_the_fragments(rt) {
         // Characters of three bytes are cut at each place.
         for limit in [1024, 1025] {
-            let config = with_limits(&rt, |limits| limits.max_frame_size(limit).fragment_size(limit));
+            let set = |it: TransportConfig| it.max_frame_size(limit).fragment_size(limit);
+            let config = with_limits(&rt, set);
             let (mut client, mut server) = testing::pair_with(&config).unwrap();
             let messages = [Message::text("語".repeat(2000)), Message::binary(vec![7; 65536])];
             carry(&mut client, &mut server, &messages).await;

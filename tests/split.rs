@@ -215,7 +215,10 @@ runtimes! {
 
     async fn the_receiver_answers_pings_while_the_sender_does_nothing(rt) {
         let (_sender, mut receiver, mut peer) = halves(&config(&rt)).await;
-        let reader = spawn(&rt, async move { received(&mut receiver).await; receiver.next().await });
+        let reader = spawn(&rt, async move {
+            received(&mut receiver).await;
+            receiver.next().await
+        });
         peer.send(Frame::new(PING, "hey")).await;
         assert_eq!(peer.frame().await, Some(Frame::new(PONG, "hey")));
         peer.send(Frame::text("thanks")).await;

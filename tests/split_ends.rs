@@ -1,4 +1,5 @@
-//! The end of a split socket, and of one whose stream fails or buffers: who is told, and who closes.
+//! The end of a split socket, and of one whose stream fails or buffers: who is told, and who
+//! closes.
 
 use std::{
     io::{self, ErrorKind},

@@ -139,11 +139,13 @@ runtimes! {
 
     async fn a_receiver_that_pongs_hold_up_wakes_beside_a_sender_that_flushes(rt) {
         let (mut near, far) = duplex_with_capacity(64);
-        let config = with_limits(&rt, |limits| limits.write_buffer_size(10).max_write_buffer_size(20));
+        let low = |it: TransportConfig| it.write_buffer_size(10).max_write_buffer_size(20);
+        let config = with_limits(&rt, low);
         let socket = Mutex::new(Role::Server.socket(far, &config));
         let receive = async {
             let is_text = |message: Message| message.is_text();
-            while !is_text(poll_fn(|cx| socket.lock().unwrap().poll_next_unpin(cx)).await.unwrap().unwrap()) {}
+            let next = || poll_fn(|cx| socket.lock().unwrap().poll_next_unpin(cx));
+            while !is_text(next().await.unwrap().unwrap()) {}
         };
         let flush = async {
             poll_fn(|cx| socket.lock().unwrap().poll_flush_unpin(cx)).await.unwrap();
@@ -552,7 +554,8 @@ proptest! {
             let mut moved = receiving.run() | sending.run();
             moved |= read_some(&mut near, 65_536, &mut written);
             moved |= write_some(&mut near, 65_536, &mut rest);
-            if !has_closed && (written.ends_with(&close) || written.ends_with(b"\x88\x02\x03\xe8")) {
+            let is_close = written.ends_with(&close) || written.ends_with(b"\x88\x02\x03\xe8");
+            if !has_closed && is_close {
                 has_closed = true;
                 moved = true;
                 rest.extend(Frame::close(1000, "").masked());

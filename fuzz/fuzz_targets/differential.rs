@@ -62,12 +62,12 @@ enum Reason {
     /// Section 5.2: "the minimal number of bytes MUST be used to encode the length". tungstenite
     /// takes any form.
     LengthNotShortest,
-    /// Section 5.2: the most significant bit of a length is 0. tungstenite takes it for a frame that
-    /// is too large, or that never comes.
+    /// Section 5.2: the most significant bit of a length is 0. tungstenite takes it for a frame
+    /// that is too large, or that never comes.
     LengthTopBit,
-    /// Section 7.4 and the registry of codes: 1014 is legal, 1015 and 0 to 999 are not, 1016 to 2999
-    /// are reserved. tungstenite judges them otherwise, and tells an illegal code as a Close with
-    /// 1002.
+    /// Section 7.4 and the registry of codes: 1014 is legal, 1015 and 0 to 999 are not, 1016 to
+    /// 2999 are reserved. tungstenite judges them otherwise, and tells an illegal code as a Close
+    /// with 1002.
     CloseCode,
     /// Sections 5.1 to 5.5, 7.1.7 and 8.1: a header, or a byte of a text, that is wrong is refused
     /// when it is there. tungstenite waits for the whole frame, and here the stream has ended

@@ -34,9 +34,9 @@ impl Wake for Counter {
 
 /// Polls a task once.
 ///
-/// Where it is pending, it was woken already, or what it waits for wakes it: the stream was asked in
-/// a direction, and knows this task by that. A write that waits has to wake it in any case, for each
-/// operation may have to write.
+/// Where it is pending, it was woken already, or what it waits for wakes it: the stream was asked
+/// in a direction, and knows this task by that. A write that waits has to wake it in any case, for
+/// each operation may have to write.
 pub fn poll_once<F: Future + ?Sized>(
     script: &Script,
     counter: &Arc<Counter>,

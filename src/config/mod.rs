@@ -136,8 +136,8 @@ impl WebSocketConfig {
     }
 
     /// Sets how long the head of a request may take, where [`accept`](crate::accept) or
-    /// [`ServerHandshake::read`](crate::ServerHandshake::read) reads it; default 10 s, enough for any network
-    /// that works.
+    /// [`ServerHandshake::read`](crate::ServerHandshake::read) reads it; default 10 s, enough for
+    /// any network that works.
     ///
     /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
     ///
@@ -147,8 +147,8 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long the HTTP server may take to send the answer of 101 and hand over the connection,
-    /// from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or
+    /// Sets how long the HTTP server may take to send the answer of 101 and hand over the
+    /// connection, from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or
     /// [`accept`](crate::WebSocketUpgrade::accept) on; default 10 s, which only a server takes that
     /// never sends the answer. On a bare stream it bounds the writing of the answer.
     ///
@@ -160,8 +160,8 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long the closing handshake and the end of the TCP connection may take; default 10 s,
-    /// after which a dead peer holds nothing any more.
+    /// Sets how long the closing handshake and the end of the TCP connection may take; default 10
+    /// s, after which a dead peer holds nothing any more.
     ///
     /// Without a runtime nothing waits for the peer's Close, and a timeout set here is
     /// [`Error::NoRuntime`].

@@ -59,11 +59,12 @@ impl TransportConfig {
         self
     }
 
-    /// Sets how many bytes may be buffered by `feed` before they are written; default 64 KiB, or half of
+    /// Sets how many bytes may be buffered by `feed` before they are written; default 64 KiB, or
+    /// half of
     /// [`max_write_buffer_size`](Self::max_write_buffer_size) if that is less.
     ///
-    /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case. With 16
-    /// KiB a server that sends many messages of 1 KiB takes half as much time again for each.
+    /// 0 writes each message at once. `flush`, `send` and a waiting `next` write in any case. With
+    /// 16 KiB a server that sends many messages of 1 KiB takes half as much time again for each.
     pub fn write_buffer_size(mut self, size: usize) -> Self {
         self.write_buffer_size = size;
         self.write_buffer_follows = false;
@@ -73,12 +74,12 @@ impl TransportConfig {
     /// Sets the watermark: while more bytes than this are buffered because the peer does not read,
     /// `feed` and `send` wait; default 128 KiB, or twice the write buffer if that is more.
     ///
-    /// It has to be above [`write_buffer_size`](Self::write_buffer_size), if that is set; the default
-    /// of that follows. A single message may be larger: it is accepted whenever the queue is not
-    /// above the watermark. So a socket holds at most this many bytes, one message, and 4 KiB of
-    /// answers to pings, which do not count. While these cannot be written, a peer may send this many
-    /// bytes of pings, but no more than 128 KiB; then it is not read from until it reads. The default
-    /// is what a slow peer may cost in memory.
+    /// It has to be above [`write_buffer_size`](Self::write_buffer_size), if that is set; the
+    /// default of that follows. A single message may be larger: it is accepted whenever the queue
+    /// is not above the watermark. So a socket holds at most this many bytes, one message, and 4
+    /// KiB of answers to pings, which do not count. While these cannot be written, a peer may send
+    /// this many bytes of pings, but no more than 128 KiB; then it is not read from until it reads.
+    /// The default is what a slow peer may cost in memory.
     pub fn max_write_buffer_size(mut self, max: usize) -> Self {
         self.max_write_buffer_size = Some(max);
         self
@@ -111,8 +112,8 @@ impl TransportConfig {
     ///
     /// It is for peers that limit the frames they receive; the default is what tungstenite and this
     /// crate accept. A message is sent in 65,536 fragments at most, because peers limit their
-    /// number, too: where the size would make more, the fragments are longer. A message is cut in one
-    /// step, however many fragments it has; those of less than 4 KiB are copied.
+    /// number, too: where the size would make more, the fragments are longer. A message is cut in
+    /// one step, however many fragments it has; those of less than 4 KiB are copied.
     pub fn fragment_size(mut self, size: usize) -> Self {
         self.fragment_size = size;
         self
@@ -176,7 +177,8 @@ impl Default for TransportConfig {
 }
 
 /// Takes every value as it is, tungstenite's defaults too: reads of 128 KiB, and writes from 128
-/// KiB on with no bound on what is buffered. tungstenite sends no fragments: their size is the default.
+/// KiB on with no bound on what is buffered. tungstenite sends no fragments: their size is the
+/// default.
 impl From<TungsteniteConfig> for TransportConfig {
     fn from(config: TungsteniteConfig) -> Self {
         Self {

@@ -131,8 +131,8 @@ impl Connection {
         Poll::Ready(self.driver().give_up(Side::Sender))
     }
 
-    /// Closes the TCP connection up to the deadline, where the peer's messages have ended and nobody
-    /// else does it.
+    /// Closes the TCP connection up to the deadline, where the peer's messages have ended and
+    /// nobody else does it.
     pub(crate) fn poll_abandoned(
         &mut self,
         cx: &mut Context<'_>,
@@ -188,8 +188,8 @@ impl Connection {
                 let task = finish(inner, Arc::clone(&runtime));
                 runtime.spawn(Box::pin(task));
             }
-            // A runtime that wants a task to yield, as tokio does after a number of operations, holds
-            // its writes up: a new task's it does not.
+            // A runtime that wants a task to yield, as tokio does after a number of operations,
+            // holds its writes up: a new task's it does not.
             Some(runtime) if !is_written => runtime.spawn(Box::pin(async move {
                 inner.driver.flush_at_once();
             })),

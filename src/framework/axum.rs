@@ -4,8 +4,8 @@
 //!
 //! `Option<WebSocketUpgrade>` serves requests for a page and for a WebSocket by one handler: `None`
 //! is a request that asks for no WebSocket: it has neither `Upgrade: websocket` nor
-//! `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade. One that asks in the wrong way is
-//! rejected.
+//! `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade. One that asks in the wrong way
+//! is rejected.
 //!
 //! `axum::serve` sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.

@@ -3,8 +3,8 @@
 #![cfg_attr(not(doctest), doc = include_str!("volo.md"))]
 //!
 //! `Option<WebSocketUpgrade>` is Volo's own: `None` is any request that is no valid handshake, also
-//! one that asks for a WebSocket in the wrong way. `Result<WebSocketUpgrade, Rejection>` tells the two
-//! apart.
+//! one that asks for a WebSocket in the wrong way. `Result<WebSocketUpgrade, Rejection>` tells the
+//! two apart.
 //!
 //! Volo's server sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.

@@ -26,8 +26,8 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Rejection> {
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
-    /// Parses a whole line, and returns how many extensions it offers. A list may have empty members
-    /// (RFC 9110, section 5.6.1.2).
+    /// Parses a whole line, and returns how many extensions it offers. A list may have empty
+    /// members (RFC 9110, section 5.6.1.2).
     fn offers(&mut self) -> Option<usize> {
         let mut offers = 0;
         loop {

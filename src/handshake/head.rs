@@ -54,8 +54,8 @@ pub(crate) struct Complete {
 }
 
 impl Head {
-    /// Takes what arrived; returns the request once its head is complete. A head that cannot be valid
-    /// any more is refused at once.
+    /// Takes what arrived; returns the request once its head is complete. A head that cannot be
+    /// valid any more is refused at once.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Complete>, HeadError> {
         self.bytes.extend_from_slice(bytes);
         let Some(end) = self.scanner.scan(&self.bytes)? else {

@@ -3,8 +3,8 @@
 
 use std::net::Ipv6Addr;
 
-/// Splits `host[:port]`; the host is valid and not empty (RFC 9110, section 4.2.1), and the port has
-/// digits only, if any.
+/// Splits `host[:port]`; the host is valid and not empty (RFC 9110, section 4.2.1), and the port
+/// has digits only, if any.
 ///
 /// User information has no place in an origin (RFC 6454) nor in `Host` (RFC 9112, section 3.2), and
 /// in the target of a request it is an error (RFC 9110, section 4.2.4).

@@ -25,8 +25,8 @@ pub enum Rejection {
     /// Nearly always a proxy before the server is the cause: nginx speaks HTTP/1.0 to it, unless
     /// `proxy_http_version 1.1` says otherwise.
     #[error(
-        "a WebSocket handshake needs HTTP/1.1, and this request is HTTP/1.0: a proxy in between may \
-         speak no other (nginx needs `proxy_http_version 1.1`)"
+        "a WebSocket handshake needs HTTP/1.1, and this request is HTTP/1.0: a proxy in between \
+         may speak no other (nginx needs `proxy_http_version 1.1`)"
     )]
     Http10,
     /// The request is of another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
@@ -79,8 +79,8 @@ pub enum Rejection {
          another extractor took it, or anyws was built without feature `hyper`"
     )]
     NotUpgradable,
-    /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431 or
-    /// 505.
+    /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431
+    /// or 505.
     #[error("{0}")]
     Head(HeadError),
 }

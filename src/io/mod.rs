@@ -33,17 +33,17 @@ pub use self::tokio::TokioIo;
 ///
 /// # Reading
 ///
-/// `poll_read` returns exactly how many bytes it has put into the buffer, which is lent: behind them
-/// stand bytes that other sockets of the thread have read. 0 is the end of the stream. A stream that
-/// returns more than the buffer has, here or in `poll_write`, has failed.
+/// `poll_read` returns exactly how many bytes it has put into the buffer, which is lent: behind
+/// them stand bytes that other sockets of the thread have read. 0 is the end of the stream. A
+/// stream that returns more than the buffer has, here or in `poll_write`, has failed.
 ///
 /// # Writing
 ///
 /// A stream should have a `poll_write_vectored` of its own if what is below it has: many small
 /// frames with the large payloads between them, which are not copied, leave in one call then. The
 /// default one writes the first slice only; a socket notices, and copies the first 16 KiB of each
-/// large payload behind its header as long as that is so: no write is small then. `poll_flush` is called
-/// once all that is buffered was written, and again if it was interrupted by a signal.
+/// large payload behind its header as long as that is so: no write is small then. `poll_flush` is
+/// called once all that is buffered was written, and again if it was interrupted by a signal.
 ///
 /// # Wakers
 ///
@@ -52,10 +52,11 @@ pub use self::tokio::TokioIo;
 ///
 /// # Closing
 ///
-/// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open:
-/// the closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind
-/// `async_io::Async<TcpStream>`, whose `poll_close` shuts nothing down: a peer that waits for the end
-/// of the stream gets it only when the close timeout is over. `smol::net::TcpStream` does it right.
+/// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open: the
+/// closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind
+/// `async_io::Async<TcpStream>`, whose `poll_close` shuts nothing down: a peer that waits for the
+/// end of the stream gets it only when the close timeout is over. `smol::net::TcpStream` does it
+/// right.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no byte stream for a WebSocket",
     label = "not a stream of `futures-io` that is `Send` and `Unpin`",
@@ -98,8 +99,8 @@ pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {
         .unwrap_or_else(|| Box::new(io.expect("nobody has taken it")))
 }
 
-/// Who knows streams of their own: each takes the value out of the `Option` that it is given if it is
-/// one of them.
+/// Who knows streams of their own: each takes the value out of the `Option` that it is given if it
+/// is one of them.
 const ADOPTERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
     #[cfg(feature = "rt-smol")]
     smol::adopt,

@@ -1,8 +1,9 @@
 //! Copies that take the same time wherever they go.
 
-/// Bytes that are copied at once. glibc copies from 2,112 on by `rep movsb` where the processor calls
-/// that fast; AMD's Zen 3 and 4 do, and are 20 times slower at it than otherwise if the place of a
-/// byte is 1 to 15 bytes further in its page than before, as it often is behind a frame's header.
+/// Bytes that are copied at once. glibc copies from 2,112 on by `rep movsb` where the processor
+/// calls that fast; AMD's Zen 3 and 4 do, and are 20 times slower at it than otherwise if the place
+/// of a byte is 1 to 15 bytes further in its page than before, as it often is behind a frame's
+/// header.
 const STEP: usize = 2048;
 
 /// Copies bytes to memory of their own.

@@ -145,8 +145,8 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protocol
     })
 }
 
-/// Checks a length that is not in one byte (RFC 6455, section 5.2): the most significant bit is 0, and
-/// there is no shorter form.
+/// Checks a length that is not in one byte (RFC 6455, section 5.2): the most significant bit is 0,
+/// and there is no shorter form.
 #[inline]
 fn long(length: u64, least: u64) -> Result<u64, ProtocolError> {
     if length >> 63 != 0 || length < least {

@@ -49,9 +49,9 @@ impl Mask {
 
     /// Copies a payload, and unmasks it on the way.
     ///
-    /// Words that are collected at once are faster than `extend` for small payloads, which are most.
-    /// To unmask it in place first would cost as much as the copy: that waits for what was just
-    /// written.
+    /// Words that are collected at once are faster than `extend` for small payloads, which are
+    /// most. To unmask it in place first would cost as much as the copy: that waits for what was
+    /// just written.
     // Inlined it is a loop over 16 bytes or one over 8, by what is around it.
     #[inline(never)]
     pub(super) fn copy(self, bytes: &[u8]) -> Box<[u8]> {

@@ -23,7 +23,7 @@ pub(crate) use self::{
 
 /// The place of what is received: the next message, or what there is instead of it.
 ///
-/// It is that which a handler is given in the end, and goes all the way down to where the message is
-/// made. To move it at each step up, or only to put the message into another type, costs time: the
-/// processor waits for what was just written in other pieces.
+/// It is that which a handler is given in the end, and goes all the way down to where the message
+/// is made. To move it at each step up, or only to put the message into another type, costs time:
+/// the processor waits for what was just written in other pieces.
 pub(crate) type RecvSlot = Option<Result<Message>>;

@@ -29,8 +29,8 @@ impl SmolRuntime {
 
     /// Uses `executor`, which the user runs on threads of their own.
     ///
-    /// It is not kept alive: once the user drops it, its tasks are dropped, and what is spawned later
-    /// is dropped at once.
+    /// It is not kept alive: once the user drops it, its tasks are dropped, and what is spawned
+    /// later is dropped at once.
     #[must_use]
     pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
         Self {

@@ -22,8 +22,8 @@ use super::{Runtime, Sleep};
 ///
 /// A tokio runtime built without `enable_time` has no timers. tokio tells so by a panic only; it is
 /// caught, but the panic hook prints it, once for each `TokioRuntime` that is asked for a timer:
-/// hand one over, for [`detect`](super::detect) makes a new one for each socket. Where a panic aborts
-/// the process, so does this one.
+/// hand one over, for [`detect`](super::detect) makes a new one for each socket. Where a panic
+/// aborts the process, so does this one.
 #[derive(Clone, Debug)]
 pub struct TokioRuntime {
     handle: Handle,
@@ -85,9 +85,9 @@ impl Runtime for TokioRuntime {
     }
 }
 
-/// Part of what tokio says in a panic because its runtime was shut down: that it "is being shutdown",
-/// or, if that happens in the middle of the call, that "the timer is shutdown". tokio promises neither
-/// text; a test in `tests/runtimes.rs` fails if they change.
+/// Part of what tokio says in a panic because its runtime was shut down: that it "is being
+/// shutdown", or, if that happens in the middle of the call, that "the timer is shutdown". tokio
+/// promises neither text; a test in `tests/runtimes.rs` fails if they change.
 const SHUT_DOWN: &str = "shutdown";
 
 struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
@@ -95,8 +95,8 @@ struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
 impl Future for TokioSleep {
     type Output = ();
 
-    /// tokio panics where its runtime was shut down: then no timer fires any more, and what waits for
-    /// one is given up at once.
+    /// tokio panics where its runtime was shut down: then no timer fires any more, and what waits
+    /// for one is given up at once.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
         polled.unwrap_or_else(|panic| {

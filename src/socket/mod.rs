@@ -38,18 +38,18 @@ mod split;
 ///
 /// # Receiving
 ///
-/// [`next`](Self::next) buffers the answer to a ping by itself, and writes all that is buffered before
-/// it waits. Each ping of a peer that reads is answered. While pongs cannot be written, 4 KiB of
-/// them are buffered, and beyond that only the latest ping is kept to be answered (RFC 6455, section
-/// 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already,
-/// and `None` follows for ever. A stream that ends without a Close is one
+/// [`next`](Self::next) buffers the answer to a ping by itself, and writes all that is buffered
+/// before it waits. Each ping of a peer that reads is answered. While pongs cannot be written, 4
+/// KiB of them are buffered, and beyond that only the latest ping is kept to be answered (RFC 6455,
+/// section 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already, and
+/// `None` follows for ever. A stream that ends without a Close is one
 /// [`Error::ClosedWithoutHandshake`], a peer that breaks the protocol is one [`Error::Protocol`]
 /// after a Close frame that tells it so; `None` follows both.
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only buffers, so that several
-/// messages leave in one write. Both wait while more is buffered than
+/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only buffers, so that
+/// several messages leave in one write. Both wait while more is buffered than
 /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by default.
 /// While a task waits in one of them nothing is read and no ping is answered: two peers that both
 /// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
@@ -60,8 +60,8 @@ mod split;
 ///
 /// # Turns
 ///
-/// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go
-/// on, whether frames are received, sent or only fed: neither a peer that is faster than the handler
+/// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go on,
+/// whether frames are received, sent or only fed: neither a peer that is faster than the handler
 /// nor a handler that only sends keeps a thread to itself.
 ///
 /// # Two tasks
@@ -131,8 +131,8 @@ impl WebSocket {
     ///
     /// Control frames come too. The answer to a ping is buffered already, to be written by the next
     /// call of `next`, `send` or `flush`; a pong needs no answer; a Close was answered, and is the
-    /// last message. What is buffered is written before this waits, and a write that is blocked does
-    /// not keep it from receiving.
+    /// last message. What is buffered is written before this waits, and a write that is blocked
+    /// does not keep it from receiving.
     ///
     /// # Errors
     ///
@@ -237,9 +237,9 @@ impl WebSocket {
         })
     }
 
-    /// Buffers a message, to be written with others: by `flush`, `send` or a waiting `next`, or when
-    /// more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is buffered, 64 KiB
-    /// by default.
+    /// Buffers a message, to be written with others: by `flush`, `send` or a waiting `next`, or
+    /// when more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is buffered,
+    /// 64 KiB by default.
     ///
     /// It waits only while more is buffered than
     /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by
@@ -280,12 +280,12 @@ impl WebSocket {
 
     /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
     ///
-    /// Meanwhile it answers pings and the peer's Close, writes what is buffered, and **discards data
-    /// that arrives**. It is for handlers that only send: without it nothing would read the peer's
-    /// Close. Handlers that also receive use [`next`](Self::next), which does all of this; a task
-    /// that waits here counts as the one that receives, and beside one in `next` takes its wakeups.
-    /// The answer to the Close is written as far as the stream takes it; `flush`, `close` or
-    /// dropping the socket writes the rest.
+    /// Meanwhile it answers pings and the peer's Close, writes what is buffered, and **discards
+    /// data that arrives**. It is for handlers that only send: without it nothing would read the
+    /// peer's Close. Handlers that also receive use [`next`](Self::next), which does all of this; a
+    /// task that waits here counts as the one that receives, and beside one in `next` takes its
+    /// wakeups. The answer to the Close is written as far as the stream takes it; `flush`, `close`
+    /// or dropping the socket writes the rest.
     ///
     /// ```
     /// use anyws::WebSocket;
@@ -340,8 +340,8 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the Close is buffered; dropped after that, a second call completes the rest, with
-    /// a new timeout, and so does dropping the socket.
+    /// Once polled, the Close is buffered; dropped after that, a second call completes the rest,
+    /// with a new timeout, and so does dropping the socket.
     ///
     /// [`set_close_timeout`]: crate::WebSocketConfig::set_close_timeout
     pub fn close(

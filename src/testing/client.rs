@@ -73,8 +73,9 @@ pub fn upgrade(uri: &str) -> (Request<()>, Client) {
 impl Client {
     /// Sets the settings of the client's socket: its limits, its runtime and its close timeout.
     ///
-    /// They are not validated, so that a client can do what the crate's users cannot: send fragments
-    /// of one byte, for instance. Settings that contradict each other do not make it hang.
+    /// They are not validated, so that a client can do what the crate's users cannot: send
+    /// fragments of one byte, for instance. Settings that contradict each other do not make it
+    /// hang.
     /// [`WebSocketConfig::validate`] finds them.
     #[must_use]
     pub fn set_config(mut self, config: WebSocketConfig) -> Self {

@@ -4,9 +4,9 @@
 //! SERVER [ADDRESS] [--tuned [--orders]]
 //! ```
 //!
-//! Without `--tuned` a server is what the README of its library shows; with it, what the
-//! authors of the library recommend or use where speed counts. The limits are the same. With `--orders`
-//! it does what the client says.
+//! Without `--tuned` a server is what the README of its library shows; with it, what the authors of
+//! the library recommend or use where speed counts. The limits are the same. With `--orders` it
+//! does what the client says.
 
 use std::convert::Infallible;
 use std::{env, io};

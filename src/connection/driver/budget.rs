@@ -14,8 +14,8 @@ const BYTES: usize = 8 * 1024;
 
 /// What was done since the connection has waited for the last time.
 ///
-/// It is counted across polls that were ready: a handler that loops on `next` would not yield either
-/// where the runtime has no budget of its own, as smol has none.
+/// It is counted across polls that were ready: a handler that loops on `next` would not yield
+/// either where the runtime has no budget of its own, as smol has none.
 #[derive(Debug, Default)]
 pub(super) struct Budget(u32);
 
@@ -43,8 +43,8 @@ impl Budget {
         self.0 = 0;
     }
 
-    /// Counts a read or a write, with its bytes; one that waits ends the turn, so that the next one is
-    /// a whole one.
+    /// Counts a read or a write, with its bytes; one that waits ends the turn, so that the next one
+    /// is a whole one.
     #[inline]
     pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
         match moved {

@@ -58,8 +58,9 @@ enum SendState {
 /// The place of a message that is to be sent: what it is made of, or why it may not be sent.
 pub(crate) type SendSlot = Option<Result<Outgoing, InvalidMessage>>;
 
-/// What sending has come to. It fits in registers: an error of its full size would be in memory, and to
-/// look there whether all went well costs a twentieth of all that is done for a small message.
+/// What sending has come to. It fits in registers: an error of its full size would be in memory,
+/// and to look there whether all went well costs a twentieth of all that is done for a small
+/// message.
 pub(crate) type SendResult = Result<(), Box<Error>>;
 
 /// The two sides of a connection, which may be two tasks.

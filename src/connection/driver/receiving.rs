@@ -76,8 +76,8 @@ impl Driver {
         self.terminated
     }
 
-    /// Reads on, up to the next message, which is put in its place; a failure is answered by a Close
-    /// frame.
+    /// Reads on, up to the next message, which is put in its place; a failure is answered by a
+    /// Close frame.
     #[inline]
     pub(super) fn poll_incoming(
         &mut self,

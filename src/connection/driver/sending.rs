@@ -9,8 +9,8 @@ use super::{Driver, RecvState, SendResult, SendSlot, SendState, Side, tasks::Rea
 use crate::{CloseCode, CloseFrame, Error, Message, Result, Utf8Bytes, proto::Outgoing};
 
 impl Driver {
-    /// Is ready once a message may be sent: not more than the watermark is buffered, and the turn is
-    /// not over.
+    /// Is ready once a message may be sent: not more than the watermark is buffered, and the turn
+    /// is not over.
     #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         if self.has_room(cx) {

@@ -15,8 +15,8 @@ use super::{Driver, Side};
 /// The tasks that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    /// The waker of the last `next` that was pending. It stays when the wait is over: to drop it and
-    /// clone it again would cost two atomic operations for each message.
+    /// The waker of the last `next` that was pending. It stays when the wait is over: to drop it
+    /// and clone it again would cost two atomic operations for each message.
     receiver: Option<Waker>,
     receiver_waits: Waits,
     /// In a box, because few senders ever wait.

@@ -1,8 +1,8 @@
 //! A write that has failed, and which side has still to be told.
 //!
-//! Nothing can be sent after it, and what was buffered is lost. The call that made the write returns
-//! the error. That may have been a call that receives, or one that returns no error: then the side
-//! that may have lost something is told by its next call, once.
+//! Nothing can be sent after it, and what was buffered is lost. The call that made the write
+//! returns the error. That may have been a call that receives, or one that returns no error: then
+//! the side that may have lost something is told by its next call, once.
 
 use std::io;
 

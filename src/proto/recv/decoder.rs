@@ -156,8 +156,8 @@ impl Decoder {
         self.part = Vec::new();
     }
 
-    /// While a large binary payload is arriving into a buffer that was used before, returns the free
-    /// part of that buffer, for the stream to read into directly.
+    /// While a large binary payload is arriving into a buffer that was used before, returns the
+    /// free part of that buffer, for the stream to read into directly.
     pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
         match &mut self.message {
@@ -183,8 +183,9 @@ impl Decoder {
         self.finish_last(received)
     }
 
-    /// Reads the header of the next frame, which may have begun in other bytes, and begins the frame
-    /// once its header is complete; returns how many of these bytes it takes, and whether it has begun.
+    /// Reads the header of the next frame, which may have begun in other bytes, and begins the
+    /// frame once its header is complete; returns how many of these bytes it takes, and whether it
+    /// has begun.
     #[inline]
     fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         if self.part.is_empty()

@@ -88,7 +88,8 @@ impl Text {
 )]
 pub(in crate::proto) fn whole(bytes: Box<[u8]>) -> Result<String, ProtocolError> {
     check(&bytes)?;
-    // SAFETY: `check` has just found that these bytes are UTF-8, and nothing has changed them since.
+    // SAFETY: `check` has just found that these bytes are UTF-8, and nothing has changed them
+    // since.
     Ok(unsafe { String::from_utf8_unchecked(bytes.into()) })
 }
 

@@ -120,7 +120,8 @@ impl Pongs {
         unanswered.map(|pings| pings.latest)
     }
 
-    /// Tells whether the task has to yield, once, before a peer is taken for one that does not read.
+    /// Tells whether the task has to yield, once, before a peer is taken for one that does not
+    /// read.
     pub(super) fn yields(&mut self) -> bool {
         let has_yielded = |state: &mut Box<State>| std::mem::replace(&mut state.has_yielded, true);
         !self.has_room() && !self.0.as_mut().is_some_and(has_yielded)

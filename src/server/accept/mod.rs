@@ -50,7 +50,7 @@ pub fn accept(
     io: impl Io + 'static,
     config: WebSocketConfig,
 ) -> impl Future<Output = Result<WebSocket>> + Send + Unpin {
-    // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that it
-    // ever holds, and this one may go on to run the handler of the socket.
+    // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that
+    // it ever holds, and this one may go on to run the handler of the socket.
     Box::pin(async { ServerHandshake::read(io, config).await?.accept().await })
 }

@@ -169,8 +169,8 @@ impl Unanswered {
 
 /// Reads once, and adds what came to the head.
 ///
-/// The chunk is on the stack of a poll: in the future it would cost every socket, whose handler runs
-/// in the same task, as much memory for as long as that lives.
+/// The chunk is on the stack of a poll: in the future it would cost every socket, whose handler
+/// runs in the same task, as much memory for as long as that lives.
 fn poll_head(
     io: &mut BoxIo,
     cx: &mut Context<'_>,

@@ -33,8 +33,9 @@ impl Handler {
 /// Subprotocols with a handler for each, for
 /// [`WebSocketUpgrade::on_protocols`](crate::WebSocketUpgrade::on_protocols).
 ///
-/// An array, a `Vec` or an `Option` of pairs keeps its order, the preferred one first. A `BTreeMap` or
-/// a `HashMap` is sorted by name, so that the choice is the same in every run. The trait is sealed.
+/// An array, a `Vec` or an `Option` of pairs keeps its order, the preferred one first. A `BTreeMap`
+/// or a `HashMap` is sorted by name, so that the choice is the same in every run. The trait is
+/// sealed.
 pub trait ProtocolHandlers<H>: sealed::Pairs<H> {}
 
 impl<T: sealed::Pairs<H>, H> ProtocolHandlers<H> for T {}

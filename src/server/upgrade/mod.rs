@@ -234,8 +234,8 @@ impl<B> WebSocketUpgrade<B> {
     /// }
     /// ```
     ///
-    /// The error is the one that the handler returned, so it can be downcast. An error of anyhow can
-    /// not: let such a handler return [`BoxError`], or look for a disconnect itself.
+    /// The error is the one that the handler returned, so it can be downcast. An error of anyhow
+    /// can not: let such a handler return [`BoxError`], or look for a disconnect itself.
     ///
     /// [`accept`](Self::accept) has no handler, and calls nothing.
     pub fn on_handler_error(mut self, callback: impl FnOnce(BoxError) + Send + 'static) -> Self {
@@ -275,8 +275,8 @@ impl<B> WebSocketUpgrade<B> {
     /// handlers.
     ///
     /// Names that the list of supported subprotocols lacks are appended to it, those of a map
-    /// sorted. An iterator is collected into a vector before. Handlers of several types fit if each is
-    /// made an `fn(WebSocket) -> BoxFuture<'static, ()>`.
+    /// sorted. An iterator is collected into a vector before. Handlers of several types fit if each
+    /// is made an `fn(WebSocket) -> BoxFuture<'static, ()>`.
     pub fn on_protocols<H, Fut>(self, handlers: impl ProtocolHandlers<H>) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -408,8 +408,8 @@ impl<B> WebSocketUpgrade<B> {
     }
 }
 
-/// Shows the settings, and nothing of the request: its headers carry cookies and tokens, and names of
-/// subprotocols may be tokens too.
+/// Shows the settings, and nothing of the request: its headers carry cookies and tokens, and names
+/// of subprotocols may be tokens too.
 impl<B> fmt::Debug for WebSocketUpgrade<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebSocketUpgrade")

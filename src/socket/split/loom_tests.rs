@@ -3,7 +3,8 @@
 //! is a deadlock there, and fails the test.
 //!
 //! ```sh
-//! RUSTFLAGS='--cfg anyws_loom' cargo test --lib --release --target-dir target/loom loom -- --nocapture
+//! RUSTFLAGS='--cfg anyws_loom' \
+//!     cargo test --lib --release --target-dir target/loom loom -- --nocapture
 //! ```
 
 use std::{future::poll_fn, sync::Arc};

@@ -89,8 +89,8 @@ impl ReceiveHalf {
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).
     ///
-    /// If messages of the sending half are lost by it, or its `close` waits for the peer, that half's
-    /// next call returns [`Error::Io`](crate::Error::Io).
+    /// If messages of the sending half are lost by it, or its `close` waits for the peer, that
+    /// half's next call returns [`Error::Io`](crate::Error::Io).
     pub fn abort(&mut self) {
         self.0.abort();
     }

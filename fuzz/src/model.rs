@@ -178,8 +178,8 @@ pub struct Model {
     may_close: bool,
     /// Nothing may be accepted any more.
     is_over: bool,
-    /// The receiver was dropped before the sender: this one answers by itself, and discards data. So
-    /// nobody knows how much of what the peer sends was read.
+    /// The receiver was dropped before the sender: this one answers by itself, and discards data.
+    /// So nobody knows how much of what the peer sends was read.
     is_sender_alone: bool,
     /// The receiver, which waits, and the times that it was woken when it was polled last.
     parked: Option<(Arc<Counter>, usize)>,

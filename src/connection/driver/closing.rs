@@ -99,13 +99,12 @@ impl Driver {
         while self.incoming == RecvState::Open {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
-            match received {
-                Some(Err(error)) => return Poll::Ready(Err(error)),
-                // Data, or a Close, which `next` has yet to return.
-                _ => self
-                    .received_close
-                    .iter_mut()
-                    .for_each(|close| close.is_untold = true),
+            if let Some(Err(error)) = received {
+                return Poll::Ready(Err(error));
+            }
+            // It was data, or a Close, which `next` has yet to return.
+            if let Some(close) = &mut self.received_close {
+                close.is_untold = true;
             }
         }
         Poll::Ready(Ok(()))

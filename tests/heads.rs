@@ -33,7 +33,7 @@ const LIMIT: usize = 64 * 1024;
 const MALFORMED: Rejection = Rejection::Head(HeadError::Malformed);
 
 #[test]
-fn row_01_a_target_is_in_origin_form_or_in_absolute_form_rfc9112_3_2() {
+fn rule_01_a_target_is_in_origin_form_or_in_absolute_form_rfc9112_3_2() {
     for (target, uri) in [
         ("/", "/"),
         ("/chat?room=1&name=a%20b", "/chat?room=1&name=a%20b"),
@@ -75,7 +75,7 @@ fn row_01_a_target_is_in_origin_form_or_in_absolute_form_rfc9112_3_2() {
 }
 
 #[test]
-fn row_01_other_methods_have_other_forms_and_are_refused_for_what_they_are_rfc9112_3_2() {
+fn rule_01_other_methods_have_other_forms_and_are_refused_for_what_they_are_rfc9112_3_2() {
     for line in ["OPTIONS * HTTP/1.1", "CONNECT a:80 HTTP/1.1"] {
         let refused = read(&Request::new().line(line).bytes()).unwrap_err();
         assert_eq!(refused, Rejection::Method, "{line}");
@@ -83,7 +83,7 @@ fn row_01_other_methods_have_other_forms_and_are_refused_for_what_they_are_rfc91
 }
 
 #[test]
-fn row_03_a_host_is_a_name_or_an_ip_literal_rfc3986_3_2_2() {
+fn rule_03_a_host_is_a_name_or_an_ip_literal_rfc3986_3_2_2() {
     for valid in [
         "a",
         "a:",      // a port may be empty (section 3.2.3)
@@ -128,7 +128,7 @@ fn row_03_a_host_is_a_name_or_an_ip_literal_rfc3986_3_2_2() {
 }
 
 #[test]
-fn row_16_lines_are_as_http_wants_them_rfc9112_2() {
+fn rule_16_lines_are_as_http_wants_them_rfc9112_2() {
     let request = Request::new().with("X", &["b"]);
     let text = String::from_utf8(request.bytes()).unwrap();
     for (name, head) in [
@@ -239,7 +239,7 @@ fn assert_refused_at_the_end(bytes: &[u8], error: HeadError) {
 }
 
 #[test]
-fn row_16_what_cannot_be_http_is_refused_at_its_first_wrong_byte_rfc9112_2() {
+fn rule_16_what_cannot_be_http_is_refused_at_its_first_wrong_byte_rfc9112_2() {
     for bytes in [
         &b"\x16"[..], // the ClientHello of TLS
         b"\x10",      // CONNECT of MQTT
@@ -294,7 +294,7 @@ fn row_16_what_cannot_be_http_is_refused_at_its_first_wrong_byte_rfc9112_2() {
 }
 
 #[test]
-fn row_02_another_major_version_is_refused_at_its_digit_rfc9110_15_6_6() {
+fn rule_02_another_major_version_is_refused_at_its_digit_rfc9110_15_6_6() {
     for bytes in [
         &b"GET / HTTP/0"[..],
         b"GET / HTTP/2",
@@ -307,7 +307,7 @@ fn row_02_another_major_version_is_refused_at_its_digit_rfc9110_15_6_6() {
 }
 
 #[test]
-fn row_16_a_valid_head_passes_at_its_last_byte_whatever_its_pieces_rfc9112_2() {
+fn rule_16_a_valid_head_passes_at_its_last_byte_whatever_its_pieces_rfc9112_2() {
     let request = Request::new().with("X", &["", "\u{e4}", "a b\tc"]);
     let text = String::from_utf8(request.bytes()).unwrap();
     for head in [
@@ -325,7 +325,7 @@ fn row_16_a_valid_head_passes_at_its_last_byte_whatever_its_pieces_rfc9112_2() {
 }
 
 #[test]
-fn row_16_the_129th_header_line_is_refused_at_its_first_byte_rfc6585_5() {
+fn rule_16_the_129th_header_line_is_refused_at_its_first_byte_rfc6585_5() {
     let mut head = b"GET / HTTP/1.1\r\n".to_vec();
     head.extend(b"a:\r\n".repeat(128));
     head.push(b'b');
@@ -333,7 +333,7 @@ fn row_16_the_129th_header_line_is_refused_at_its_first_byte_rfc6585_5() {
 }
 
 #[test]
-fn row_16_the_byte_behind_64_kib_is_refused_be_it_of_an_empty_line_rfc6585_5() {
+fn rule_16_the_byte_behind_64_kib_is_refused_be_it_of_an_empty_line_rfc6585_5() {
     let short: [&[u8]; 4] = [
         b"",
         b"GET /",
@@ -356,7 +356,7 @@ fn padded(size: usize) -> Vec<u8> {
 
 /// The frames come with the end of the head, wherever its reads begin.
 #[test]
-fn row_16_the_limit_of_a_head_does_not_count_the_frames_behind_it_rfc6585_5() {
+fn rule_16_the_limit_of_a_head_does_not_count_the_frames_behind_it_rfc6585_5() {
     let texts: Vec<_> = (0..10).map(|n| format!("{n:01000}")).collect();
     let frames = texts.iter().flat_map(|text| masked(TEXT, text.as_bytes()));
     let frames: Vec<u8> = frames.collect();

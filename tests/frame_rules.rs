@@ -1,5 +1,5 @@
 //! The rows 32 to 46, 54 and 57: what a frame and a message may be. Each is shown on a stream in
-//! memory, for both roles wherever it is about both; the other rows are in `control_rows`.
+//! memory, for both roles wherever it is about both; the other rows are in `control_rules`.
 //!
 //! A test is named after its row and the section of RFC 6455. Where the header of a frame is enough
 //! to judge it, not one byte of payload is sent.
@@ -156,7 +156,7 @@ fn wide(length: u64) -> Vec<u8> {
 }
 
 runtimes! {
-    async fn row_32_a_reserved_bit_5_2(rt) {
+    async fn rule_32_a_reserved_bit_5_2(rt) {
         assert_headers_fail(&patient(&rt), 1002, |role| {
             let mut cases = Vec::new();
             for bits in RESERVED {
@@ -172,7 +172,7 @@ runtimes! {
         }).await;
     }
 
-    async fn row_33_an_unknown_opcode_5_2(rt) {
+    async fn rule_33_an_unknown_opcode_5_2(rt) {
         assert_headers_fail(&patient(&rt), 1002, |role| {
             UNKNOWN.into_iter().flat_map(|opcode| {
                 [opcode, FIN | opcode].map(|first| {
@@ -183,7 +183,7 @@ runtimes! {
         }).await;
     }
 
-    async fn row_34_an_unmasked_frame_at_the_server_5_1(rt) {
+    async fn rule_34_an_unmasked_frame_at_the_server_5_1(rt) {
         for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
             for length in [0, 5, 125] {
                 let header = header(FIN | opcode, length, false);
@@ -197,7 +197,7 @@ runtimes! {
         assert_eq!(received(&mut socket), Message::text("plain"));
     }
 
-    async fn row_35_a_masked_frame_at_the_client_5_1(rt) {
+    async fn rule_35_a_masked_frame_at_the_client_5_1(rt) {
         let lenient = with_limits(&rt, |limits| limits.accept_unmasked_frames(true));
         for config in [patient(&rt), lenient] {
             for opcode in [TEXT, BINARY, CLOSE, PING, PONG] {
@@ -210,7 +210,7 @@ runtimes! {
         }
     }
 
-    async fn row_36_the_client_masks_every_frame_with_another_key_5_3(rt) {
+    async fn rule_36_the_client_masks_every_frame_with_another_key_5_3(rt) {
         let config = with_limits(&rt, |limits| limits.fragment_size(5000));
         let (mut socket, mut peer) = Role::Client.with_peer(&config);
         // Small, with a buffer of its own, in fragments, control, empty; and the number of frames.
@@ -242,7 +242,7 @@ runtimes! {
         assert!(keys.len() >= 209);
     }
 
-    async fn row_37_a_length_that_is_not_minimal_5_2(rt) {
+    async fn rule_37_a_length_that_is_not_minimal_5_2(rt) {
         assert_headers_fail(&patient(&rt), 1002, |role| {
             let mut lengths: Vec<Vec<u8>> = [0, 1, 125].map(|length| vec![126, 0, length]).into();
             lengths.extend([0, 1, 125, 126, 127, 65535].map(wide));
@@ -253,7 +253,7 @@ runtimes! {
         }).await;
     }
 
-    async fn row_38_a_length_of_64_bits_5_2(rt) {
+    async fn rule_38_a_length_of_64_bits_5_2(rt) {
         // No limit is what refuses it.
         let config = with_limits(&rt, |limits| limits.max_frame_size(None).max_message_size(None));
         assert_headers_fail(&config, 1002, |role| {
@@ -263,7 +263,7 @@ runtimes! {
         }).await;
     }
 
-    async fn row_39_control_frames_are_short_and_whole_5_5(rt) {
+    async fn rule_39_control_frames_are_short_and_whole_5_5(rt) {
         assert_headers_fail(&patient(&rt), 1002, |role| {
             let mut cases = Vec::new();
             for opcode in [CLOSE, PING, PONG] {
@@ -285,7 +285,7 @@ runtimes! {
         }
     }
 
-    async fn row_40_control_frames_between_fragments_5_4(rt) {
+    async fn rule_40_control_frames_between_fragments_5_4(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             peer.send(Frame::text("one, ").unfinished()).await;
@@ -307,7 +307,7 @@ runtimes! {
         }
     }
 
-    async fn row_41_a_continuation_of_nothing_5_4(rt) {
+    async fn rule_41_a_continuation_of_nothing_5_4(rt) {
         let error = ProtocolError::UnexpectedContinuation;
         assert_headers_fail(&patient(&rt), 1002, |role| {
             [CONTINUATION, FIN | CONTINUATION].map(|first| {
@@ -324,7 +324,7 @@ runtimes! {
         }
     }
 
-    async fn row_42_a_message_inside_a_fragmented_one_5_4(rt) {
+    async fn rule_42_a_message_inside_a_fragmented_one_5_4(rt) {
         assert_headers_fail(&patient(&rt), 1002, |role| {
             let firsts = [TEXT, FIN | TEXT, BINARY, FIN | BINARY];
             firsts.into_iter().flat_map(|first| {
@@ -339,7 +339,7 @@ runtimes! {
         }).await;
     }
 
-    async fn row_43_text_fails_at_its_first_wrong_byte_8_1(rt) {
+    async fn rule_43_text_fails_at_its_first_wrong_byte_8_1(rt) {
         for role in Role::BOTH {
             for wrong in WRONG_TEXTS {
                 let (last, before) = wrong.split_last().unwrap();
@@ -367,7 +367,7 @@ runtimes! {
         }
     }
 
-    async fn row_43_a_character_is_cut_by_fragments_but_not_by_the_end_8_1(rt) {
+    async fn rule_43_a_character_is_cut_by_fragments_but_not_by_the_end_8_1(rt) {
         let text = "aé語🦀".as_bytes();
         for role in Role::BOTH {
             for cut in 0..=text.len() {
@@ -391,7 +391,7 @@ runtimes! {
         }
     }
 
-    async fn row_44_the_payload_of_a_close_5_5_1(rt) {
+    async fn rule_44_the_payload_of_a_close_5_5_1(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             peer.send(Frame::new(CLOSE, [3])).await;
@@ -404,7 +404,7 @@ runtimes! {
         }
     }
 
-    async fn row_45_close_codes_that_are_received_7_4(rt) {
+    async fn rule_45_close_codes_that_are_received_7_4(rt) {
         for role in Role::BOTH {
             for code in LEGAL_CODES {
                 let (mut socket, mut peer) = role.with_peer(&patient(&rt));
@@ -419,7 +419,7 @@ runtimes! {
         }
     }
 
-    async fn row_46_what_is_never_sent_7_4(rt) {
+    async fn rule_46_what_is_never_sent_7_4(rt) {
         use anyws::InvalidMessage::{CloseCode, CloseReasonTooLong, ControlTooLong};
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
@@ -440,7 +440,7 @@ runtimes! {
         }
     }
 
-    async fn row_54_limits_are_kept_by_the_header_7_4_1(rt) {
+    async fn rule_54_limits_are_kept_by_the_header_7_4_1(rt) {
         let config = with_limits(&rt, |limits| limits.max_frame_size(600).max_message_size(1000));
         let too_large = |size, limit| ProtocolError::TooLarge { size, limit };
         assert_headers_fail(&config, 1009, |role| {
@@ -468,7 +468,7 @@ runtimes! {
         }
     }
 
-    async fn row_57_the_bounds_of_the_forms_of_a_length_5_2(rt) {
+    async fn rule_57_the_bounds_of_the_forms_of_a_length_5_2(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             for length in [0, 1, 125, 126, 127, 65535, 65536] {

@@ -48,34 +48,34 @@ macro_rules! against_all {
 }
 
 against_all! {
-    row_01_method_is_get_4_2_1,
-    row_02_http_1_1_or_later_rfc9110_7_8,
-    row_03_exactly_one_host_4_2_1,
-    row_04_upgrade_is_a_list_of_tokens_4_2_1,
-    row_05_connection_is_a_list_of_tokens_4_2_1,
-    row_06_key_is_16_bytes_in_canonical_base64_4_2_1,
-    row_07_version_is_13_4_4,
-    row_08_every_426_names_the_upgrade_rfc9110_15_5_22,
-    row_09_protocols_are_unique_tokens_4_1,
-    row_10_extensions_are_well_formed_and_declined_9_1,
-    row_11_the_answer_of_101_4_2_2,
-    row_12_a_request_has_no_body_rfc9112_6,
-    row_13_early_frames_in_any_segments_4_1,
-    row_14_without_a_policy_any_origin_10_2,
-    row_15_no_tunnel_after_a_refusal_4_2_2,
-    row_17_no_101_for_an_unfinished_head_4_2_2,
+    rule_01_method_is_get_4_2_1,
+    rule_02_http_1_1_or_later_rfc9110_7_8,
+    rule_03_exactly_one_host_4_2_1,
+    rule_04_upgrade_is_a_list_of_tokens_4_2_1,
+    rule_05_connection_is_a_list_of_tokens_4_2_1,
+    rule_06_key_is_16_bytes_in_canonical_base64_4_2_1,
+    rule_07_version_is_13_4_4,
+    rule_08_every_426_names_the_upgrade_rfc9110_15_5_22,
+    rule_09_protocols_are_unique_tokens_4_1,
+    rule_10_extensions_are_well_formed_and_declined_9_1,
+    rule_11_the_answer_of_101_4_2_2,
+    rule_12_a_request_has_no_body_rfc9112_6,
+    rule_13_early_frames_in_any_segments_4_1,
+    rule_14_without_a_policy_any_origin_10_2,
+    rule_15_no_tunnel_after_a_refusal_4_2_2,
+    rule_17_no_101_for_an_unfinished_head_4_2_2,
 }
 
 // Volo and axum read the head with hyper's defaults, which are not ours to keep.
 against!(
-    row_16_limits_of_the_head_rfc9112_2:
+    rule_16_limits_of_the_head_rfc9112_2:
     echo_smol, echo_tokio, echo_hyper_smol, echo_hyper_tokio
 );
 against!(
-    row_16_a_head_comes_byte_by_byte_rfc9112_2:
+    rule_16_a_head_comes_byte_by_byte_rfc9112_2:
     echo_smol, echo_tokio, echo_hyper_smol, echo_hyper_tokio
 );
-against!(row_16_a_head_has_a_deadline_rfc9110_15_5_9: echo_hyper_smol, echo_hyper_tokio);
+against!(rule_16_a_head_has_a_deadline_rfc9110_15_5_9: echo_hyper_smol, echo_hyper_tokio);
 
 /// Returns the members of a list header.
 fn members(headers: &HeaderMap, name: &str) -> Vec<String> {
@@ -93,7 +93,7 @@ fn lines<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
     lines.map(|line| line.to_str().unwrap()).collect()
 }
 
-fn row_01_method_is_get_4_2_1(server: &Server) {
+fn rule_01_method_is_get_4_2_1(server: &Server) {
     for target in ["/", "/?room=1&name=a%20b", "http://localhost/"] {
         server.accepts(&Request::new().line(&format!("GET {target} HTTP/1.1")));
     }
@@ -115,7 +115,7 @@ fn row_01_method_is_get_4_2_1(server: &Server) {
     server.never_accepts(&Request::new().line("CONNECT localhost:80 HTTP/1.1"));
 }
 
-fn row_02_http_1_1_or_later_rfc9110_7_8(server: &Server) {
+fn rule_02_http_1_1_or_later_rfc9110_7_8(server: &Server) {
     for line in [
         "GET / HTTP/0.9",
         "GET / HTTP/2.0",
@@ -134,7 +134,7 @@ fn row_02_http_1_1_or_later_rfc9110_7_8(server: &Server) {
     server.accepts(&Request::new());
 }
 
-fn row_03_exactly_one_host_4_2_1(server: &Server) {
+fn rule_03_exactly_one_host_4_2_1(server: &Server) {
     for host in [
         "localhost",
         "LOCALHOST:9001",
@@ -165,7 +165,7 @@ fn row_03_exactly_one_host_4_2_1(server: &Server) {
     }
 }
 
-fn row_04_upgrade_is_a_list_of_tokens_4_2_1(server: &Server) {
+fn rule_04_upgrade_is_a_list_of_tokens_4_2_1(server: &Server) {
     for lines in [
         &["websocket"][..],
         &["WebSocket"],
@@ -200,7 +200,7 @@ fn row_04_upgrade_is_a_list_of_tokens_4_2_1(server: &Server) {
     }
 }
 
-fn row_05_connection_is_a_list_of_tokens_4_2_1(server: &Server) {
+fn rule_05_connection_is_a_list_of_tokens_4_2_1(server: &Server) {
     for lines in [
         &["Upgrade"][..],
         &["upgrade"],
@@ -235,7 +235,7 @@ fn row_05_connection_is_a_list_of_tokens_4_2_1(server: &Server) {
     }
 }
 
-fn row_06_key_is_16_bytes_in_canonical_base64_4_2_1(server: &Server) {
+fn rule_06_key_is_16_bytes_in_canonical_base64_4_2_1(server: &Server) {
     for (key, accept) in KEYS {
         let answer = server.accepts(&Request::new().with("Sec-WebSocket-Key", &[key]));
         assert_eq!(lines(answer.headers(), "Sec-WebSocket-Accept"), [accept]);
@@ -265,7 +265,7 @@ fn row_06_key_is_16_bytes_in_canonical_base64_4_2_1(server: &Server) {
     }
 }
 
-fn row_07_version_is_13_4_4(server: &Server) {
+fn rule_07_version_is_13_4_4(server: &Server) {
     server.accepts(&Request::new().with("Sec-WebSocket-Version", &["\t13 "]));
     for versions in [
         &[][..],
@@ -291,7 +291,7 @@ fn row_07_version_is_13_4_4(server: &Server) {
     }
 }
 
-fn row_08_every_426_names_the_upgrade_rfc9110_15_5_22(server: &Server) {
+fn rule_08_every_426_names_the_upgrade_rfc9110_15_5_22(server: &Server) {
     for request in [
         Request::plain(),
         Request::new().with("Upgrade", &[]),
@@ -308,7 +308,7 @@ fn row_08_every_426_names_the_upgrade_rfc9110_15_5_22(server: &Server) {
     }
 }
 
-fn row_09_protocols_are_unique_tokens_4_1(server: &Server) {
+fn rule_09_protocols_are_unique_tokens_4_1(server: &Server) {
     // The echo servers speak none: whatever is offered, none is answered.
     for offers in [
         &["chat"][..],
@@ -338,7 +338,7 @@ fn row_09_protocols_are_unique_tokens_4_1(server: &Server) {
     }
 }
 
-fn row_10_extensions_are_well_formed_and_declined_9_1(server: &Server) {
+fn rule_10_extensions_are_well_formed_and_declined_9_1(server: &Server) {
     for offers in [
         &["x-unknown"][..],
         &["x-unknown; a=1; b=\"c\", foo"],
@@ -377,7 +377,7 @@ fn row_10_extensions_are_well_formed_and_declined_9_1(server: &Server) {
     }
 }
 
-fn row_11_the_answer_of_101_4_2_2(server: &Server) {
+fn rule_11_the_answer_of_101_4_2_2(server: &Server) {
     let answer = server.accepts(&Request::new());
     assert_eq!(answer.version(), Version::HTTP_11);
     let headers = answer.headers();
@@ -400,7 +400,7 @@ fn row_11_the_answer_of_101_4_2_2(server: &Server) {
     assert_eq!(client.text(), "first");
 }
 
-fn row_12_a_request_has_no_body_rfc9112_6(server: &Server) {
+fn rule_12_a_request_has_no_body_rfc9112_6(server: &Server) {
     server.accepts(&Request::new().with("Content-Length", &["0"]));
     for (name, values) in [
         ("Content-Length", &["8"][..]),
@@ -426,7 +426,7 @@ fn row_12_a_request_has_no_body_rfc9112_6(server: &Server) {
     server.refuses(&both, 400);
 }
 
-fn row_13_early_frames_in_any_segments_4_1(server: &Server) {
+fn rule_13_early_frames_in_any_segments_4_1(server: &Server) {
     let request = Request::new();
     let bytes = request.bytes();
     let frames = ["first", "second", "third"].map(|text| masked(TEXT, text.as_bytes()));
@@ -481,13 +481,13 @@ fn row_13_early_frames_in_any_segments_4_1(server: &Server) {
     }
 }
 
-fn row_14_without_a_policy_any_origin_10_2(server: &Server) {
+fn rule_14_without_a_policy_any_origin_10_2(server: &Server) {
     for origins in [&[][..], &["https://a.example"], &["null"], &["a", "b"]] {
         server.accepts(&Request::new().with("Origin", origins));
     }
 }
 
-fn row_15_no_tunnel_after_a_refusal_4_2_2(server: &Server) {
+fn rule_15_no_tunnel_after_a_refusal_4_2_2(server: &Server) {
     let refused = Request::new().with("Sec-WebSocket-Version", &["8"]);
     // Whatever follows in the same segment is HTTP or nothing: here a request that names itself by
     // the status of its answer.
@@ -518,7 +518,7 @@ fn row_15_no_tunnel_after_a_refusal_4_2_2(server: &Server) {
     }
 }
 
-fn row_16_limits_of_the_head_rfc9112_2(server: &Server) {
+fn rule_16_limits_of_the_head_rfc9112_2(server: &Server) {
     server.accepts(&padded(HEAD_LIMIT));
     server.refuses(&padded(HEAD_LIMIT + 1), 431);
     let target = format!("GET /{} HTTP/1.1", "a".repeat(HEAD_LIMIT));
@@ -543,7 +543,7 @@ fn with_lines(count: usize) -> Request {
     request.with("X-Pad", &pads)
 }
 
-fn row_16_a_head_comes_byte_by_byte_rfc9112_2(server: &Server) {
+fn rule_16_a_head_comes_byte_by_byte_rfc9112_2(server: &Server) {
     for request in [
         Request::new(),
         with_lines(LINE_LIMIT),
@@ -557,7 +557,7 @@ fn row_16_a_head_comes_byte_by_byte_rfc9112_2(server: &Server) {
     }
 }
 
-fn row_16_a_head_has_a_deadline_rfc9110_15_5_9(server: &Server) {
+fn rule_16_a_head_has_a_deadline_rfc9110_15_5_9(server: &Server) {
     let started = Instant::now();
     let mut client = server.connect();
     client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n");
@@ -572,7 +572,7 @@ fn row_16_a_head_has_a_deadline_rfc9110_15_5_9(server: &Server) {
     server.accepts(&Request::new());
 }
 
-fn row_17_no_101_for_an_unfinished_head_4_2_2(server: &Server) {
+fn rule_17_no_101_for_an_unfinished_head_4_2_2(server: &Server) {
     let bytes = Request::new().bytes();
     for length in [0, 1, bytes.len() / 2, bytes.len() - 2, bytes.len() - 1] {
         let mut client = server.connect();
@@ -642,7 +642,7 @@ async fn answer(config: &WebSocketConfig, name: &'static str, values: &[&str]) -
 }
 
 runtimes! {
-    async fn row_09_the_servers_list_decides_4_2_2(rt) {
+    async fn rule_09_the_servers_list_decides_4_2_2(rt) {
         let config = config(&rt).set_protocols(["soap", "wamp", "chat"]);
         for (offers, chosen) in [
             (&["soap"][..], &["soap"][..]),
@@ -661,7 +661,7 @@ runtimes! {
         }
     }
 
-    async fn row_09_a_strict_server_insists_on_a_protocol_4_2_2(rt) {
+    async fn rule_09_a_strict_server_insists_on_a_protocol_4_2_2(rt) {
         let config = config(&rt).set_protocols(["chat"]).set_require_protocol(true);
         for (offers, status) in [
             (&["chat"][..], 101),
@@ -675,7 +675,7 @@ runtimes! {
         }
     }
 
-    async fn row_09_the_clients_order_is_visible_4_2_2(rt) {
+    async fn rule_09_the_clients_order_is_visible_4_2_2(rt) {
         let (mut near, far) = testing::duplex();
         let request = Request::new().with("Sec-WebSocket-Protocol", &["b, c", "", "a"]);
         near.write_all(&request.bytes()).await.unwrap();
@@ -691,7 +691,7 @@ runtimes! {
         assert!(upgrade.requested_protocols().eq(["b", "c", "a"]));
     }
 
-    async fn row_09_a_callback_chooses_among_the_offered_4_2_2(rt) {
+    async fn rule_09_a_callback_chooses_among_the_offered_4_2_2(rt) {
         let choices = [(Some("a"), 101), (Some("b"), 101), (None, 101), (Some("c"), 500)];
         for (choice, status) in choices {
             let mut request = testing::upgrade("/").0;
@@ -720,7 +720,7 @@ runtimes! {
         }
     }
 
-    async fn row_13_early_frames_whatever_the_segmentation_4_1(rt) {
+    async fn rule_13_early_frames_whatever_the_segmentation_4_1(rt) {
         let all = Request::new().bytes_then("first");
         let all = [all, masked(TEXT, b"second"), masked(CLOSE, b"")].concat();
         for capacity in 1..=all.len() {
@@ -744,7 +744,7 @@ runtimes! {
         }
     }
 
-    async fn row_14_only_the_allowed_origins_connect_10_2(rt) {
+    async fn rule_14_only_the_allowed_origins_connect_10_2(rt) {
         let origins = ["https://app.example", "http://localhost:3000"];
         let config = config(&rt).set_allowed_origins(origins);
         for (origins, status) in [
@@ -777,7 +777,7 @@ runtimes! {
         }
     }
 
-    async fn row_14_patterns_of_origins_and_a_missing_one_10_2(rt) {
+    async fn rule_14_patterns_of_origins_and_a_missing_one_10_2(rt) {
         let origins = ["null", "https://*.example", "file://"];
         let config = config(&rt).set_allowed_origins(origins).set_allow_missing_origin(true);
         for (origins, status) in [
@@ -799,7 +799,7 @@ runtimes! {
         }
     }
 
-    async fn row_15_nothing_is_read_behind_a_refusal_4_2_2(rt) {
+    async fn rule_15_nothing_is_read_behind_a_refusal_4_2_2(rt) {
         let refused = Request::new().with("Sec-WebSocket-Version", &["8"]);
         let (mut near, far) = testing::duplex();
         near.write_all(&refused.bytes_then("hello")).await.unwrap();
@@ -813,7 +813,7 @@ runtimes! {
         assert_eq!(body.len(), length);
     }
 
-    async fn row_16_a_head_in_memory_has_a_deadline_rfc9110_15_5_9(rt) {
+    async fn rule_16_a_head_in_memory_has_a_deadline_rfc9110_15_5_9(rt) {
         for sent in [&b""[..], b"G", b"GET / HTTP/1.1\r\nHost: localhost\r\n", b"\r\n\r\n"] {
             let (mut near, far) = testing::duplex();
             near.write_all(sent).await.unwrap();
@@ -827,7 +827,7 @@ runtimes! {
         }
     }
 
-    async fn row_16_a_dripping_head_does_not_move_its_deadline_rfc9110_15_5_9(rt) {
+    async fn rule_16_a_dripping_head_does_not_move_its_deadline_rfc9110_15_5_9(rt) {
         let (mut near, far) = testing::duplex();
         let config = config(&rt).set_head_timeout(Duration::from_millis(100));
         let accepting = anyws::accept(far, config).fuse();
@@ -848,7 +848,7 @@ runtimes! {
         assert!(matches!(result, Err(Error::Rejected(reason)) if reason == timeout));
     }
 
-    async fn row_17_no_101_before_the_application_accepts_4_2_2(rt) {
+    async fn rule_17_no_101_before_the_application_accepts_4_2_2(rt) {
         for accept in [true, false] {
             let (mut near, far) = testing::duplex();
             near.write_all(&Request::new().bytes()).await.unwrap();
@@ -877,7 +877,7 @@ runtimes! {
 /// anew for each byte, it would be sixty-four times.
 #[cfg(target_os = "linux")]
 #[test]
-fn row_16_the_cost_of_a_head_is_linear_rfc9112_2() {
+fn rule_16_the_cost_of_a_head_is_linear_rfc9112_2() {
     let read = |request: &[u8]| {
         let (mut near, far) = testing::duplex_with_capacity(1);
         let config = WebSocketConfig::new();
@@ -909,7 +909,7 @@ fn row_16_the_cost_of_a_head_is_linear_rfc9112_2() {
 }
 
 #[test]
-fn row_02_a_version_is_judged_by_its_major_number_rfc9110_15_6_6() {
+fn rule_02_a_version_is_judged_by_its_major_number_rfc9110_15_6_6() {
     for (version, rejection, status) in [
         (Version::HTTP_09, Rejection::HttpVersion, 505),
         (Version::HTTP_10, Rejection::Http10, 426),
@@ -927,7 +927,7 @@ fn row_02_a_version_is_judged_by_its_major_number_rfc9110_15_6_6() {
 }
 
 #[test]
-fn row_10_an_extractor_refuses_malformed_extensions_9_1() {
+fn rule_10_an_extractor_refuses_malformed_extensions_9_1() {
     for (offers, is_refused) in [
         ("permessage-deflate; client_max_window_bits", false),
         ("permessage-deflate; =1", true),
@@ -947,7 +947,7 @@ fn row_10_an_extractor_refuses_malformed_extensions_9_1() {
 
 /// nginx leaves out the headers of an upgrade, and speaks HTTP/1.0, unless it is told otherwise.
 #[test]
-fn row_02_what_a_proxy_may_have_done_is_said_so_rfc9110_7_8() {
+fn rule_02_what_a_proxy_may_have_done_is_said_so_rfc9110_7_8() {
     for (rejection, settings) in [
         (Rejection::Http10, &["proxy_http_version 1.1"][..]),
         (
@@ -975,7 +975,7 @@ fn row_02_what_a_proxy_may_have_done_is_said_so_rfc9110_7_8() {
 }
 
 #[test]
-fn row_17_a_missing_or_taken_upgrade_is_an_answer_4_2_2() {
+fn rule_17_a_missing_or_taken_upgrade_is_an_answer_4_2_2() {
     let mut request = testing::upgrade("/").0;
     request.extensions_mut().clear();
     let missing = WebSocketUpgrade::<()>::from_request(&mut request).unwrap_err();
@@ -993,7 +993,7 @@ fn row_17_a_missing_or_taken_upgrade_is_an_answer_4_2_2() {
 
 /// As above, by a handler of hyper's that takes its time and then asks twice.
 #[test]
-fn row_17_hyper_answers_what_the_application_decides_4_2_2() {
+fn rule_17_hyper_answers_what_the_application_decides_4_2_2() {
     let (mut near, far) = testing::duplex();
     let (entered, is_entered) = oneshot::channel();
     let (permit, permitted) = oneshot::channel::<()>();

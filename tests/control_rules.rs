@@ -1,5 +1,5 @@
 //! The rows 47 to 53, 55 and 56: pings, pongs and the end of a connection. Each is shown on a
-//! stream in memory, for both roles wherever it is about both; the other rows are in `frame_rows`.
+//! stream in memory, for both roles wherever it is about both; the other rows are in `frame_rules`.
 //!
 //! A test is named after its row and the section of RFC 6455.
 
@@ -44,7 +44,7 @@ fn large_frame() -> Frame {
 }
 
 runtimes! {
-    async fn row_47_a_ping_is_answered_though_the_user_only_reads_5_5_2(rt) {
+    async fn rule_47_a_ping_is_answered_though_the_user_only_reads_5_5_2(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             for payload in [vec![], vec![0xff], vec![7; 125]] {
@@ -56,7 +56,7 @@ runtimes! {
         }
     }
 
-    async fn row_47_for_a_peer_that_does_not_read_pongs_are_bounded_and_the_latest_waits_5_5_3(rt) {
+    async fn rule_47_for_a_peer_that_does_not_read_pongs_are_bounded_and_the_latest_waits_5_5_3(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = blocked(role, &patient(&rt)).await;
             for number in 0..=200 {
@@ -95,7 +95,7 @@ runtimes! {
     }
 
     /// Autobahn's cases 2.10 and 2.11 want every pong of a peer that reads.
-    async fn row_47_each_ping_of_a_burst_is_answered_if_the_peer_reads_5_5_3(rt) {
+    async fn rule_47_each_ping_of_a_burst_is_answered_if_the_peer_reads_5_5_3(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             let pings = (0..10).flat_map(|number| Frame::new(PING, [number]).bytes(role.other()));
@@ -110,7 +110,7 @@ runtimes! {
         }
     }
 
-    async fn row_47_no_ping_is_answered_after_a_close_was_received_5_5_2(rt) {
+    async fn rule_47_no_ping_is_answered_after_a_close_was_received_5_5_2(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = blocked(role, &patient(&rt)).await;
             for number in 0..10 {
@@ -134,7 +134,7 @@ runtimes! {
         }
     }
 
-    async fn row_48_a_pong_that_nobody_asked_for_5_5_3(rt) {
+    async fn rule_48_a_pong_that_nobody_asked_for_5_5_3(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             for payload in [vec![], vec![7; 125]] {
@@ -148,7 +148,7 @@ runtimes! {
         }
     }
 
-    async fn row_49_nothing_follows_a_close_that_was_sent_5_5_1(rt) {
+    async fn rule_49_nothing_follows_a_close_that_was_sent_5_5_1(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             socket.send(close(1001, "")).await.unwrap();
@@ -165,7 +165,7 @@ runtimes! {
         }
     }
 
-    async fn row_50_a_close_is_answered_with_its_code_5_5_1(rt) {
+    async fn rule_50_a_close_is_answered_with_its_code_5_5_1(rt) {
         for role in Role::BOTH {
             for code in [1000, 1001, 1003, 1014, 3000, 4999] {
                 let (mut socket, mut peer) = role.with_peer(&patient(&rt));
@@ -180,7 +180,7 @@ runtimes! {
         }
     }
 
-    async fn row_51_the_server_ends_the_stream_right_after_both_closes_7_1_1(rt) {
+    async fn rule_51_the_server_ends_the_stream_right_after_both_closes_7_1_1(rt) {
         // Nobody drops the socket, closes it or polls it again.
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         peer.send(Frame::close(1000, "")).await;
@@ -198,7 +198,7 @@ runtimes! {
         drop((socket, other));
     }
 
-    async fn row_51_the_client_waits_for_the_server_to_end_the_stream_7_1_1(rt) {
+    async fn rule_51_the_client_waits_for_the_server_to_end_the_stream_7_1_1(rt) {
         let (mut socket, mut peer, script) = watched(Role::Client, &patient(&rt));
         peer.send(Frame::close(1000, "")).await;
         received(&mut socket);
@@ -221,7 +221,7 @@ runtimes! {
         assert_eq!(order(&script), [Drop]);
     }
 
-    async fn row_52_the_order_in_which_the_stream_ends_7_1_1(rt) {
+    async fn rule_52_the_order_in_which_the_stream_ends_7_1_1(rt) {
         for (role, expected) in [
             (Role::Server, [Close, End, Drop]),
             // It drains first, as the server is to begin, and ends its own side then.
@@ -249,7 +249,7 @@ runtimes! {
         }
     }
 
-    async fn row_53_nothing_is_parsed_after_a_failure_7_1_7(rt) {
+    async fn rule_53_nothing_is_parsed_after_a_failure_7_1_7(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer, script) = watched(role, &patient(&rt));
             let wrong = Frame::new(CONTINUATION, "wrong");
@@ -276,7 +276,7 @@ runtimes! {
         }
     }
 
-    async fn row_55_too_many_fragments_are_against_the_policy_7_4_1(rt) {
+    async fn rule_55_too_many_fragments_are_against_the_policy_7_4_1(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = role.with_peer(&patient(&rt));
             let start = Frame::new(BINARY, []).unfinished().bytes(role.other());
@@ -298,7 +298,7 @@ runtimes! {
         }
     }
 
-    async fn row_55_codes_that_the_application_chooses_7_4_1(rt) {
+    async fn rule_55_codes_that_the_application_chooses_7_4_1(rt) {
         for role in Role::BOTH {
             for (code, reason) in [(1001, "shutdown"), (1008, "policy"), (1013, "overload")] {
                 let (mut socket, mut peer) = role.with_peer(&patient(&rt));
@@ -308,7 +308,7 @@ runtimes! {
         }
     }
 
-    async fn row_55_a_handler_that_panics_closes_with_1011_7_4_1(rt) {
+    async fn rule_55_a_handler_that_panics_closes_with_1011_7_4_1(rt) {
         let (mut request, client) = testing::upgrade("/");
         let upgrade = WebSocketUpgrade::<()>::from_request(&mut request).unwrap();
         let response = upgrade.set_config(patient(&rt)).on_upgrade(|mut socket| async move {
@@ -322,7 +322,7 @@ runtimes! {
         assert_eq!(item, close(1011, ""));
     }
 
-    async fn row_56_an_end_without_a_close_is_told_and_1006_is_not_sent_7_1_5(rt) {
+    async fn rule_56_an_end_without_a_close_is_told_and_1006_is_not_sent_7_1_5(rt) {
         for role in Role::BOTH {
             let whole = Frame::new(BINARY, [7; 300]);
             let bytes = whole.bytes(role.other());

@@ -1,5 +1,6 @@
 //! The documents against the code: `features.md` against the manifests, the commands in all texts
-//! against the examples, and no name of a registry's host nor a path of one machine anywhere.
+//! against the examples, the rules against their tests, and no name of a registry's host nor a path
+//! of one machine anywhere.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -127,6 +128,26 @@ fn every_test_is_in_a_manifest() {
         .collect();
     tests.insert("features".to_owned());
     assert_eq!(tests, Manifest::of_both().tests.into_keys().collect());
+}
+
+#[test]
+fn every_rule_has_a_test_and_every_test_of_a_rule_its_rule() {
+    let rules: BTreeSet<u32> = read(Path::new("conformance/RULES.md"))
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |")?.0.parse().ok())
+        .collect();
+    let tests = files();
+    let tests = tests.iter().filter(|path| path.starts_with("tests"));
+    let tested: BTreeSet<u32> = tests
+        .flat_map(|path| {
+            let text = read(path);
+            let names = text.split("fn rule_").skip(1);
+            let numbers = names.filter_map(|name| name.split('_').next()?.parse().ok());
+            numbers.collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(!rules.is_empty());
+    assert_eq!(tested, rules);
 }
 
 #[test]

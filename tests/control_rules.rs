@@ -56,7 +56,7 @@ runtimes! {
         }
     }
 
-    async fn rule_47_for_a_peer_that_does_not_read_pongs_are_bounded_and_the_latest_waits_5_5_3(rt) {
+    async fn rule_47_pongs_of_a_peer_that_reads_none_are_bounded_and_the_latest_waits_5_5_3(rt) {
         for role in Role::BOTH {
             let (mut socket, mut peer) = blocked(role, &patient(&rt)).await;
             for number in 0..=200 {

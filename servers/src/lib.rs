@@ -31,7 +31,7 @@ mod snippets {
     #[doc = include_str!("../../src/guide/tls.md")]
     struct Tls;
 
-    /// The handler that came before all else: whoever wrote it does not change a word.
+    /// The first handler of the documentation. It must keep compiling as it is, in both editions.
     ///
     /// ```edition2021
     /// use anyws::volo::{Message, WebSocket, WebSocketUpgrade};

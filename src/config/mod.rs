@@ -70,9 +70,9 @@ impl WebSocketConfig {
     /// The first one that the client offers is chosen (RFC 6455, section 4.2.2); names are
     /// case-sensitive tokens.
     ///
-    /// A client that offers some, of which none is supported, is accepted without one: that is
-    /// legal (section 4.2.2). Some clients fail the connection by themselves then, Chromium, Node's
-    /// undici and websocket-client among them: list every name that your clients offer.
+    /// If none of the client's subprotocols is supported, the client is accepted without one, which
+    /// is legal (section 4.2.2). Chromium, Node's undici and websocket-client then fail the
+    /// connection themselves, so list every name that your clients offer.
     pub fn set_protocols<I>(mut self, protocols: I) -> Self
     where
         I: IntoIterator,

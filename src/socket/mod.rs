@@ -55,8 +55,8 @@ mod split;
 /// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
 /// at the same time.
 ///
-/// A handler that only sends uses [`closed`](Self::closed), or drops the receiving half, so that
-/// pings and the peer's Close are answered.
+/// A handler that only sends selects on [`closed`](Self::closed), or nothing answers pings and the
+/// peer's Close. If it drops the receiving half, each `send` answers too.
 ///
 /// # Turns
 ///

@@ -161,8 +161,8 @@ impl Driver {
         let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         let is_cut = self.incoming == RecvState::Open;
         self.cut(told, aborted());
-        // Whoever aborts has no use for what went wrong before; `next` tells the end alone. A
-        // sender that closes is told if its receiver has aborted.
+        // The caller of `abort` needs no earlier error, and `next` returns `None`. A sender whose
+        // `close` waits gets an error if the receiver aborts.
         let is_told = told == Side::Receiver && is_cut;
         self.finish_error = is_told.then(|| Box::new(aborted().into()));
         let _ = self.take_write_failure(told);

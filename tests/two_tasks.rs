@@ -14,6 +14,7 @@ use anyws::{
 };
 use futures::{
     AsyncRead, AsyncWrite, FutureExt, SinkExt, StreamExt,
+    channel::oneshot,
     future::{BoxFuture, Either, join, select},
     stream::FuturesUnordered,
 };
@@ -120,8 +121,10 @@ runtimes! {
     async fn a_send_that_select_leaves_waiting_wakes_beside_next(rt) {
         let (mut client, server) = testing::pair_with(&patient(&rt)).unwrap();
         let (mut sink, mut stream) = StreamExt::split(server);
+        let (read, may_read) = oneshot::channel();
         let talk = spawn(&rt, async move {
             client.send("first".into()).await.unwrap();
+            may_read.await.unwrap();
             assert!(client.next().await.unwrap().unwrap() == large());
             client.send("second".into()).await.unwrap();
             client
@@ -131,6 +134,7 @@ runtimes! {
             panic!("nobody has read what was sent");
         };
         assert_eq!(first.unwrap().unwrap(), Message::text("first"));
+        read.send(()).unwrap();
         let (done, second) = join(send, stream.next()).await;
         done.unwrap();
         assert_eq!(second.unwrap().unwrap(), Message::text("second"));

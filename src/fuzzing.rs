@@ -2,6 +2,8 @@
 //!
 //! It is compiled only by `cargo fuzz`, and no part of the API.
 
+use std::convert::Infallible;
+
 use crate::{
     Message, ProtocolError, TransportConfig,
     message::Role,
@@ -72,7 +74,7 @@ impl Header {
 
 /// Makes messages of the bytes of a peer.
 #[derive(Debug)]
-pub struct Decoder(proto::Decoder);
+pub struct Decoder(proto::recv::Decoder);
 
 impl Decoder {
     /// Makes the decoder of a server or of a client.
@@ -83,7 +85,7 @@ impl Decoder {
         } else {
             Role::Client
         };
-        Self(proto::Decoder::new(role, limits))
+        Self(proto::recv::Decoder::new(role, limits))
     }
 
     /// Takes bytes off the front, up to the end of the first message; returns how many.
@@ -91,14 +93,10 @@ impl Decoder {
     /// # Errors
     ///
     /// How the peer broke the protocol; nothing more can be decoded then.
-    ///
-    /// # Panics
-    ///
-    /// If such an error is in the place of a message, where the decoder never puts one.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
-        let mut received = None;
+        let mut received: proto::RecvSlot<Infallible> = None;
         let decoded = self.0.decode(bytes, &mut received)?;
-        let message = received.map(|it| it.expect("the decoder returns its errors"));
+        let message = received.map(|Ok(message)| message);
         Ok((decoded.taken, message))
     }
 }

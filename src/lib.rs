@@ -135,9 +135,10 @@ pub use self::rt::SmolRuntime;
 pub use self::rt::TokioRuntime;
 pub use self::{
     config::{TransportConfig, WebSocketConfig},
-    error::{BoxError, ConfigError, Error, InvalidMessage, ProtocolError, Result, TimeoutPhase},
+    error::{BoxError, ConfigError, Error, Result, TimeoutPhase},
     handshake::{HeadError, Rejection},
     io::Io,
+    proto::{InvalidMessage, ProtocolError},
     rt::{Runtime, Sleep},
     server::{
         accept::{Incoming, PlainRequest, ServerHandshake, accept},

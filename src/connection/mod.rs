@@ -177,8 +177,9 @@ impl Connection {
         let Some(mut inner) = self.0.take() else {
             return;
         };
-        // What fails from here on has nobody to be told to.
-        let _ = inner.driver.start_close(Some(dropping_frame(has_failed)));
+        let frame = dropping_frame(has_failed || std::thread::panicking());
+        // Nobody is left to be told of an error.
+        let _ = inner.driver.start_close(Some(frame));
         let is_written = inner.driver.flush_at_once();
         if inner.driver.is_finished() {
             return;

@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{frame::MAX_CONTROL, recv::text};
-use crate::{CloseCode, CloseFrame, InvalidMessage, ProtocolError, Utf8Bytes};
+use super::{
+    error::{InvalidMessage, ProtocolError},
+    frame::MAX_CONTROL,
+    recv::text,
+};
+use crate::message::{CloseCode, CloseFrame, Utf8Bytes};
 
 /// The code of a Close frame, in front of the reason.
 const CODE_LEN: usize = 2;
@@ -60,10 +64,10 @@ pub(crate) fn closing_frame(error: &ProtocolError) -> CloseFrame {
     }
 }
 
-/// The Close frame of a socket that its user dropped: 1011 if its handler has failed, or while a
-/// panic unwinds (RFC 6455, section 7.4.1).
+/// Makes the Close frame of a socket that its user dropped: 1011 if its handler has failed (RFC
+/// 6455, section 7.4.1).
 pub(crate) fn dropping_frame(has_failed: bool) -> CloseFrame {
-    let code = if has_failed || std::thread::panicking() {
+    let code = if has_failed {
         CloseCode::Error
     } else {
         CloseCode::Normal

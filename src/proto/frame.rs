@@ -1,7 +1,7 @@
 //! The header of a frame (RFC 6455, section 5.2).
 
+use super::error::ProtocolError;
 use super::mask::Key;
-use crate::ProtocolError;
 
 /// RFC 6455, section 5.5: the most that a control frame carries.
 pub(super) const MAX_CONTROL: usize = 125;

@@ -1,29 +1,32 @@
 //! The protocol without IO: bytes in, messages out, and the other way round.
 //!
-//! What arrives goes through [`Decoder`], which finds the [`Header`] of each frame, takes the
-//! [`Mask`] off its payload and puts messages together. What leaves is cut into frames by
-//! [`WriteBuffer`], which keeps them until a stream has taken them. Nothing here knows a stream, a
-//! runtime or a clock.
+//! [`Endpoint`] is one end of a connection. What arrives goes through [`recv`], which finds the
+//! header of each frame, unmasks the payload and assembles messages. What leaves goes through
+//! [`send`], which cuts messages into frames and buffers them until a stream has taken them.
+//! Nothing here knows a stream, a runtime or a clock.
 
 pub(crate) mod buffer;
 mod close;
 mod copy;
+mod endpoint;
+mod error;
 pub(crate) mod frame;
 pub(crate) mod mask;
-mod recv;
+pub(crate) mod recv;
 mod send;
 
-use crate::{Message, Result};
-
+pub use self::error::{InvalidMessage, ProtocolError};
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
-    recv::{Decoded, Decoder},
+    endpoint::{Endpoint, State},
+    recv::Decoded,
     send::{MAX_SLICES, Outgoing, WriteBuffer},
 };
+use crate::message::Message;
 
-/// The place of what is received: the next message, or what there is instead of it.
+/// A slot for what is received: the next message, or an error in its place.
 ///
-/// It is that which a handler is given in the end, and goes all the way down to where the message
-/// is made. To move it at each step up, or only to put the message into another type, costs time:
-/// the processor waits for what was just written in other pieces.
-pub(crate) type RecvSlot = Option<Result<Message>>;
+/// An out-parameter, from the handler down to where the message is made: returned by value, the
+/// message would be copied at each level, and each copy waits for the stores of the one before.
+/// The error is the caller's own, so that the slot is the very value that a handler gets.
+pub(crate) type RecvSlot<E> = Option<Result<Message, E>>;

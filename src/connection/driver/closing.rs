@@ -7,14 +7,12 @@ use std::{
 };
 
 use super::{
-    Driver, RecvState, SendState, Side,
+    Driver, Side,
     tasks::{Reading, Tasks},
 };
 use crate::{
-    Error, Result,
-    error::TimeoutPhase,
+    error::{Error, Result, TimeoutPhase},
     io::{BoxIo, ended},
-    message::Role,
 };
 
 /// On whose behalf a connection is closed.
@@ -38,7 +36,7 @@ impl Driver {
         self.poll_sending(cx, Reading::Allowed, |this, cx| {
             // A write that waits keeps nobody from reading: the peer may wait for that.
             let _ = this.poll_flush_for_close(cx, closer);
-            if closer == Closer::BesideReceiver && this.incoming == RecvState::Open {
+            if closer == Closer::BesideReceiver && this.endpoint.is_receiving() {
                 return Poll::Pending;
             }
             if let Err(error) = ready!(this.poll_discard(cx)) {
@@ -64,16 +62,16 @@ impl Driver {
     ) -> Poll<Result<()>> {
         loop {
             self.take_write_failure(Side::Sender)?;
-            let was_paused = self.is_paused();
+            let was_paused = self.endpoint.is_paused();
             if reading == Reading::Allowed {
                 self.discard_received(cx)?;
             }
-            if !self.can_send() {
+            if !self.endpoint.can_send() {
                 return Poll::Ready(Ok(()));
             }
             match self.poll_flush(cx)? {
-                // The flush has ended the pause. The stream was not read while paused and holds no
-                // waker for it.
+                // The flush has ended the pause. The stream was not polled while paused and holds
+                // no waker, so poll again.
                 Poll::Ready(()) if was_paused => {}
                 _ => return Poll::Pending,
             }
@@ -96,16 +94,14 @@ impl Driver {
 
     /// Reads up to the peer's Close, or what comes in its place; data is discarded.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.incoming == RecvState::Open {
+        while self.endpoint.is_receiving() {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
             if let Some(Err(error)) = received {
                 return Poll::Ready(Err(error));
             }
-            // It was data, or a Close, which `next` has yet to return.
-            if let Some(close) = &mut self.received_close {
-                close.is_untold = true;
-            }
+            // It was data, which is lost, or the peer's Close, which `next` has yet to return.
+            self.endpoint.keep_close_pending();
         }
         Poll::Ready(Ok(()))
     }
@@ -115,19 +111,20 @@ impl Driver {
     /// It is called by destructors. A stream that panics has failed: while another panic unwinds,
     /// this one would abort the process.
     pub(crate) fn flush_at_once(&mut self) -> bool {
-        if self.sending == SendState::Failed {
+        if !self.endpoint.can_write() {
             return true;
         }
         let cx = &mut Context::from_waker(Waker::noop());
         let flush = AssertUnwindSafe(|| {
-            self.writer.write_at_once(self.io.get_mut(), cx);
+            let buffer = self.endpoint.write_buffer();
+            self.writer.write_at_once(self.io.get_mut(), buffer, cx);
             self.flush_and_keep_error(cx);
         });
         if catch_unwind(flush).is_err() {
             self.fail_sending(io::Error::other("the stream has panicked"), None);
             self.finish();
         }
-        !self.writer.is_busy()
+        !self.is_writing()
     }
 
     /// Tells whether nothing is left to be done but to drop the connection.
@@ -137,7 +134,7 @@ impl Driver {
 
     /// Tells whether messages of the peer's may still come.
     pub(crate) fn is_receiving(&self) -> bool {
-        self.incoming == RecvState::Open
+        self.endpoint.is_receiving()
     }
 
     /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
@@ -145,7 +142,7 @@ impl Driver {
     ///
     /// If messages are lost, the side that sends is told, unless it is the one that closes, `told`.
     pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
-        let completed = self.incoming == RecvState::Closed && !self.writer.is_busy();
+        let completed = self.endpoint.has_received_close() && !self.is_writing();
         let late = "the connection was given up before the peer had taken all";
         self.cut(told, io::Error::new(io::ErrorKind::TimedOut, late));
         match self.finish_error.take() {
@@ -159,7 +156,7 @@ impl Driver {
     /// caller to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
     pub(crate) fn abort(&mut self, told: Side) -> Tasks {
         let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
-        let is_cut = self.incoming == RecvState::Open;
+        let is_cut = self.endpoint.is_receiving();
         self.cut(told, aborted());
         // The caller of `abort` needs no earlier error, and `next` returns `None`. A sender whose
         // `close` waits gets an error if the receiver aborts.
@@ -173,12 +170,12 @@ impl Driver {
     /// Lets nothing more be read or written; if messages are lost by that, the side that sends is
     /// told, unless it is `told`.
     fn cut(&mut self, told: Side, error: io::Error) {
-        if self.sending != SendState::Failed {
+        if self.endpoint.can_write() {
             self.fail_sending(error, Some(told));
         }
         self.finish();
-        if self.incoming == RecvState::Open {
-            self.stop_receiving(RecvState::Gone);
+        if self.endpoint.is_receiving() {
+            self.stop_receiving();
         }
     }
 
@@ -190,8 +187,7 @@ impl Driver {
     /// Shuts down the write side of a server whose closing handshake is over (RFC 6455, section
     /// 7.1.1): the client waits for it.
     pub(super) fn end_sending(&mut self, cx: &mut Context<'_>) {
-        let is_over = matches!(self.incoming, RecvState::Closed | RecvState::Failed);
-        if self.role == Role::Server && is_over {
+        if self.endpoint.ends_tcp_at_once() {
             // A stream that cannot do it at once is asked again when the connection is finished.
             let _ = self.writer.poll_shut_down(self.io.get_mut(), cx);
         }
@@ -217,7 +213,7 @@ impl Driver {
         let may_lose = self.write_failure.is_some() || self.has_unsent();
         if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
             // A peer that has closed may be gone before our answer: nothing is lost by that.
-            if self.incoming != RecvState::Closed || may_lose {
+            if !self.endpoint.has_received_close() || may_lose {
                 self.finish_error = Some(Box::new(error));
             }
         }
@@ -226,9 +222,7 @@ impl Driver {
 
     /// Shuts down the write side and discards what arrives, to the end of the stream.
     fn poll_end_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // RFC 6455, section 7.1.1: the server ends the TCP connection first, so that it is the one
-        // to hold the TIME_WAIT state.
-        if self.role == Role::Server || self.incoming != RecvState::Closed {
+        if self.endpoint.ends_tcp_first() {
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
         if ready!(self.reader.poll_drain(self.io.get_mut(), cx)).is_ok() {

@@ -8,12 +8,11 @@ use std::{
 
 use futures_io::AsyncRead;
 
-use super::budget::Budget;
+use super::{RecvSlot, budget::Budget};
 use crate::{
-    ProtocolError,
     io::{BoxIo, overrun},
     proto::{
-        Decoded, Decoder, RecvSlot,
+        Endpoint,
         buffer::{Block, Unread},
     },
 };
@@ -21,10 +20,8 @@ use crate::{
 /// Larger blocks would be read no faster, and each thread keeps its own.
 const MAX_READ: u32 = 1024 * 1024;
 
-/// Why there are no more messages.
+/// Why there are no more bytes.
 pub(super) enum End {
-    /// The peer broke the protocol: no byte may be decoded any more.
-    Violation(ProtocolError),
     /// The stream ended.
     Stream,
     /// The stream failed.
@@ -34,7 +31,6 @@ pub(super) enum End {
 /// The side of a connection that reads.
 #[derive(Debug)]
 pub(super) struct Reader {
-    decoder: Decoder,
     /// What was read behind a message.
     unread: Unread,
     /// Bytes that are asked of the stream in one read.
@@ -44,33 +40,30 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Makes the side of a connection of which `read_ahead` was read already.
-    pub(super) fn new(decoder: Decoder, read_ahead: Vec<u8>, size: usize) -> Self {
+    pub(super) fn new(read_ahead: Vec<u8>, size: usize) -> Self {
         Self {
-            decoder,
             unread: read_ahead.into(),
             size: u32::try_from(size).unwrap_or(MAX_READ).clamp(1, MAX_READ),
             budget: Budget::default(),
         }
     }
 
-    /// Comes to the next message, which is put in its place, or to the end of them.
-    ///
-    /// The place goes all the way down to where the message is made: it would be moved at each step
-    /// otherwise, which costs more than all else that is done for a small one.
+    /// Reads until `received` holds a message or the stream ends.
     #[inline]
     pub(super) fn poll(
         &mut self,
         io: &mut BoxIo,
+        endpoint: &mut Endpoint,
         cx: &mut Context<'_>,
         received: &mut RecvSlot,
     ) -> Poll<Result<(), End>> {
         ready!(self.budget.poll_turn(cx));
         if !self.unread.is_empty() {
-            self.decode_unread(received).map_err(End::Violation)?;
+            self.take_unread(endpoint, received);
         }
         while received.is_none() {
             ready!(self.budget.poll_turn(cx));
-            ready!(self.poll_read(io, cx, received))?;
+            ready!(self.poll_read(io, endpoint, cx, received))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -95,45 +88,40 @@ impl Reader {
         }
     }
 
-    /// No message is wanted any more, not of what was read either.
+    /// Discards what was read.
     pub(super) fn discard(&mut self) {
-        self.decoder.discard();
         self.unread.clear();
     }
 
     #[inline]
-    fn decode_unread(&mut self, received: &mut RecvSlot) -> Result<(), ProtocolError> {
-        let decoded = self.decoder.decode(self.unread.bytes_mut(), received)?;
+    fn take_unread(&mut self, endpoint: &mut Endpoint, received: &mut RecvSlot) {
+        let decoded = endpoint.receive(self.unread.bytes_mut(), received);
         self.budget.spend(decoded.frames);
         self.unread.advance(decoded.taken);
-        Ok(())
     }
 
-    /// Reads once and decodes the first message; what follows it is kept.
+    /// Reads once and takes the first message; what follows it is kept.
     fn poll_read(
         &mut self,
         io: &mut BoxIo,
+        endpoint: &mut Endpoint,
         cx: &mut Context<'_>,
         received: &mut RecvSlot,
     ) -> Poll<Result<(), End>> {
-        if let Some(spare) = self.decoder.direct_read_buffer() {
+        if let Some(spare) = endpoint.direct_read_buffer() {
             let length = ready!(poll_read(io, cx, spare, &mut self.budget))?;
-            let filled = self.decoder.fill_payload(length, received);
-            return Poll::Ready(filled.map_err(End::Violation));
+            endpoint.receive_direct(length, received);
+            return Poll::Ready(Ok(()));
         }
         let size = self.size as usize;
         let mut block = Block::take(size);
         let length = ready!(poll_read(io, cx, &mut block[..size], &mut self.budget))?;
-        match self.decoder.decode(&mut block[..length], received) {
-            Ok(Decoded { taken, frames }) => {
-                self.budget.spend(frames);
-                if taken < length {
-                    self.unread = Unread::keep(block, taken, length);
-                }
-                Poll::Ready(Ok(()))
-            }
-            Err(violation) => Poll::Ready(Err(End::Violation(violation))),
+        let decoded = endpoint.receive(&mut block[..length], received);
+        self.budget.spend(decoded.frames);
+        if decoded.taken < length {
+            self.unread = Unread::keep(block, decoded.taken, length);
         }
+        Poll::Ready(Ok(()))
     }
 }
 

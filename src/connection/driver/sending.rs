@@ -1,16 +1,20 @@
-//! What leaves: messages of the user's, buffered and written in turns.
+//! What leaves: messages of the user's, buffered by the endpoint and written in turns.
 
 use std::{
     io,
     task::{Context, Poll, ready},
 };
 
-use super::{Driver, RecvState, SendResult, SendSlot, SendState, Side, tasks::Reading};
-use crate::{CloseCode, CloseFrame, Error, Message, Result, Utf8Bytes, proto::Outgoing};
+use super::{Driver, SendResult, SendSlot, Side, tasks::Reading};
+use crate::{
+    error::{Error, Result},
+    message::{CloseCode, CloseFrame, Message, Utf8Bytes},
+    proto::Outgoing,
+};
 
 impl Driver {
-    /// Is ready once a message may be sent: not more than the watermark is buffered, and the turn
-    /// is not over.
+    /// Waits until a message may be sent: at most the watermark is buffered, and the turn is not
+    /// over.
     #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         if self.has_room(cx) {
@@ -22,7 +26,7 @@ impl Driver {
     /// Buffers a message.
     pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
         let mut message = Outgoing::new(message)?;
-        if !self.can_send() {
+        if !self.endpoint.can_send() {
             return Err(Error::Closed);
         }
         self.push(&mut message);
@@ -31,7 +35,7 @@ impl Driver {
 
     /// Buffers a message once there is room, and writes if enough is buffered.
     ///
-    /// Its place is empty from then on, and an empty place is ready.
+    /// The slot is empty from then on. With an empty slot it is ready.
     pub(crate) fn poll_feed(
         &mut self,
         cx: &mut Context<'_>,
@@ -39,7 +43,7 @@ impl Driver {
     ) -> Poll<SendResult> {
         if message.is_some() {
             ready!(self.poll_buffer(cx, message))?;
-            if self.is_enough_buffered() {
+            if self.endpoint.should_write() {
                 self.write_some(cx)?;
             }
         }
@@ -65,17 +69,13 @@ impl Driver {
         })
     }
 
-    /// Buffers a Close frame, unless one was, or nobody is left to read it.
+    /// Buffers a Close frame, unless nothing may be sent any more.
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
-        let mut close = Outgoing::new(Message::Close(frame))?;
-        if self.can_send() {
-            self.push(&mut close);
-        }
-        Ok(())
+        Ok(self.endpoint.close(frame)?)
     }
 
-    /// Closes the sending direction as `forward` wants it: Close 1000, written, without waiting for
-    /// the peer's.
+    /// Closes the sending direction for `forward`: writes Close 1000, and does not wait for the
+    /// peer's.
     pub(crate) fn poll_close_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let frame = CloseFrame {
             code: CloseCode::Normal,
@@ -85,34 +85,29 @@ impl Driver {
         self.poll_flush(cx)
     }
 
-    /// Tells whether a message may be buffered without a look at the stream.
+    /// Returns whether a message may be buffered without polling the stream.
     #[inline]
     fn has_room(&self, cx: &Context<'_>) -> bool {
-        self.can_send()
-            && !self.is_enough_buffered()
+        self.endpoint.can_send()
+            && !self.endpoint.should_write()
             && !self.writer.is_turn_over()
             && !self.tasks.is_sender_waiting()
             && !self.tasks.is_other_than_receiver(cx)
     }
 
-    #[inline]
-    fn is_enough_buffered(&self) -> bool {
-        self.writer.write_buffer.buffered() > self.write_buffer_size
-    }
-
-    /// Is ready once there is room for a message, in this turn.
+    /// Waits until there is room for a message, in this turn.
     #[inline(never)]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
             ready!(this.writer.poll_turn(cx));
             this.take_write_failure(Side::Sender)?;
-            if this.is_enough_buffered() {
+            if this.endpoint.should_write() {
                 this.try_write(cx)?;
             }
-            if !this.can_send() {
+            if !this.endpoint.can_send() {
                 return Poll::Ready(Err(Box::new(Error::Closed)));
             }
-            if this.writer.write_buffer.buffered() > this.watermark {
+            if this.endpoint.is_full() {
                 // The stream is full, and wakes this task; or else the turn is over.
                 let _ = this.writer.poll_turn(cx);
                 return Poll::Pending;
@@ -136,22 +131,8 @@ impl Driver {
     /// Buffers a message, which may be sent.
     #[inline]
     fn push(&mut self, message: &mut Outgoing) {
-        if message.is_close() {
-            return self.push_close(message);
-        }
-        let frames = self.writer.write_buffer.push(message, self.fragment);
+        let frames = self.endpoint.send(message);
         self.writer.count_frames(frames);
-    }
-
-    #[cold]
-    fn push_close(&mut self, close: &mut Outgoing) {
-        self.sending = SendState::Closed;
-        // A pong that waits goes before the Close, not behind it.
-        self.writer.write_buffer.push_last_pong();
-        let before = self.writer.write_buffer.len();
-        self.writer.write_buffer.push(close, self.fragment);
-        let length = self.writer.write_buffer.len() - before;
-        self.close_len = u8::try_from(length).unwrap_or(u8::MAX);
     }
 
     /// Writes as much as the stream takes in this turn; does not wait.
@@ -167,7 +148,8 @@ impl Driver {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> SendResult {
-        let written = self.writer.try_write(self.io.get_mut(), cx);
+        let buffer = self.endpoint.write_buffer();
+        let written = self.writer.try_write(self.io.get_mut(), buffer, cx);
         written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
     }
 
@@ -192,20 +174,16 @@ impl Driver {
     }
 
     fn poll_flush_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.sending != SendState::Failed {
-            ready!(self.writer.poll_flush(self.io.get_mut(), cx))?;
+        if self.endpoint.can_write() {
+            let buffer = self.endpoint.write_buffer();
+            ready!(self.writer.poll_flush(self.io.get_mut(), buffer, cx))?;
             self.end_sending(cx);
         }
         Poll::Ready(Ok(()))
     }
-
-    #[inline]
-    pub(super) fn can_send(&self) -> bool {
-        self.sending == SendState::Open && self.incoming == RecvState::Open
-    }
 }
 
-/// Empties the place of a message that may not be sent.
+/// Empties the slot of a message that may not be sent.
 #[cold]
 fn refuse(message: &mut SendSlot) -> SendResult {
     match message.take() {

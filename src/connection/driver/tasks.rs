@@ -144,7 +144,7 @@ impl Driver {
             poll(self, cx)
         };
         if polled.is_pending() {
-            let waits = if self.writer.is_busy() {
+            let waits = if self.is_writing() {
                 Waits::ToWrite
             } else {
                 Waits::ToRead
@@ -197,9 +197,9 @@ impl Driver {
         let Some(both) = self.tasks.both(cx, other) else {
             return poll(self, cx);
         };
-        let before = (self.state(), self.writer.progress());
+        let before = self.progress();
         let polled = poll(self, &mut Context::from_waker(&both.into()));
-        if (self.state(), self.writer.progress()) != before {
+        if self.progress() != before {
             let waker = self.tasks.waker(other).cloned();
             // If it still waits after its next poll, it is known again.
             self.tasks.forget(other);

@@ -6,8 +6,8 @@
 
 use std::io;
 
-use super::{Driver, RecvState, SendState, Side};
-use crate::{Error, Result};
+use super::{Driver, Side};
+use crate::error::{Error, Result};
 
 /// A failure that was not told to everybody.
 #[derive(Debug)]
@@ -21,23 +21,21 @@ impl Driver {
     /// Tells whether messages of the user's are lost if nothing more can be written: some are
     /// buffered, here or in the stream. A Close that nobody gets is no loss.
     pub(super) fn has_unsent(&self) -> bool {
-        self.writer.is_unflushed()
-            || self.writer.write_buffer.buffered() > usize::from(self.close_len)
+        self.writer.is_unflushed() || self.endpoint.has_unwritten_messages()
     }
 
     /// Ends the sending direction; returns the error for the side that is told now, if any is.
     pub(super) fn fail_sending(&mut self, error: io::Error, told: Option<Side>) -> Error {
         let has_lost = self.has_unsent();
         let untold = [
-            told.is_none() && self.incoming == RecvState::Open,
+            told.is_none() && self.endpoint.is_receiving(),
             told != Some(Side::Sender) && has_lost,
         ];
         if untold.contains(&true) {
             let error = copy(&error);
             self.write_failure = Some(Box::new(WriteFailure { error, untold }));
         }
-        self.sending = SendState::Failed;
-        self.writer.write_buffer.clear();
+        self.endpoint.stop_sending();
         error.into()
     }
 

@@ -1,4 +1,4 @@
-//! Staged frames, and their way to a stream.
+//! Buffered frames, and their way to a stream.
 
 use std::{
     io::{self, IoSlice},
@@ -15,9 +15,8 @@ use crate::{
 };
 
 /// The side of a connection that writes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Writer {
-    pub(super) write_buffer: WriteBuffer,
     budget: Budget,
     /// Writes that have moved something; it wraps.
     written: u32,
@@ -28,16 +27,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(write_buffer: WriteBuffer) -> Self {
-        Self {
-            write_buffer,
-            budget: Budget::default(),
-            written: 0,
-            unflushed: false,
-            is_shut_down: false,
-        }
-    }
-
     /// Is pending once the turn is over; then the task is woken for the next one.
     #[inline]
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
@@ -61,42 +50,45 @@ impl Writer {
         self.budget.spend(frames);
     }
 
-    /// Tells whether something is left to be written or flushed.
+    /// Returns whether the stream has yet to flush what was written.
     #[inline]
-    pub(super) fn is_busy(&self) -> bool {
-        self.unflushed || !self.write_buffer.is_empty()
-    }
-
     pub(super) fn is_unflushed(&self) -> bool {
         self.unflushed
     }
 
-    /// Returns what changes with all that is buffered, written or flushed: how much waits, and how
-    /// many writes there were.
-    pub(super) fn progress(&self) -> (usize, u32, bool) {
-        (self.write_buffer.len(), self.written, self.unflushed)
+    /// Changes with each write and each flush.
+    pub(super) fn progress(&self) -> (u32, bool) {
+        (self.written, self.unflushed)
     }
 
     /// Writes what the stream takes in this turn; does not wait.
-    pub(super) fn try_write(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> io::Result<()> {
-        self.write_buffer.push_waiting_pong();
-        while !self.write_buffer.is_empty() && !self.budget.is_over() {
-            match self.poll_write_some(io, cx) {
+    pub(super) fn try_write(
+        &mut self,
+        io: &mut BoxIo,
+        buffer: &mut WriteBuffer,
+        cx: &mut Context<'_>,
+    ) -> io::Result<()> {
+        while !buffer.is_empty() && !self.budget.is_over() {
+            match self.poll_write_some(io, buffer, cx) {
                 Poll::Ready(written) => written?,
                 Poll::Pending => break,
             }
-            self.write_buffer.push_waiting_pong();
         }
         Ok(())
     }
 
     /// Writes and flushes what the stream takes at once, in as many turns as that needs: nobody
     /// asks for another one.
-    pub(super) fn write_at_once(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) {
+    pub(super) fn write_at_once(
+        &mut self,
+        io: &mut BoxIo,
+        buffer: &mut WriteBuffer,
+        cx: &mut Context<'_>,
+    ) {
         loop {
             self.budget.begin();
-            let before = self.write_buffer.len();
-            if self.poll_flush(io, cx).is_ready() || self.write_buffer.len() == before {
+            let before = buffer.len();
+            if self.poll_flush(io, buffer, cx).is_ready() || buffer.len() == before {
                 return;
             }
         }
@@ -106,13 +98,12 @@ impl Writer {
     pub(super) fn poll_write(
         &mut self,
         io: &mut BoxIo,
+        buffer: &mut WriteBuffer,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.write_buffer.push_waiting_pong();
-        while !self.write_buffer.is_empty() {
+        while !buffer.is_empty() {
             ready!(self.budget.poll_turn(cx));
-            ready!(self.poll_write_some(io, cx))?;
-            self.write_buffer.push_waiting_pong();
+            ready!(self.poll_write_some(io, buffer, cx))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -121,9 +112,10 @@ impl Writer {
     pub(super) fn poll_flush(
         &mut self,
         io: &mut BoxIo,
+        buffer: &mut WriteBuffer,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(self.poll_write(io, cx))?;
+        ready!(self.poll_write(io, buffer, cx))?;
         if self.unflushed {
             ready!(retry(Pin::new(io).poll_flush(cx), cx))?;
             self.unflushed = false;
@@ -141,10 +133,15 @@ impl Writer {
         Poll::Ready(())
     }
 
-    fn poll_write_some(&mut self, io: &mut BoxIo, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (given, written) = match self.write_buffer.only_slice() {
+    fn poll_write_some(
+        &mut self,
+        io: &mut BoxIo,
+        buffer: &mut WriteBuffer,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (given, written) = match buffer.only_slice() {
             Some(slice) => (slice.len(), Pin::new(io).poll_write(cx, slice)),
-            None => self.poll_write_slices(io, cx),
+            None => poll_write_slices(io, buffer, cx),
         };
         self.budget.count(&written);
         match ready!(written) {
@@ -153,29 +150,29 @@ impl Writer {
             Ok(taken) => {
                 self.unflushed = true;
                 self.written = self.written.wrapping_add(1);
-                self.write_buffer.advance(taken);
+                buffer.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Poll::Ready(Err(error)),
         }
         Poll::Ready(Ok(()))
     }
+}
 
-    /// Writes what stands in several places with one call, if the stream can; returns how many
-    /// bytes it was given, too.
-    fn poll_write_slices(
-        &mut self,
-        io: &mut BoxIo,
-        cx: &mut Context<'_>,
-    ) -> (usize, Poll<io::Result<usize>>) {
-        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-        let count = self.write_buffer.fill(&mut slices);
-        let slices = &slices[..count];
-        let (first, given) = (slices[0].len(), slices.iter().map(|it| it.len()).sum());
-        let written = Pin::new(io).poll_write_vectored(cx, slices);
-        if let Poll::Ready(Ok(taken)) = written {
-            self.write_buffer.note_slices(taken, first);
-        }
-        (given, written)
+/// Writes what is in several places with one call, if the stream can; returns also how many bytes
+/// the stream was given.
+fn poll_write_slices(
+    io: &mut BoxIo,
+    buffer: &mut WriteBuffer,
+    cx: &mut Context<'_>,
+) -> (usize, Poll<io::Result<usize>>) {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    let count = buffer.fill(&mut slices);
+    let slices = &slices[..count];
+    let (first, given) = (slices[0].len(), slices.iter().map(|it| it.len()).sum());
+    let written = Pin::new(io).poll_write_vectored(cx, slices);
+    if let Poll::Ready(Ok(taken)) = written {
+        buffer.note_slices(taken, first);
     }
+    (given, written)
 }

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use super::assembler::Assembler;
 use crate::{
-    Message, ProtocolError, TransportConfig,
-    message::Role,
+    config::TransportConfig,
+    message::{Message, Role},
     proto::{
-        RecvSlot, close,
+        ProtocolError, RecvSlot, close,
         frame::{Header, OpCode},
         mask::Mask,
     },
@@ -19,18 +19,18 @@ use crate::{
 /// them one byte each is no way to keep a thread busy.
 const MAX_FRAGMENTS: u32 = 131_072;
 
-/// Bytes that are unmasked, checked and copied before the next ones are: few enough to stay in the
-/// processor's nearest cache from the first step to the last.
-const PIECE: usize = 16 * 1024;
+/// A payload is unmasked, checked and copied in pieces of this size: it stays in the processor's
+/// nearest cache from the first step to the last.
+const DECODED_PIECE: usize = 16 * 1024;
 
-/// The rest of a payload from which on a stream reads into the message itself. For less there is no
-/// gain: a read of its own would miss the frames that follow.
-const LARGE_REST: usize = 32 * 1024;
+/// The stream reads into the message itself while at least this much of a payload is to come. For
+/// less there is no gain: a read of its own would miss the frames that follow.
+const MIN_DIRECT_READ: usize = 32 * 1024;
 
 /// The reserved bits that an extension gives a meaning; none is negotiated.
 const NEGOTIATED_BITS: u8 = 0;
 
-/// Makes messages of the bytes of a peer, in whatever pieces they come.
+/// Decodes the bytes of a peer into messages, in whatever pieces they come.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     role: Role,
@@ -47,7 +47,7 @@ pub(crate) struct Decoder {
     part: Vec<u8>,
 }
 
-/// What a call of [`Decoder::decode`] has come to.
+/// What a call of [`Decoder::decode`] has consumed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Decoded {
     /// Bytes that were taken off the front: all of them, if no message ends in them.
@@ -110,14 +110,14 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes off the front, up to the end of the first message, which is put in its place.
+    /// Takes bytes off the front, up to the end of the first message, which goes to `received`.
     ///
-    /// The bytes may be others afterwards: payloads are unmasked where they are. After an error
-    /// nothing more can be decoded.
-    pub(crate) fn decode(
+    /// The bytes may change: payloads are unmasked where they are. After an error nothing more can
+    /// be decoded.
+    pub(crate) fn decode<E>(
         &mut self,
         bytes: &mut [u8],
-        received: &mut RecvSlot,
+        received: &mut RecvSlot<E>,
     ) -> Result<Decoded, ProtocolError> {
         let mut decoded = Decoded::default();
         while received.is_none() {
@@ -131,7 +131,7 @@ impl Decoder {
             }
             let rest = &mut bytes[decoded.taken..];
             let frame = &mut self.frame;
-            let length = frame.remaining.min(PIECE).min(rest.len());
+            let length = frame.remaining.min(DECODED_PIECE).min(rest.len());
             if length == 0 && frame.remaining > 0 {
                 break;
             }
@@ -150,7 +150,7 @@ impl Decoder {
         Ok(decoded)
     }
 
-    /// Gives back what has arrived of a message: nothing will be decoded any more.
+    /// Frees what has arrived of a message: nothing will be decoded any more.
     pub(crate) fn discard(&mut self) {
         self.message = None;
         self.part = Vec::new();
@@ -160,32 +160,29 @@ impl Decoder {
     /// free part of that buffer, for the stream to read into directly.
     pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
-        match &mut self.message {
-            Some(Assembler::Binary(binary)) if frame.remaining >= LARGE_REST => {
-                let max_len = frame.max_len(binary.len(), self.max_message);
-                binary.spare(frame.remaining, max_len)
-            }
-            // Text goes through a check, which copies it.
-            _ => None,
-        }
+        let is_large = frame.remaining >= MIN_DIRECT_READ;
+        let assembler = self.message.as_mut().filter(|_| is_large)?;
+        let max_len = frame.max_len(assembler.len(), self.max_message);
+        assembler.direct_read_buffer(frame.remaining, max_len)
     }
 
-    /// The next `length` bytes of a large payload are in their place.
-    pub(crate) fn fill_payload(
+    /// The stream has read `length` bytes into the
+    /// [`direct_read_buffer`](Self::direct_read_buffer).
+    pub(crate) fn push_direct<E>(
         &mut self,
         length: usize,
-        received: &mut RecvSlot,
+        received: &mut RecvSlot<E>,
     ) -> Result<(), ProtocolError> {
-        if let Some(Assembler::Binary(binary)) = &mut self.message {
-            self.frame.unmask(binary.fill(length));
+        if let Some(assembler) = &mut self.message {
+            assembler.push_direct(length, self.frame.mask.as_mut());
             self.frame.remaining -= length;
         }
         self.finish_last(received)
     }
 
-    /// Reads the header of the next frame, which may have begun in other bytes, and begins the
-    /// frame once its header is complete; returns how many of these bytes it takes, and whether it
-    /// has begun.
+    /// Reads the header of the next frame, which may have begun in earlier bytes, and begins the
+    /// frame once the header is complete. Returns how many bytes it took, and whether the frame has
+    /// begun.
     #[inline]
     fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         if self.part.is_empty()
@@ -197,7 +194,7 @@ impl Decoder {
         self.decode_cut_header(bytes)
     }
 
-    /// Reads the header of the next frame where it was cut.
+    /// Reads a header that does not come in one piece.
     #[cold]
     fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         let before = self.part.len();
@@ -211,7 +208,7 @@ impl Decoder {
         Ok((length - before, true))
     }
 
-    /// Checks what the header alone tells of a frame, and begins it.
+    /// Checks a frame by its header alone, and begins it.
     #[inline]
     fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if header.reserved & !NEGOTIATED_BITS != 0 {
@@ -224,7 +221,7 @@ impl Decoder {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
             _ => {}
         }
-        // What does not fit is above any limit, as `limit` takes care.
+        // What does not fit is above any limit: see `limit`.
         let remaining = usize::try_from(header.length).unwrap_or(usize::MAX);
         if !header.opcode.is_control() {
             self.begin_data(header.opcode, remaining)?;
@@ -261,10 +258,10 @@ impl Decoder {
     }
 
     #[inline(never)]
-    fn push_control(
+    fn push_control<E>(
         &mut self,
         piece: &mut [u8],
-        received: &mut RecvSlot,
+        received: &mut RecvSlot<E>,
     ) -> Result<(), ProtocolError> {
         self.frame.unmask(piece);
         let opcode = self.frame.opcode;
@@ -280,12 +277,12 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes a piece of a message that does not come in one.
+    /// Adds a piece to a message that does not come in one.
     #[inline(never)]
-    fn push_part(
+    fn push_part<E>(
         &mut self,
         piece: &mut [u8],
-        received: &mut RecvSlot,
+        received: &mut RecvSlot<E>,
     ) -> Result<(), ProtocolError> {
         let frame = &mut self.frame;
         let assembler = self
@@ -297,7 +294,7 @@ impl Decoder {
     }
 
     /// Finishes the message if all of its last frame has come.
-    fn finish_last(&mut self, received: &mut RecvSlot) -> Result<(), ProtocolError> {
+    fn finish_last<E>(&mut self, received: &mut RecvSlot<E>) -> Result<(), ProtocolError> {
         if self.frame.is_last()
             && let Some(assembler) = self.message.take()
         {
@@ -307,8 +304,8 @@ impl Decoder {
     }
 }
 
-/// Returns the limit that holds: never above what memory can hold in one piece, which a length of
-/// 64 bits is on a processor of 32.
+/// Bounds a limit by what memory can hold in one piece: a length of 64 bits can be more on a
+/// processor of 32.
 fn limit(max: usize) -> usize {
     max.min(isize::MAX.unsigned_abs())
 }

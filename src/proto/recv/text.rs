@@ -1,6 +1,6 @@
 //! Text that arrives in pieces, and is checked as it arrives (RFC 6455, section 8.1).
 
-use crate::{ProtocolError, proto::copy};
+use crate::proto::{ProtocolError, copy};
 
 /// The longest character in UTF-8, but for its last byte.
 const MAX_PART: usize = 3;

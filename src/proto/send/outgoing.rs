@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use crate::{
-    InvalidMessage, Message,
+    message::Message,
     proto::{
-        close,
+        InvalidMessage, close,
         frame::{MAX_CONTROL, OpCode},
     },
 };

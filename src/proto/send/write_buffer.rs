@@ -133,7 +133,6 @@ impl WriteBuffer {
 
     /// Buffers the answer to a ping, or keeps it until there is room for it.
     pub(crate) fn push_pong(&mut self, payload: Bytes) {
-        self.push_waiting_pong();
         if self.pongs.has_room() {
             self.push_pong_frame(payload);
         } else {
@@ -151,14 +150,6 @@ impl WriteBuffer {
     /// A peer that has closed wants no answer any more.
     pub(crate) fn discard_waiting_pong(&mut self) {
         self.pongs.take_waiting();
-    }
-
-    /// Buffers the answer that waits, if there is room.
-    #[inline]
-    pub(crate) fn push_waiting_pong(&mut self) {
-        if self.pongs.unanswered() > 0 && self.pongs.has_room() {
-            self.push_last_pong();
-        }
     }
 
     fn push_pong_frame(&mut self, mut payload: Bytes) {
@@ -254,14 +245,21 @@ impl WriteBuffer {
         }
     }
 
-    /// The first `taken` bytes were written.
-    pub(crate) fn advance(&mut self, mut taken: usize) {
+    /// The first `taken` bytes were written. If that makes room for a waiting pong, it is buffered.
+    pub(crate) fn advance(&mut self, taken: usize) {
         self.pongs.advance(taken);
         self.len -= taken;
         if self.len == 0 {
             self.release();
-            return;
+        } else {
+            self.remove_front(taken);
         }
+        if self.pongs.unanswered() > 0 && self.pongs.has_room() {
+            self.push_last_pong();
+        }
+    }
+
+    fn remove_front(&mut self, mut taken: usize) {
         while taken > 0 {
             let end = self
                 .large

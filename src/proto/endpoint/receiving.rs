@@ -1,0 +1,160 @@
+//! Bytes in, messages out, and the answers that the protocol demands.
+
+use super::{Endpoint, ReceivedClose, RecvState, SendState};
+use crate::{
+    message::{CloseFrame, Message},
+    proto::{Decoded, ProtocolError, RecvSlot, closing_frame},
+};
+
+/// Bytes of unanswered pings that a peer may send while it does not read, however high the
+/// watermark is: what Linux buffers for a connection by default.
+const MAX_UNANSWERED: usize = 128 * 1024;
+
+impl Endpoint {
+    /// Takes bytes of the peer's off the front, up to the end of the first message, which goes to
+    /// `received`.
+    ///
+    /// A ping is answered, and so is a Close. A violation goes to `received` too, and fails the
+    /// connection (RFC 6455, section 7.1.7): a Close with its code is buffered, and nothing is
+    /// parsed any more.
+    #[inline]
+    pub(crate) fn receive<E: From<ProtocolError>>(
+        &mut self,
+        bytes: &mut [u8],
+        received: &mut RecvSlot<E>,
+    ) -> Decoded {
+        let length = bytes.len();
+        match self.decoder.decode(bytes, received) {
+            Ok(decoded) => {
+                if let Some(Ok(control @ (Message::Ping(_) | Message::Close(_)))) = received {
+                    self.answer(control);
+                }
+                decoded
+            }
+            Err(violation) => {
+                self.fail(violation, received);
+                Decoded {
+                    taken: length,
+                    frames: 0,
+                }
+            }
+        }
+    }
+
+    /// Returns the memory that the stream may read the next part of a large payload into; see
+    /// [`receive_direct`](Self::receive_direct).
+    pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
+        self.decoder.direct_read_buffer()
+    }
+
+    /// The stream has read `length` bytes into the [`direct_read_buffer`](Self::direct_read_buffer).
+    pub(crate) fn receive_direct<E: From<ProtocolError>>(
+        &mut self,
+        length: usize,
+        received: &mut RecvSlot<E>,
+    ) {
+        if let Err(violation) = self.decoder.push_direct(length, received) {
+            self.fail(violation, received);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.recv == RecvState::Open
+    }
+
+    /// Returns whether the closing handshake got as far as the peer's Close.
+    #[inline]
+    pub(crate) fn has_received_close(&self) -> bool {
+        self.recv == RecvState::Closed
+    }
+
+    /// Ends the direction from the peer without a Close: the stream has ended or failed, or the
+    /// user gives up.
+    pub(crate) fn stop_receiving(&mut self) {
+        if self.is_receiving() {
+            self.end_receiving(RecvState::Gone);
+        }
+    }
+
+    /// Returns the frame of the peer's Close, once that was received with a code.
+    pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
+        self.received_close.as_ref()?.frame.clone()
+    }
+
+    /// Keeps the peer's Close for the user, if it was received: the message itself was discarded.
+    pub(crate) fn keep_close_pending(&mut self) {
+        if let Some(close) = &mut self.received_close {
+            close.is_pending = true;
+        }
+    }
+
+    /// Returns the peer's Close if it was kept, once.
+    pub(crate) fn take_pending_close(&mut self) -> Option<Message> {
+        let close = self.received_close.as_mut()?;
+        let is_pending = std::mem::take(&mut close.is_pending);
+        is_pending.then(|| Message::Close(close.frame.clone()))
+    }
+
+    /// Returns whether the answer to one more ping can be buffered. If not, write before reading
+    /// on: a peer that reads is sent an answer to each ping.
+    #[inline]
+    pub(crate) fn has_pong_room(&self) -> bool {
+        self.write_buffer.has_pong_room()
+    }
+
+    /// Returns `true` once after the room for pongs ran out: the task has to yield before the peer
+    /// is taken for one that does not read, because its runtime may have held up the write.
+    pub(crate) fn yields_for_pongs(&mut self) -> bool {
+        self.write_buffer.yields_for_pongs()
+    }
+
+    /// Returns whether reading pauses: the peer sends pings and does not read their answers. The
+    /// user's messages do not count, or two peers that both send first would both wait.
+    #[inline]
+    pub(crate) fn is_paused(&self) -> bool {
+        let unanswered = self.write_buffer.unanswered_pings();
+        unanswered > 0 && unanswered > self.watermark.min(MAX_UNANSWERED)
+    }
+
+    #[inline(never)]
+    fn answer(&mut self, control: &Message) {
+        match control {
+            Message::Ping(payload) if self.send == SendState::Open => {
+                self.write_buffer.push_pong(payload.clone());
+            }
+            Message::Close(frame) => self.answer_close(frame.clone()),
+            _ => {}
+        }
+    }
+
+    /// Answers the peer's Close with its code (RFC 6455, section 5.5.1).
+    fn answer_close(&mut self, frame: Option<CloseFrame>) {
+        self.write_buffer.discard_waiting_pong();
+        self.received_close = Some(Box::new(ReceivedClose {
+            frame: frame.clone(),
+            is_pending: false,
+        }));
+        // What was received may be sent.
+        let _ = self.close(frame);
+        self.end_receiving(RecvState::Closed);
+    }
+
+    /// Fails the connection (RFC 6455, section 7.1.7).
+    #[cold]
+    fn fail<E: From<ProtocolError>>(
+        &mut self,
+        violation: ProtocolError,
+        received: &mut RecvSlot<E>,
+    ) {
+        // These frames may always be sent.
+        let _ = self.close(Some(closing_frame(&violation)));
+        self.end_receiving(RecvState::Failed);
+        *received = Some(Err(violation.into()));
+    }
+
+    fn end_receiving(&mut self, state: RecvState) {
+        self.recv = state;
+        self.decoder.discard();
+    }
+}

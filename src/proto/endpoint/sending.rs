@@ -1,0 +1,86 @@
+//! Messages in, bytes out.
+
+use super::{Endpoint, RecvState, SendState};
+use crate::{
+    message::{CloseFrame, Message},
+    proto::{InvalidMessage, Outgoing, WriteBuffer},
+};
+
+impl Endpoint {
+    /// Returns whether a message may be sent: no Close was sent or received (RFC 6455, section
+    /// 5.5.1), and nothing has failed.
+    #[inline]
+    pub(crate) fn can_send(&self) -> bool {
+        self.send == SendState::Open && self.recv == RecvState::Open
+    }
+
+    /// Buffers a message, which [may be sent](Self::can_send); returns in how many frames.
+    #[inline]
+    pub(crate) fn send(&mut self, message: &mut Outgoing) -> u32 {
+        if message.is_close() {
+            return self.send_close(message);
+        }
+        self.write_buffer.push(message, self.fragment)
+    }
+
+    /// Buffers a Close frame, unless nothing may be sent any more.
+    pub(crate) fn close(&mut self, frame: Option<CloseFrame>) -> Result<(), InvalidMessage> {
+        let mut close = Outgoing::new(Message::Close(frame))?;
+        if self.can_send() {
+            self.send_close(&mut close);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn send_close(&mut self, close: &mut Outgoing) -> u32 {
+        self.send = SendState::Closed;
+        // A waiting pong goes before the Close, not behind it.
+        self.write_buffer.push_last_pong();
+        let before = self.write_buffer.len();
+        let frames = self.write_buffer.push(close, self.fragment);
+        let length = self.write_buffer.len() - before;
+        self.close_len = u8::try_from(length).unwrap_or(u8::MAX);
+        frames
+    }
+
+    /// The bytes to write, for whoever has a stream.
+    #[inline]
+    pub(crate) fn write_buffer(&mut self) -> &mut WriteBuffer {
+        &mut self.write_buffer
+    }
+
+    /// Returns how many bytes wait to be written.
+    #[inline]
+    pub(crate) fn unwritten(&self) -> usize {
+        self.write_buffer.len()
+    }
+
+    /// Returns whether a write may still succeed.
+    pub(crate) fn can_write(&self) -> bool {
+        self.send != SendState::Failed
+    }
+
+    /// Returns whether enough is buffered to be written.
+    #[inline]
+    pub(crate) fn should_write(&self) -> bool {
+        self.write_buffer.buffered() > self.write_buffer_size
+    }
+
+    /// Returns whether so much is buffered that senders wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.write_buffer.buffered() > self.watermark
+    }
+
+    /// Returns whether messages of the user's wait to be written. A Close that nobody gets is no
+    /// loss.
+    pub(crate) fn has_unwritten_messages(&self) -> bool {
+        self.write_buffer.buffered() > usize::from(self.close_len)
+    }
+
+    /// Ends the direction to the peer; what is buffered is lost.
+    pub(crate) fn stop_sending(&mut self) {
+        self.send = SendState::Failed;
+        self.write_buffer.clear();
+    }
+}

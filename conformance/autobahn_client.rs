@@ -3,30 +3,43 @@
 //! `cargo run --example autobahn_client --features rt-tokio,rt-smol,testing -- RUNTIME ADDRESS`,
 //! where the runtime is `tokio` or `smol`.
 
-use std::{error::Error, io};
+use std::{error::Error, fmt::Write, io};
 
-use anyws::{Io, Message, WebSocket, WebSocketConfig, io::TokioIo, testing};
+use anyws::{
+    Io, Message, WebSocket,
+    http::{Request, Response},
+    io::TokioIo,
+    testing,
+};
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-/// The key of RFC 6455, section 1.3, and what answers it.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-/// A head that is longer is none.
+/// The longest head of an answer, in bytes, and the most headers in it.
 const MAX_HEAD: usize = 4096;
+const MAX_HEADERS: usize = 32;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Does the opening handshake.
-///
-/// The head is read byte by byte: what follows it are frames, and for the socket.
 async fn open(mut io: impl Io + 'static, target: &str, host: &str) -> Result<WebSocket> {
-    let request = format!(
-        "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
-    );
-    io.write_all(request.as_bytes()).await?;
+    let (request, client) = testing::upgrade(&format!("http://{host}{target}"));
+    io.write_all(&head(&request)?).await?;
     io.flush().await?;
+    let response = read_response(&mut io).await?;
+    Ok(client.open_on(io, &response)?)
+}
+
+/// Writes out the head of a request in HTTP/1.1.
+fn head(request: &Request<()>) -> Result<Vec<u8>> {
+    let target = request.uri().path_and_query().ok_or("no path")?;
+    let mut head = format!("GET {target} HTTP/1.1\r\n");
+    for (name, value) in request.headers() {
+        write!(head, "{name}: {}\r\n", value.to_str()?)?;
+    }
+    Ok((head + "\r\n").into_bytes())
+}
+
+/// Reads the head of the answer byte by byte: what follows it are frames, and for the socket.
+async fn read_response(io: &mut (impl Io + 'static)) -> Result<Response<()>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -36,11 +49,14 @@ async fn open(mut io: impl Io + 'static, target: &str, host: &str) -> Result<Web
             return Err("the head of the answer has no end".into());
         }
     }
-    let head = String::from_utf8(head)?;
-    if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
-        return Err(format!("no WebSocket at {target}: {head}").into());
+    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut lines);
+    parsed.parse(&head)?;
+    let mut response = Response::builder().status(parsed.code.ok_or("no status")?);
+    for line in parsed.headers {
+        response = response.header(line.name, line.value);
     }
-    Ok(testing::client(io, &WebSocketConfig::new())?)
+    Ok(response.body(())?)
 }
 
 /// Sends messages back until the connection ends. That the server breaks the protocol is a part of

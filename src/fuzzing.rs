@@ -5,10 +5,9 @@
 use std::convert::Infallible;
 
 use crate::{
-    Message, ProtocolError, TransportConfig,
-    message::Role,
-    proto,
-    proto::{frame, mask::Key},
+    config::TransportConfig,
+    message::{Message, Role},
+    proto::{self, ProtocolError, frame, mask::Key},
 };
 
 /// All of a frame but its payload.

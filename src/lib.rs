@@ -134,8 +134,8 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    config::{TransportConfig, WebSocketConfig},
-    error::{BoxError, ConfigError, Error, Result, TimeoutPhase},
+    config::{ConfigError, TransportConfig, WebSocketConfig},
+    error::{BoxError, Error, Result, TimeoutPhase},
     handshake::{HeadError, Rejection},
     io::Io,
     proto::{InvalidMessage, ProtocolError},

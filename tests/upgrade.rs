@@ -703,6 +703,8 @@ fn what_frameworks_demand_to_be_send_and_sync_is() {
 #[test]
 fn the_client_is_sent_no_header_but_those_of_the_answer() {
     let (mut request, _) = testing::upgrade("/");
+    let key = support::raw::KEY.parse().unwrap();
+    request.headers_mut().insert("sec-websocket-key", key);
     let ws = Upgrade::from_request(&mut request).unwrap();
     let (response, _upgrading) = ws.accept();
     let mut expected = HeaderMap::new();

@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub use self::transport::TransportConfig;
+pub use self::{error::ConfigError, transport::TransportConfig};
 use crate::{
-    ConfigError, Result,
-    handshake::{AllowedOrigins, ProtocolChoice, RequestOrigin, Supported},
-    rt::{Runtime, Timeout},
+    error::Result,
+    handshake::{AllowedOrigins, Policy, ProtocolChoice, Supported},
+    rt::{self, Runtime, Timeout},
 };
 
+mod error;
 mod transport;
 
 /// Long enough for any network that works, short enough to free what a dead peer holds.
@@ -32,10 +33,7 @@ const DEFAULT_TIMEOUT: Timeout = Timeout::Default(Duration::from_secs(10));
 #[must_use]
 pub struct WebSocketConfig {
     pub(crate) transport: TransportConfig,
-    pub(crate) protocols: Supported,
-    pub(crate) require_protocol: bool,
-    pub(crate) allowed_origins: Option<AllowedOrigins>,
-    pub(crate) allow_missing_origin: bool,
+    pub(crate) policy: Policy,
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
     pub(crate) head_timeout: Timeout,
     pub(crate) upgrade_timeout: Timeout,
@@ -48,10 +46,7 @@ impl WebSocketConfig {
     pub fn new() -> Self {
         Self {
             transport: TransportConfig::default(),
-            protocols: Supported::default(),
-            require_protocol: false,
-            allowed_origins: None,
-            allow_missing_origin: false,
+            policy: Policy::default(),
             runtime: None,
             head_timeout: DEFAULT_TIMEOUT,
             upgrade_timeout: DEFAULT_TIMEOUT,
@@ -78,7 +73,7 @@ impl WebSocketConfig {
         I: IntoIterator,
         I::Item: Into<Cow<'static, str>>,
     {
-        self.protocols = Supported::new(protocols.into_iter().map(Into::into));
+        self.policy.protocols = Supported::new(protocols.into_iter().map(Into::into));
         self
     }
 
@@ -88,7 +83,7 @@ impl WebSocketConfig {
     /// Where no subprotocol is supported and no callback chooses one, nobody could connect: that is
     /// [`ConfigError::NoProtocols`] at the upgrade.
     pub fn set_require_protocol(mut self, require: bool) -> Self {
-        self.require_protocol = require;
+        self.policy.require_protocol = require;
         self
     }
 
@@ -115,7 +110,7 @@ impl WebSocketConfig {
         I::Item: Into<Cow<'static, str>>,
     {
         let origins = origins.into_iter().map(Into::into);
-        self.allowed_origins = Some(AllowedOrigins::parse(origins));
+        self.policy.allowed_origins = Some(AllowedOrigins::parse(origins));
         self
     }
 
@@ -124,7 +119,7 @@ impl WebSocketConfig {
     ///
     /// Browsers always send `Origin` with a handshake; native apps and other programs often do not.
     pub fn set_allow_missing_origin(mut self, allow: bool) -> Self {
-        self.allow_missing_origin = allow;
+        self.policy.allow_missing_origin = allow;
         self
     }
 
@@ -181,24 +176,13 @@ impl WebSocketConfig {
     /// allowed origin that is none, or an empty list of origins where none may be missing.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
-        self.protocols.check()?;
-        match &self.allowed_origins {
-            Some(origins) => match origins.check() {
-                Err(ConfigError::NoOrigins) if self.allow_missing_origin => Ok(()),
-                checked => Ok(checked?),
-            },
-            None => Ok(()),
-        }
+        Ok(self.policy.validate()?)
     }
 
     /// Checks the settings of a handshake whose subprotocol is chosen by `choice`.
     pub(crate) fn check(&self, choice: &ProtocolChoice) -> Result<()> {
         self.validate()?;
-        let chooses_none = matches!(choice, ProtocolChoice::List) && self.protocols.is_empty();
-        if self.require_protocol && chooses_none {
-            return Err(ConfigError::NoProtocols.into());
-        }
-        Ok(())
+        Ok(self.policy.check_choice(choice)?)
     }
 
     /// Checks that `runtime` can keep the timeouts that the user set.
@@ -210,14 +194,14 @@ impl WebSocketConfig {
         Ok(())
     }
 
-    /// Tells whether a request from `origin` may connect.
-    pub(crate) fn allows(&self, origin: &RequestOrigin) -> bool {
-        match (&self.allowed_origins, origin) {
-            (None, _) => true,
-            (Some(_), RequestOrigin::Missing) => self.allow_missing_origin,
-            (Some(_), RequestOrigin::Invalid) => false,
-            (Some(allowed), RequestOrigin::One(origin)) => allowed.contains(origin),
-        }
+    /// Finds the runtime of a connection: the one of these settings, else `other`, else the one
+    /// that the calling code runs on.
+    pub(crate) fn find_runtime(
+        &self,
+        other: Option<&Arc<dyn Runtime>>,
+    ) -> Option<Arc<dyn Runtime>> {
+        let given = self.runtime.as_ref().or(other);
+        given.cloned().or_else(rt::detect)
     }
 }
 

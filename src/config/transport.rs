@@ -1,6 +1,7 @@
 //! Buffers and limits of a connection.
 
-use crate::{ConfigError, message::TungsteniteConfig};
+use super::ConfigError;
+use crate::message::TungsteniteConfig;
 
 /// As much as one read takes. A call of the system for 16 KiB costs more than to copy them.
 const DEFAULT_WRITE_BUFFER: usize = 64 * 1024;

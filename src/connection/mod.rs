@@ -8,24 +8,39 @@ use std::{
     time::Duration,
 };
 
+use self::driver::Driver;
+pub(crate) use self::{
+    driver::{Closer, Reading, Side, Tasks},
+    hold::Hold,
+};
 use crate::{
-    CloseFrame, Result, WebSocketConfig,
-    connection::driver::{Closer, Driver, Side, Tasks},
+    config::WebSocketConfig,
+    error::Result,
     io::BoxIo,
-    message::Role,
+    message::{CloseFrame, Role},
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
 };
 
-pub(crate) mod driver;
+mod driver;
 mod hold;
+mod operations;
 
-pub(crate) use self::hold::Hold;
+/// What the opening handshake hands over.
+pub(crate) struct Established<'a> {
+    pub(crate) io: BoxIo,
+    /// Bytes of the peer's that were read behind the handshake.
+    pub(crate) read_ahead: Vec<u8>,
+    pub(crate) role: Role,
+    pub(crate) protocol: Option<&'a str>,
+    pub(crate) config: &'a WebSocketConfig,
+    pub(crate) runtime: Option<Arc<dyn Runtime>>,
+}
 
-/// An driver that is not dropped without having been closed.
+/// A connection with its runtime, which closes it when its user drops it.
 ///
-/// One pointer, so that a socket is moved into its handler cheaply, and costs a future little that
-/// holds it; `None` once dropped or taken.
+/// One pointer, so that moving a socket is cheap and the futures that hold one are small; `None`
+/// once dropped or taken.
 #[derive(Debug)]
 pub(crate) struct Connection(Option<Box<Inner>>);
 
@@ -37,15 +52,15 @@ struct Inner {
 }
 
 impl Connection {
-    /// Starts a connection on `io`, whose first bytes may have been read already (`read_ahead`).
-    pub(crate) fn new(
-        io: BoxIo,
-        read_ahead: Vec<u8>,
-        role: Role,
-        protocol: Option<&str>,
-        config: &WebSocketConfig,
-        runtime: Option<Arc<dyn Runtime>>,
-    ) -> Self {
+    pub(crate) fn new(established: Established<'_>) -> Self {
+        let Established {
+            io,
+            read_ahead,
+            role,
+            protocol,
+            config,
+            runtime,
+        } = established;
         Self(Some(Box::new(Inner {
             driver: Driver::new(io, read_ahead, role, &config.transport),
             runtime,
@@ -54,12 +69,7 @@ impl Connection {
         })))
     }
 
-    #[inline]
-    pub(crate) fn driver(&mut self) -> &mut Driver {
-        &mut self.inner_mut().driver
-    }
-
-    /// Takes the connection out of its place.
+    /// Leaves `None` behind.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
@@ -76,13 +86,6 @@ impl Connection {
 
     pub(crate) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.0.as_ref()?.runtime.clone()
-    }
-
-    #[inline]
-    pub(crate) fn is_terminated(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|inner| inner.driver.is_terminated())
     }
 
     /// Begins to close; returns the deadline of the rest, which is `None` where nothing can wait.
@@ -122,9 +125,10 @@ impl Connection {
         closer: Closer,
     ) -> Poll<Result<()>> {
         let Some(deadline) = deadline else {
-            return self.driver().poll_flush(cx);
+            return self.poll_flush(cx);
         };
-        if let Poll::Ready(result) = self.driver().poll_finish(cx, closer) {
+        let driver = self.driver();
+        if let Poll::Ready(result) = driver.poll_finish(cx, closer) {
             return Poll::Ready(result);
         }
         ready!(deadline.poll_passed(cx));
@@ -196,6 +200,11 @@ impl Connection {
             })),
             _ => {}
         }
+    }
+
+    #[inline]
+    fn driver(&mut self) -> &mut Driver {
+        &mut self.inner_mut().driver
     }
 
     #[inline]

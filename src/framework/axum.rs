@@ -19,8 +19,11 @@ use http::request::Parts;
 
 use crate::handshake::UpgradeRequest;
 pub use crate::{
-    Bytes, CloseCode, CloseFrame, Error, Message, ReceiveHalf, Rejection, SendHalf,
-    TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
+    config::{TransportConfig, WebSocketConfig},
+    error::Error,
+    handshake::Rejection,
+    message::{Bytes, CloseCode, CloseFrame, Message, Utf8Bytes},
+    socket::{ReceiveHalf, SendHalf, WebSocket},
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of axum's responses.

@@ -18,8 +18,11 @@ use volo_http::{
 };
 
 pub use crate::{
-    Bytes, CloseCode, CloseFrame, Error, Message, ReceiveHalf, Rejection, SendHalf,
-    TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
+    config::{TransportConfig, WebSocketConfig},
+    error::Error,
+    handshake::Rejection,
+    message::{Bytes, CloseCode, CloseFrame, Message, Utf8Bytes},
+    socket::{ReceiveHalf, SendHalf, WebSocket},
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of Volo's responses.

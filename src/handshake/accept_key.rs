@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// RFC 6455, section 4.1: the length of the nonce behind `Sec-WebSocket-Key`, in bytes.
-const NONCE_LEN: usize = 16;
+pub(super) const NONCE_LEN: usize = 16;
 
 /// Returns the `Sec-WebSocket-Accept` for `key`, or `None` if `key` is not the canonical base64 of
 /// 16 bytes (RFC 6455, section 4.2.1, item 5).

@@ -5,10 +5,13 @@
 //! answer of 101.
 
 mod accept_key;
+#[cfg(feature = "testing")]
+pub(crate) mod client;
 mod extensions;
 mod head;
 mod host;
 mod origin;
+mod policy;
 mod protocols;
 pub(crate) mod rejection;
 mod request;
@@ -16,11 +19,11 @@ mod scanner;
 mod target;
 pub(crate) mod tokens;
 
-pub(crate) use self::{
-    accept_key::accept_key,
-    head::{Complete, Head},
-    origin::{AllowedOrigins, RequestOrigin},
-    protocols::{ProtocolChoice, Supported},
-    request::{Negotiated, UpgradeRequest},
-};
 pub use self::{head::HeadError, rejection::Rejection};
+pub(crate) use self::{
+    head::{Complete, Head},
+    origin::AllowedOrigins,
+    policy::Policy,
+    protocols::{ProtocolChoice, Supported},
+    request::{Negotiated, Refusal, UpgradeRequest},
+};

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use http::{HeaderMap, header::ORIGIN};
 
 use super::host::host_and_port;
-use crate::ConfigError;
+use crate::config::ConfigError;
 
 /// What a request says of its origin.
 pub(crate) enum RequestOrigin {

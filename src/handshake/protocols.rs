@@ -5,10 +5,10 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
 
 use super::{
-    Rejection,
+    rejection::Rejection,
     tokens::{is_token, members},
 };
-use crate::ConfigError;
+use crate::config::ConfigError;
 
 /// Returns the subprotocols of a request in the client's order.
 ///

@@ -9,12 +9,24 @@ use http::{
 };
 
 use super::{
-    ProtocolChoice, Rejection, RequestOrigin, accept_key, extensions,
+    accept_key::accept_key,
+    extensions,
     host::host_and_port,
-    protocols::requested,
+    origin::RequestOrigin,
+    policy::Policy,
+    protocols::{ProtocolChoice, requested},
+    rejection::Rejection,
     tokens::{has_token, is_token},
 };
-use crate::{ConfigError, Error, WebSocketConfig};
+use crate::config::ConfigError;
+
+/// Why a valid request is not accepted.
+pub(crate) enum Refusal {
+    /// The client does not satisfy the server's policy.
+    Client(Rejection),
+    /// The server's settings cannot work.
+    Server(ConfigError),
+}
 
 /// An opening handshake whose every header was found valid.
 ///
@@ -80,21 +92,21 @@ impl UpgradeRequest {
         &self.requested
     }
 
-    /// Applies the server's settings: who may connect, and with which subprotocol.
+    /// Applies the server's policy, which is valid: who may connect, and with which subprotocol.
     pub(crate) fn decide(
         self,
-        config: &WebSocketConfig,
+        policy: &Policy,
         choice: &ProtocolChoice,
-    ) -> Result<Negotiated, Error> {
-        config.check(choice)?;
-        if !config.allows(&self.origin) {
-            return Err(Rejection::Origin.into());
+    ) -> Result<Negotiated, Refusal> {
+        if !policy.allows(&self.origin) {
+            return Err(Refusal::Client(Rejection::Origin));
         }
-        let selected = choice.select(&config.protocols, &self.requested);
-        if selected.is_none() && config.require_protocol {
-            return Err(Rejection::NoProtocol.into());
+        let selected = choice.select(&policy.protocols, &self.requested);
+        if selected.is_none() && policy.require_protocol {
+            return Err(Refusal::Client(Rejection::NoProtocol));
         }
-        let protocol = selected.map(|name| self.answer(name)).transpose()?;
+        let protocol = selected.map(|name| self.answer(name)).transpose();
+        let protocol = protocol.map_err(Refusal::Server)?;
         Ok(Negotiated {
             accept: self.accept,
             protocol,

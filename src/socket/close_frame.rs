@@ -1,6 +1,6 @@
 //! What the user gives to `close`.
 
-use crate::{CloseCode, CloseFrame, Utf8Bytes};
+use crate::message::{CloseCode, CloseFrame, Utf8Bytes};
 
 /// What [`WebSocket::close`](crate::WebSocket::close) takes: `None` or a code with a reason.
 ///

@@ -18,12 +18,10 @@ pub use self::{
     split::{ReceiveHalf, ReuniteError, SendHalf},
 };
 use crate::{
-    CloseFrame, Error, Message, Result, WebSocketConfig,
-    connection::Connection,
-    connection::driver::{Closer, Reading, Side},
+    connection::{Closer, Connection, Established, Reading, Side},
+    error::{Error, Result},
     future::PollFn,
-    io::BoxIo,
-    message::Role,
+    message::{CloseFrame, Message},
     proto::Outgoing,
     rt::Runtime,
 };
@@ -97,18 +95,9 @@ pub struct WebSocket {
 }
 
 impl WebSocket {
-    /// Starts a socket on `io`, after the opening handshake.
-    pub(crate) fn new(
-        io: BoxIo,
-        read_ahead: Vec<u8>,
-        role: Role,
-        protocol: Option<&str>,
-        config: &WebSocketConfig,
-        runtime: Option<Arc<dyn Runtime>>,
-    ) -> Self {
-        Self {
-            connection: Connection::new(io, read_ahead, role, protocol, config, runtime),
-        }
+    /// Starts a socket after the opening handshake.
+    pub(crate) fn new(established: Established<'_>) -> Self {
+        Self::from_connection(Connection::new(established))
     }
 
     /// Returns the subprotocol that the handshake chose, if any (RFC 6455, section 1.9).
@@ -150,7 +139,7 @@ impl WebSocket {
     #[inline]
     pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.connection.is_terminated(), |cx| {
-            self.connection.driver().poll_next(cx)
+            self.connection.poll_next(cx)
         })
     }
 
@@ -185,7 +174,7 @@ impl WebSocket {
         &mut self,
     ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.connection.is_terminated(), |cx| {
-            self.connection.driver().poll_next_data(cx)
+            self.connection.poll_next_data(cx)
         })
     }
 
@@ -232,7 +221,7 @@ impl WebSocket {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.driver().poll_send(cx, &mut message);
+            let sent = self.connection.poll_send(cx, &mut message);
             sent.map_err(|error| *error)
         })
     }
@@ -260,7 +249,7 @@ impl WebSocket {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.driver().poll_feed(cx, &mut message);
+            let sent = self.connection.poll_feed(cx, &mut message);
             sent.map_err(|error| *error)
         })
     }
@@ -275,7 +264,7 @@ impl WebSocket {
     ///
     /// It may be dropped at any time: the next call writes on.
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.connection.driver().poll_flush(cx))
+        PollFn::new(|cx| self.connection.poll_flush(cx))
     }
 
     /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
@@ -318,7 +307,7 @@ impl WebSocket {
     /// It may be dropped at any time: the next call waits on. The peer's Close is still returned by
     /// `next`.
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.connection.driver().poll_closed(cx, Reading::Allowed))
+        PollFn::new(|cx| self.connection.poll_closed(cx, Reading::Allowed))
     }
 
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
@@ -427,7 +416,7 @@ impl Stream for WebSocket {
 
     #[inline]
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.connection.driver().poll_next(cx)
+        self.connection.poll_next(cx)
     }
 }
 
@@ -443,21 +432,18 @@ impl Sink<Message> for WebSocket {
     type Error = Error;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection
-            .driver()
-            .poll_ready(cx)
-            .map_err(|error| *error)
+        self.connection.poll_ready(cx).map_err(|error| *error)
     }
 
     fn start_send(mut self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.connection.driver().start_send(message)
+        self.connection.start_send(message)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection.driver().poll_flush(cx)
+        self.connection.poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.connection.driver().poll_close_sink(cx)
+        self.connection.poll_close_sink(cx)
     }
 }

@@ -1,42 +1,26 @@
 //! The client's side of an upgrade in memory.
 
-use http::{
-    HeaderValue, Request, Response, StatusCode,
-    header::{
-        CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
-    },
-};
+use http::{Request, Response, header::HOST};
 
 use super::{Duplex, duplex};
 use crate::{
-    UpgradeIo, WebSocket, WebSocketConfig,
-    handshake::{accept_key, tokens::has_token},
+    config::WebSocketConfig,
+    connection::Established,
+    handshake::client::ClientHandshake,
+    io::{BoxIo, Io, boxed},
     message::Role,
-    rt,
+    server::upgrade::UpgradeIo,
+    socket::WebSocket,
 };
 
-/// The key of every request in memory, the one of RFC 6455, section 1.3: its purpose, to tell a
-/// WebSocket server from a cache, has none here.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub use crate::handshake::client::OpenError;
 
 /// The client of a request made by [`upgrade`].
 #[derive(Debug)]
 pub struct Client {
     io: Duplex,
+    handshake: ClientHandshake,
     config: WebSocketConfig,
-}
-
-/// Why an answer opens no socket.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The server refused: another status than 101.
-    #[error("the server answered {0}, not 101")]
-    Status(StatusCode),
-    /// A header of the answer is missing or wrong.
-    #[error("header `{0}` of the answer is missing or wrong")]
-    Header(&'static str),
 }
 
 /// Makes a request for a WebSocket at `uri`, and the client that waits for its answer.
@@ -51,23 +35,20 @@ pub enum OpenError {
 #[must_use]
 pub fn upgrade(uri: &str) -> (Request<()>, Client) {
     let (near, far) = duplex();
-    let request = Request::builder()
+    let (handshake, headers) = ClientHandshake::begin();
+    let mut request = Request::builder()
         .uri(uri)
         .header(HOST, "localhost")
-        .header(UPGRADE, "websocket")
-        .header(CONNECTION, "Upgrade")
-        .header(SEC_WEBSOCKET_VERSION, "13")
-        .header(SEC_WEBSOCKET_KEY, KEY)
         .extension(UpgradeIo::new(async move { Ok(far) }))
         .body(())
         .expect("all of it but the URI is valid");
-    (
-        request,
-        Client {
-            io: near,
-            config: WebSocketConfig::new(),
-        },
-    )
+    request.headers_mut().extend(headers);
+    let client = Client {
+        io: near,
+        handshake,
+        config: WebSocketConfig::new(),
+    };
+    (request, client)
 }
 
 impl Client {
@@ -90,33 +71,42 @@ impl Client {
     /// [`OpenError::Status`] if the server refused, [`OpenError::Header`] if its answer is no valid
     /// handshake (RFC 6455, section 4.1).
     pub fn open<B>(self, response: &Response<B>) -> Result<WebSocket, OpenError> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Status(response.status()));
-        }
-        let headers = response.headers();
-        if !has_token(headers, &UPGRADE, "websocket") {
-            return Err(OpenError::Header("Upgrade"));
-        }
-        if !has_token(headers, &CONNECTION, "upgrade") {
-            return Err(OpenError::Header("Connection"));
-        }
-        if headers.get(SEC_WEBSOCKET_ACCEPT) != accept_key(KEY.as_bytes()).as_ref() {
-            return Err(OpenError::Header("Sec-WebSocket-Accept"));
-        }
-        let protocol = headers
-            .get(SEC_WEBSOCKET_PROTOCOL)
-            .map(HeaderValue::to_str)
-            .transpose();
-        let protocol = protocol.map_err(|_| OpenError::Header("Sec-WebSocket-Protocol"))?;
-        let runtime = self.config.runtime.clone().or_else(rt::detect);
-        let io = Box::new(self.io);
-        Ok(WebSocket::new(
+        let Self {
             io,
-            Vec::new(),
-            Role::Client,
-            protocol,
-            &self.config,
-            runtime,
-        ))
+            handshake,
+            config,
+        } = self;
+        open(Box::new(io), &handshake, &config, response)
     }
+
+    /// Opens the client's socket on a stream of the test's own: the one over which it has sent the
+    /// request, and read `response`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub fn open_on<B>(
+        self,
+        io: impl Io + 'static,
+        response: &Response<B>,
+    ) -> Result<WebSocket, OpenError> {
+        open(boxed(io), &self.handshake, &self.config, response)
+    }
+}
+
+fn open<B>(
+    io: BoxIo,
+    handshake: &ClientHandshake,
+    config: &WebSocketConfig,
+    response: &Response<B>,
+) -> Result<WebSocket, OpenError> {
+    let protocol = handshake.check(response)?;
+    Ok(WebSocket::new(Established {
+        io,
+        read_ahead: Vec::new(),
+        role: Role::Client,
+        protocol,
+        config,
+        runtime: config.find_runtime(None),
+    }))
 }

@@ -40,7 +40,14 @@ pub use self::{
     client::{Client, OpenError, upgrade},
     duplex::{Duplex, duplex, duplex_with_capacity},
 };
-use crate::{Io, Result, WebSocket, WebSocketConfig, io::boxed, message::Role, rt};
+use crate::{
+    config::WebSocketConfig,
+    connection::Established,
+    error::Result,
+    io::{Io, boxed},
+    message::Role,
+    socket::WebSocket,
+};
 
 /// Makes two connected sockets, the client's and the server's, with the default settings.
 ///
@@ -99,10 +106,16 @@ pub fn server(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSock
 
 fn check(config: &WebSocketConfig) -> Result<()> {
     config.validate()?;
-    config.check_timeouts(config.runtime.clone().or_else(rt::detect).as_ref())
+    config.check_timeouts(config.find_runtime(None).as_ref())
 }
 
 fn socket(io: impl Io + 'static, role: Role, config: &WebSocketConfig) -> WebSocket {
-    let runtime = config.runtime.clone().or_else(rt::detect);
-    WebSocket::new(boxed(io), Vec::new(), role, None, config, runtime)
+    WebSocket::new(Established {
+        io: boxed(io),
+        read_ahead: Vec::new(),
+        role,
+        protocol: None,
+        config,
+        runtime: config.find_runtime(None),
+    })
 }

@@ -6,8 +6,11 @@ use http::{HeaderMap, Request, Response};
 
 use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
 use crate::{
-    Io, Result, WebSocket, WebSocketConfig,
+    config::WebSocketConfig,
+    error::{Error, Result},
     handshake::{Complete, ProtocolChoice, UpgradeRequest},
+    io::Io,
+    socket::WebSocket,
 };
 
 /// A request for a WebSocket that was read from a bare stream, checked and not yet answered.
@@ -197,8 +200,11 @@ impl ServerHandshake {
             read_ahead,
             ..
         } = self;
+        // The settings were checked before the head was read.
+        let policy = &connection.config().policy;
         let answer = upgrade_request
-            .decide(connection.config(), &ProtocolChoice::List)
+            .decide(policy, &ProtocolChoice::List)
+            .map_err(Error::from)
             .and_then(|negotiated| {
                 let response = negotiated.response_with(&[][..], headers)?;
                 Ok((negotiated, response))

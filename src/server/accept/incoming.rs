@@ -5,7 +5,7 @@ use std::fmt;
 use http::{Request, Response};
 
 use super::{ServerHandshake, unanswered::Unanswered};
-use crate::Result;
+use crate::error::Result;
 
 /// A request that [`ServerHandshake::read_any`] has read.
 #[derive(Debug)]

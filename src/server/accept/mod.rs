@@ -1,6 +1,6 @@
 //! The server end of a bare stream: no HTTP library, the same handshake.
 
-use crate::{Io, Result, WebSocket, WebSocketConfig};
+use crate::{config::WebSocketConfig, error::Result, io::Io, socket::WebSocket};
 
 mod handshake;
 mod incoming;

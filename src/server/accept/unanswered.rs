@@ -13,13 +13,15 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::linger::linger;
 use crate::{
-    Error, Rejection, Result, WebSocket, WebSocketConfig,
-    error::TimeoutPhase,
-    handshake::{Complete, Head, HeadError, ProtocolChoice},
+    config::WebSocketConfig,
+    connection::Established,
+    error::{Error, Result, TimeoutPhase},
+    handshake::{Complete, Head, HeadError, ProtocolChoice, Rejection},
     io::{BoxIo, Io, boxed, overrun, retry},
     message::Role,
-    rt::{self, Deadline, Runtime, Timeout},
+    rt::{Deadline, Runtime, Timeout},
     server::upgrade::refusal,
+    socket::WebSocket,
     sync::Exclusive,
 };
 
@@ -43,7 +45,7 @@ impl Unanswered {
         config: WebSocketConfig,
     ) -> Result<(Self, Complete)> {
         config.check(&ProtocolChoice::List)?;
-        let runtime = config.runtime.clone().or_else(rt::detect);
+        let runtime = config.find_runtime(None);
         config.check_timeouts(runtime.as_ref())?;
         let mut connection = Self {
             io: Exclusive::new(boxed(io)),
@@ -72,14 +74,14 @@ impl Unanswered {
             runtime,
             ..
         } = self;
-        WebSocket::new(
-            io.into_inner(),
+        WebSocket::new(Established {
+            io: io.into_inner(),
             read_ahead,
-            Role::Server,
+            role: Role::Server,
             protocol,
-            &config,
+            config: &config,
             runtime,
-        )
+        })
     }
 
     fn deadline(&self, timeout: Timeout) -> Deadline {

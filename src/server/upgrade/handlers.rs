@@ -10,7 +10,7 @@ use std::{
 use futures_core::future::BoxFuture;
 
 use super::{HandlerOutput, task::Job};
-use crate::{WebSocket, sync::Exclusive};
+use crate::{socket::WebSocket, sync::Exclusive};
 
 /// A handler of any type: makes the task of a connection.
 pub(super) struct Handler(Exclusive<Box<dyn FnOnce(Job) -> BoxFuture<'static, ()> + Send>>);

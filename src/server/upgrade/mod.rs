@@ -19,10 +19,11 @@ use self::{
     upgrade_io::Upgrade,
 };
 use crate::{
-    BoxError, Error, Rejection, Result, WebSocket,
     connection::Hold,
-    handshake::{ProtocolChoice, UpgradeRequest},
-    rt::{self, Runtime},
+    error::{BoxError, Error, Result},
+    handshake::{ProtocolChoice, Rejection, UpgradeRequest},
+    rt::Runtime,
+    socket::WebSocket,
     sync::Exclusive,
 };
 
@@ -186,7 +187,7 @@ impl<B> WebSocketUpgrade<B> {
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&str> {
         self.choice.select(
-            &self.settings.config.protocols,
+            &self.settings.config.policy.protocols,
             self.upgrade_request.requested(),
         )
     }
@@ -384,7 +385,8 @@ impl<B> WebSocketUpgrade<B> {
         } = self;
         let accepted = config
             .check_timeouts(runtime.as_ref())
-            .and_then(|()| upgrade_request.decide(&config, &choice));
+            .and_then(|()| config.check(&choice))
+            .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?));
         match accepted {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
             Ok(negotiated) => {
@@ -398,13 +400,8 @@ impl<B> WebSocketUpgrade<B> {
     }
 
     fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
-        let given = self
-            .settings
-            .config
-            .runtime
-            .as_ref()
-            .or(self.request_runtime.as_ref());
-        given.cloned().or_else(rt::detect)
+        let config = &self.settings.config;
+        config.find_runtime(self.request_runtime.as_ref())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{Response, StatusCode, header::CONTENT_TYPE};
 
-use crate::{Error, handshake::rejection};
+use crate::{error::Error, handshake::rejection};
 
 /// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
 pub(crate) fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::WebSocketUpgrade;
 use crate::{
-    TransportConfig, WebSocketConfig,
+    config::{TransportConfig, WebSocketConfig},
     handshake::{AllowedOrigins, Supported},
     rt::Runtime,
 };
@@ -82,14 +82,14 @@ impl<B> WebSocketUpgrade<B> {
         I::Item: Into<Cow<'static, str>>,
     {
         let supported = Supported::new(protocols.into_iter().map(Into::into));
-        self.set(move |config| config.protocols = supported.clone())
+        self.set(move |config| config.policy.protocols = supported.clone())
             .support_handled()
     }
 
     /// Refuses a client that offers no supported subprotocol; see
     /// [`WebSocketConfig::set_require_protocol`].
     pub fn require_protocol(self, require: bool) -> Self {
-        self.set(move |config| config.require_protocol = require)
+        self.set(move |config| config.policy.require_protocol = require)
     }
 
     /// Sets the origins that may connect; see [`WebSocketConfig::set_allowed_origins`].
@@ -99,13 +99,13 @@ impl<B> WebSocketUpgrade<B> {
         I::Item: Into<Cow<'static, str>>,
     {
         let origins = AllowedOrigins::parse(origins.into_iter().map(Into::into));
-        self.set(move |config| config.allowed_origins = Some(origins.clone()))
+        self.set(move |config| config.policy.allowed_origins = Some(origins.clone()))
     }
 
     /// Sets whether requests without any `Origin` may connect; see
     /// [`WebSocketConfig::set_allow_missing_origin`].
     pub fn allow_missing_origin(self, allow: bool) -> Self {
-        self.set(move |config| config.allow_missing_origin = allow)
+        self.set(move |config| config.policy.allow_missing_origin = allow)
     }
 
     /// Sets how many bytes are asked of the stream in one read; see
@@ -164,7 +164,7 @@ impl<B> WebSocketUpgrade<B> {
     /// been set before or after them.
     pub(super) fn support_handled(mut self) -> Self {
         let handled = self.handlers.iter().map(|(name, _)| name);
-        self.settings.config.protocols.add(handled);
+        self.settings.config.policy.protocols.add(handled);
         self
     }
 }

@@ -15,7 +15,11 @@ use futures_core::future::BoxFuture;
 use futures_util::FutureExt;
 
 use super::{HandlerOutput, Upgrading, output::sealed::Output};
-use crate::{Error, WebSocket, connection::Hold, error::BoxError};
+use crate::{
+    connection::Hold,
+    error::{BoxError, Error},
+    socket::WebSocket,
+};
 
 /// A callback for an upgrade that fails.
 pub(super) type Callback = Box<dyn FnOnce(Error) + Send>;

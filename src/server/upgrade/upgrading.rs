@@ -10,11 +10,13 @@ use std::{
 
 use super::upgrade_io::Upgrade;
 use crate::{
-    Error, Result, WebSocket, WebSocketConfig,
-    error::TimeoutPhase,
+    config::WebSocketConfig,
+    connection::Established,
+    error::{Error, Result, TimeoutPhase},
     handshake::Negotiated,
     message::Role,
     rt::{Deadline, Runtime},
+    socket::WebSocket,
     sync::Exclusive,
 };
 
@@ -108,14 +110,14 @@ impl Pending {
                 return self.deadline.poll_passed(cx).map(|()| timeout());
             }
         };
-        Poll::Ready(Ok(WebSocket::new(
+        Poll::Ready(Ok(WebSocket::new(Established {
             io,
-            Vec::new(),
-            Role::Server,
-            self.negotiated.protocol(),
-            &self.config,
-            self.runtime.take(),
-        )))
+            read_ahead: Vec::new(),
+            role: Role::Server,
+            protocol: self.negotiated.protocol(),
+            config: &self.config,
+            runtime: self.runtime.take(),
+        })))
     }
 }
 

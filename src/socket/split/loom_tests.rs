@@ -17,7 +17,10 @@ use self::{
     threads::Threads,
 };
 use super::{ReceiveHalf, SendHalf};
-use crate::{Error, Message, TimeoutPhase};
+use crate::{
+    error::{Error, TimeoutPhase},
+    message::Message,
+};
 
 mod peer;
 mod threads;

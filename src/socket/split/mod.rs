@@ -13,10 +13,10 @@ use std::{
 
 pub use self::{receiver::ReceiveHalf, sender::SendHalf};
 use crate::{
-    CloseFrame, WebSocket,
-    connection::Connection,
-    connection::driver::{Reading, Side},
+    connection::{Connection, Reading, Side},
+    message::CloseFrame,
     rt::Runtime,
+    socket::WebSocket,
     sync::{Arc, AtomicWaker, Mutex, MutexGuard},
 };
 
@@ -126,9 +126,9 @@ impl Shared {
         let waker = Waker::from(StdArc::clone(&self.tasks));
         let other = WakeOnDrop(self.tasks.of(side.other()));
         let mut connection = self.lock();
-        let before = connection.driver().state();
+        let before = connection.state();
         let polled = poll(&mut connection, &mut Context::from_waker(&waker));
-        let has_changed = connection.driver().state() != before;
+        let has_changed = connection.state() != before;
         let stream = connection.take_stream();
         drop(connection);
         drop(stream);
@@ -204,7 +204,7 @@ impl fmt::Debug for Shared {
 
 pub(crate) fn split(socket: WebSocket) -> (SendHalf, ReceiveHalf) {
     let mut connection = socket.into_connection();
-    connection.driver().set_shared(true);
+    connection.set_shared(true);
     let protocol = connection.protocol().map(Into::into);
     let shared = Arc::new(Shared {
         connection: Mutex::new(connection),

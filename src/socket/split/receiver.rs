@@ -12,7 +12,13 @@ use futures_core::{
 };
 
 use super::Half;
-use crate::{CloseFrame, Message, Result, future::PollFn, rt::Runtime};
+use crate::{
+    connection::Connection,
+    error::Result,
+    future::PollFn,
+    message::{CloseFrame, Message},
+    rt::Runtime,
+};
 
 /// The half of a [`WebSocket`] that receives; made by [`WebSocket::split`].
 ///
@@ -56,8 +62,7 @@ impl ReceiveHalf {
     )]
     pub fn next(&mut self) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.is_terminated(), |cx| {
-            self.0
-                .drive(cx, |connection, cx| connection.driver().poll_next(cx))
+            self.0.drive(cx, Connection::poll_next)
         })
     }
 
@@ -75,8 +80,7 @@ impl ReceiveHalf {
         &mut self,
     ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
         PollFn::of_stream(self.is_terminated(), |cx| {
-            self.0
-                .drive(cx, |connection, cx| connection.driver().poll_next_data(cx))
+            self.0.drive(cx, Connection::poll_next_data)
         })
     }
 
@@ -100,8 +104,7 @@ impl Stream for ReceiveHalf {
     type Item = Result<Message>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0
-            .drive(cx, |connection, cx| connection.driver().poll_next(cx))
+        self.0.drive(cx, Connection::poll_next)
     }
 }
 

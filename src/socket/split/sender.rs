@@ -12,11 +12,13 @@ use futures_sink::Sink;
 
 use super::{Half, ReceiveHalf, ReuniteError};
 use crate::{
-    CloseFrame, Error, IntoCloseFrame, Message, Result, WebSocket,
-    connection::driver::{Closer, Driver, Reading},
+    connection::{Closer, Connection, Reading},
+    error::{Error, Result},
     future::PollFn,
+    message::{CloseFrame, Message},
     proto::Outgoing,
     rt::Runtime,
+    socket::{IntoCloseFrame, WebSocket},
     sync::Arc,
 };
 
@@ -72,8 +74,8 @@ impl SendHalf {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            self.drive(cx, |driver, cx| {
-                let sent = driver.poll_send(cx, &mut message);
+            self.drive(cx, |connection, cx| {
+                let sent = connection.poll_send(cx, &mut message);
                 sent.map_err(|error| *error)
             })
         })
@@ -94,8 +96,8 @@ impl SendHalf {
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let fed = self.drive(cx, |driver, cx| {
-                let fed = driver.poll_feed(cx, &mut message);
+            let fed = self.drive(cx, |connection, cx| {
+                let fed = connection.poll_feed(cx, &mut message);
                 fed.map_err(|error| *error)
             });
             if matches!(fed, Poll::Ready(Ok(()))) {
@@ -116,7 +118,7 @@ impl SendHalf {
     ///
     /// As for [`WebSocket::flush`].
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.drive(cx, Driver::poll_flush))
+        PollFn::new(|cx| self.drive(cx, Connection::poll_flush))
     }
 
     /// Waits until nothing more can be sent; see [`WebSocket::closed`].
@@ -136,7 +138,7 @@ impl SendHalf {
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         PollFn::new(|cx| {
             self.0.drive(cx, |connection, cx| {
-                connection.driver().poll_closed(cx, self.0.reading())
+                connection.poll_closed(cx, self.0.reading())
             })
         })
     }
@@ -197,7 +199,7 @@ impl SendHalf {
         }
         // The halves find nothing any more that is theirs to finish.
         let mut connection = self.0.shared.lock().take();
-        connection.driver().set_shared(false);
+        connection.set_shared(false);
         Ok(WebSocket::from_connection(connection))
     }
 
@@ -226,14 +228,13 @@ impl SendHalf {
     fn drive(
         &self,
         cx: &Context<'_>,
-        poll: impl FnOnce(&mut Driver, &mut Context<'_>) -> Poll<Result<()>>,
+        poll: impl FnOnce(&mut Connection, &mut Context<'_>) -> Poll<Result<()>>,
     ) -> Poll<Result<()>> {
         self.0.drive(cx, |connection, cx| {
-            let driver = connection.driver();
             if self.0.reading() == Reading::Allowed {
-                driver.discard_received(cx)?;
+                connection.discard_received(cx)?;
             }
-            poll(driver, cx)
+            poll(connection, cx)
         })
     }
 
@@ -248,22 +249,22 @@ impl Sink<Message> for SendHalf {
     type Error = Error;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, |driver, cx| {
-            driver.poll_ready(cx).map_err(|error| *error)
+        self.drive(cx, |connection, cx| {
+            connection.poll_ready(cx).map_err(|error| *error)
         })
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.0.shared.lock().driver().start_send(message)?;
+        self.0.shared.lock().start_send(message)?;
         self.tell_receiver();
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, Driver::poll_flush)
+        self.drive(cx, Connection::poll_flush)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        self.drive(cx, Driver::poll_close_sink)
+        self.drive(cx, Connection::poll_close_sink)
     }
 }

@@ -13,8 +13,10 @@ use loom::{future::block_on, sync::Mutex};
 
 use super::threads::{Threads, wake};
 use crate::{
-    ReceiveHalf, SendHalf, TransportConfig, WebSocket, WebSocketConfig, message::Role,
-    socket::split::split,
+    config::{TransportConfig, WebSocketConfig},
+    connection::Established,
+    message::Role,
+    socket::{ReceiveHalf, SendHalf, WebSocket, split::split},
 };
 
 /// The peer's frames, masked with zeros.
@@ -82,7 +84,14 @@ impl Peer {
         let config = WebSocketConfig::new().set_transport(transport);
         let runtime = runtime.map(|runtime| runtime as _);
         let io = Box::new(self.clone());
-        let socket = WebSocket::new(io, Vec::new(), Role::Server, None, &config, runtime);
+        let socket = WebSocket::new(Established {
+            io,
+            read_ahead: Vec::new(),
+            role: Role::Server,
+            protocol: None,
+            config: &config,
+            runtime,
+        });
         split(socket)
     }
 

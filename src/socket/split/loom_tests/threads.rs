@@ -11,7 +11,7 @@ use std::{
 use futures_core::future::BoxFuture;
 use loom::sync::Mutex;
 
-use crate::{Runtime, Sleep};
+use crate::rt::{Runtime, Sleep};
 
 /// A runtime that keeps its tasks for the model to run, and has one timer.
 #[derive(Default)]

@@ -1,0 +1,52 @@
+//! Settings that contradict each other, or that no input can satisfy.
+
+use http::HeaderName;
+
+/// A setting that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `max_write_buffer_size` is not above `write_buffer_size`.
+    #[error("max_write_buffer_size ({max}) is not above write_buffer_size ({write})")]
+    WriteLimit {
+        /// The limit, in bytes.
+        max: usize,
+        /// The size at which buffered frames are written, in bytes.
+        write: usize,
+    },
+    /// A limit of 0 bytes lets no message through.
+    #[error("{0} is 0: no message would pass")]
+    ZeroLimit(&'static str),
+    /// Fragments of less than 1 KiB would cost more than what they carry.
+    #[error("fragment_size is {0}: at least 1024 bytes are needed")]
+    FragmentSize(usize),
+    /// A supported subprotocol is no token (RFC 6455, section 4.1, item 10).
+    #[error("subprotocol {0:?} is no token")]
+    Protocol(String),
+    /// A subprotocol is required, but none is supported and no callback chooses one.
+    #[error(
+        "a subprotocol is required, but none is supported: \
+         name those that are by `set_protocols` or `on_protocol`"
+    )]
+    NoProtocols,
+    /// An allowed origin is none of the forms that
+    /// [`set_allowed_origins`](crate::WebSocketConfig::set_allowed_origins) knows.
+    #[error(
+        "allowed origin {0:?} is malformed: \
+         write scheme://host[:port], scheme://*.domain[:port], null or file://"
+    )]
+    Origin(String),
+    /// The list of allowed origins is empty, and none may be missing: nobody could connect.
+    #[error(
+        "no origin is allowed: \
+         list some, allow a missing one by `set_allow_missing_origin`, or set no list"
+    )]
+    NoOrigins,
+    /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
+    #[error("the chosen subprotocol {0:?} was not offered by the client")]
+    ProtocolNotOffered(String),
+    /// A header for the answer of 101 is one that the handshake itself sets, or that would announce
+    /// a body; see [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
+    #[error("response header `{0}` belongs to the handshake itself: leave it out")]
+    HandshakeHeader(HeaderName),
+}

@@ -1,0 +1,95 @@
+//! What a socket asks of its connection. The driver does it.
+
+use std::task::{Context, Poll};
+
+use super::{
+    Connection,
+    driver::{Reading, SendResult, SendSlot, State},
+};
+use crate::{error::Result, message::Message};
+
+impl Connection {
+    /// Returns the next message; buffered frames are written before it waits.
+    #[inline]
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
+        self.driver().poll_next(cx)
+    }
+
+    /// Returns the next text or binary message; control frames are answered and skipped.
+    #[inline]
+    pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
+        self.driver().poll_next_data(cx)
+    }
+
+    /// Buffers a message once there is room, and writes all that is buffered.
+    #[inline]
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut SendSlot,
+    ) -> Poll<SendResult> {
+        self.driver().poll_send(cx, message)
+    }
+
+    /// Buffers a message once there is room, and writes if enough is buffered.
+    #[inline]
+    pub(crate) fn poll_feed(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut SendSlot,
+    ) -> Poll<SendResult> {
+        self.driver().poll_feed(cx, message)
+    }
+
+    /// Waits until [`start_send`](Self::start_send) may be called.
+    #[inline]
+    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
+        self.driver().poll_ready(cx)
+    }
+
+    /// Buffers a message.
+    pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
+        self.driver().start_send(message)
+    }
+
+    /// Writes what is buffered and flushes the stream.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.driver().poll_flush(cx)
+    }
+
+    /// Writes Close 1000, and does not wait for the peer's.
+    pub(crate) fn poll_close_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.driver().poll_close_sink(cx)
+    }
+
+    /// Waits until nothing more can be sent; reads meanwhile if `reading` allows it.
+    pub(crate) fn poll_closed(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: Reading,
+    ) -> Poll<Result<()>> {
+        self.driver().poll_closed(cx, reading)
+    }
+
+    /// Answers and discards what has arrived, for a task that sends while none receives.
+    pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.driver().discard_received(cx)
+    }
+
+    /// Says whether one task sends and another one receives.
+    pub(crate) fn set_shared(&mut self, is_shared: bool) {
+        self.driver().set_shared(is_shared);
+    }
+
+    /// A snapshot: if it differs after a poll, the task of the other half must be woken.
+    pub(crate) fn state(&mut self) -> State {
+        self.driver().state()
+    }
+
+    /// Returns whether `poll_next` has returned `None`.
+    #[inline]
+    pub(crate) fn is_terminated(&self) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_none_or(|inner| inner.driver.is_terminated())
+    }
+}

@@ -25,8 +25,35 @@ mod snippets {
     #[doc = include_str!("../../src/guide/authentication.md")]
     struct Authentication;
 
+    #[doc = include_str!("../../src/guide/coming_from_axum.md")]
+    struct ComingFromAxum;
+
+    #[doc = include_str!("../../src/guide/coming_from_tokio_tungstenite.md")]
+    struct ComingFromTokioTungstenite;
+
+    #[doc = include_str!("../../src/guide/coming_from_volo.md")]
+    struct ComingFromVolo;
+
+    #[doc = include_str!("../../src/guide/deploying.md")]
+    struct Deploying;
+
+    #[doc = include_str!("../../src/guide/errors_and_closing.md")]
+    struct ErrorsAndClosing;
+
     #[doc = include_str!("../../src/guide/other_servers.md")]
     struct OtherServers;
+
+    #[doc = include_str!("../../src/guide/performance.md")]
+    struct Performance;
+
+    #[doc = include_str!("../../src/guide/push_only.md")]
+    struct PushOnly;
+
+    #[doc = include_str!("../../src/guide/settings.md")]
+    struct Settings;
+
+    #[doc = include_str!("../../src/guide/testing.md")]
+    struct Testing;
 
     #[doc = include_str!("../../src/guide/tls.md")]
     struct Tls;

@@ -1,8 +1,24 @@
-//! Recipes: whole pieces of servers, to be copied.
+//! Guides: how to do common things, with code to copy.
 //!
-//! - [`authentication`]: headers and cookies beside the extractor, in axum and in Volo-HTTP, and on
-//!   bare streams.
+//! Moving code here:
+//!
+//! - [`coming_from_volo`]: from Volo-HTTP's own WebSocket module.
+//! - [`coming_from_axum`]: from axum's own extractor.
+//! - [`coming_from_tokio_tungstenite`]: from tokio-tungstenite's server.
+//!
+//! Writing handlers:
+//!
+//! - [`errors_and_closing`]: what `next` and `send` return, and how a connection ends.
+//! - [`push_only`]: handlers that only send.
+//! - [`authentication`]: headers, cookies and origins.
+//! - [`settings`]: runtimes, settings with their defaults, subprotocols.
+//! - [`testing`]: tests without a network.
+//!
+//! Running servers:
+//!
+//! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
+//! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.
 //!
 //! Whole programs are in the folder `examples` of the repository.
@@ -12,8 +28,35 @@
 #[cfg_attr(not(doctest), doc = include_str!("authentication.md"))]
 pub mod authentication {}
 
+#[cfg_attr(not(doctest), doc = include_str!("coming_from_axum.md"))]
+pub mod coming_from_axum {}
+
+#[cfg_attr(not(doctest), doc = include_str!("coming_from_tokio_tungstenite.md"))]
+pub mod coming_from_tokio_tungstenite {}
+
+#[cfg_attr(not(doctest), doc = include_str!("coming_from_volo.md"))]
+pub mod coming_from_volo {}
+
+#[cfg_attr(not(doctest), doc = include_str!("deploying.md"))]
+pub mod deploying {}
+
+#[cfg_attr(not(doctest), doc = include_str!("errors_and_closing.md"))]
+pub mod errors_and_closing {}
+
 #[cfg_attr(not(doctest), doc = include_str!("other_servers.md"))]
 pub mod other_servers {}
+
+#[cfg_attr(not(doctest), doc = include_str!("performance.md"))]
+pub mod performance {}
+
+#[cfg_attr(not(doctest), doc = include_str!("push_only.md"))]
+pub mod push_only {}
+
+#[cfg_attr(not(doctest), doc = include_str!("settings.md"))]
+pub mod settings {}
+
+#[cfg_attr(not(doctest), doc = include_str!("testing.md"))]
+pub mod testing {}
 
 #[cfg_attr(not(doctest), doc = include_str!("tls.md"))]
 pub mod tls {}

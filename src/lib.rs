@@ -1,15 +1,17 @@
-//! WebSocket for any async runtime and any HTTP framework.
+//! WebSocket servers for any async runtime and any HTTP framework.
 //!
-//! One extractor, [`WebSocketUpgrade`], and one socket, [`WebSocket`], for all of them: in
-//! Volo-HTTP, in axum, in a server on hyper, or on a bare stream; on tokio, on smol, or on a
-//! runtime of your own. The handler stays the same.
+//! One extractor, [`WebSocketUpgrade`], and one socket, [`WebSocket`], work in Volo-HTTP, in axum,
+//! in servers on hyper and on bare streams, on tokio, smol or a runtime of your own. The handler is
+//! the same in all of them.
+//!
+//! The [guides](guide) show how to move code here, write handlers, test them and deploy them.
 //!
 #![cfg_attr(not(doctest), doc = include_str!("framework/overview.md"))]
 //!
 //! # On hyper
 //!
-//! The service calls [`WebSocketUpgrade::from_request`], whatever the runtime under it, and the
-//! server calls `.with_upgrades()` on the connection that hyper's `serve_connection` returns:
+//! The service calls [`WebSocketUpgrade::from_request`], on any runtime. The server calls
+//! `.with_upgrades()` on the connection that hyper's `serve_connection` returns:
 //!
 //! ```
 //! use anyws::{WebSocket, WebSocketUpgrade};
@@ -28,8 +30,8 @@
 //!
 //! # On a bare stream
 //!
-//! [`accept`] reads the request itself, without any HTTP library. [`ServerHandshake`] is its long
-//! form, which shows the request before it is answered.
+//! [`accept`] reads the request itself, without any HTTP library. [`ServerHandshake`] does the same
+//! in two steps, and shows the request before it is answered.
 //!
 //! ```no_run
 //! use anyws::WebSocketConfig;
@@ -45,56 +47,53 @@
 //! }
 //! ```
 //!
-//! Streams of smol are taken as they are, those of tokio in an `io::TokioIo`.
-//!
-//! [`guide`] has recipes for more: authentication, TLS, servers that are not built on hyper.
+//! Pass a stream of smol as it is, and one of tokio in an `io::TokioIo`.
 //!
 //! # Runtimes
 //!
 //! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
-//! [`on_upgrade`](WebSocketUpgrade::on_upgrade), keeps the timeouts, and closes sockets that were
-//! dropped. A socket takes the first of these:
+//! [`on_upgrade`](WebSocketUpgrade::on_upgrade), runs the timeouts, and closes dropped sockets in
+//! the background. anyws uses the first runtime it finds, in this order:
 //!
-//! 1. the one that was handed over: [`WebSocketUpgrade::runtime`] or
-//!    [`WebSocketConfig::set_runtime`];
-//! 2. an `Arc<dyn Runtime>` in the extensions of the request;
-//! 3. what [`rt::detect`] finds: tokio inside a tokio context (feature `rt-tokio`), else smol
-//!    (feature `rt-smol`).
+//! 1. the one that you pass: [`WebSocketUpgrade::runtime`] or [`WebSocketConfig::set_runtime`];
+//! 2. an `Arc<dyn Runtime>` in the request's extensions;
+//! 3. the one that [`rt::detect`] finds: tokio inside a tokio context (feature `rt-tokio`), else
+//!    smol (feature `rt-smol`).
 //!
 //! Without a runtime nothing panics. `on_upgrade` answers 500 and calls
 //! [`on_failed_upgrade`](WebSocketUpgrade::on_failed_upgrade) with [`Error::NoRuntime`].
 //! [`accept`], [`ServerHandshake`] and [`WebSocketUpgrade::accept`] work; their default timeouts
-//! are off, and [`WebSocket::close`] does not wait for the peer. A timeout that the user has set is
+//! are off, and [`WebSocket::close`] does not wait for the peer. A timeout that you set is
 //! [`Error::NoRuntime`].
 //!
-//! A handler that waits takes the runtime of its socket, [`WebSocket::runtime`], and names none:
-//! [`rt::sleep`] and [`rt::timeout`] run on any.
+//! A handler does not have to name a runtime to wait: pass [`WebSocket::runtime`] to [`rt::sleep`]
+//! and [`rt::timeout`].
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate may be dropped before it is ready. [`WebSocket::next`], `send`,
-//! `feed`, `flush` and `close` lose, double and tear nothing that was received or accepted: the
-//! next call goes on where the dropped one was. A message whose `send` was dropped while it waited
-//! for room was not accepted, and is not sent. [`accept`], [`ServerHandshake`] and [`Upgrading`]
-//! drop the connection with them.
+//! All futures of a socket are cancel-safe: use [`WebSocket::next`], `send`, `feed`, `flush`,
+//! `close` and `closed` in `select!` freely. The next call continues where the dropped one stopped.
+//! A message whose `send` was dropped while it waited for space in the buffer is not sent.
+//! Dropping [`accept`], [`ServerHandshake`] or [`Upgrading`] drops the connection.
 //!
 //! # Crate features
 //!
-//! None is on by default. Each only adds, and any set of them works together.
+//! None is on by default. Each one only adds, and all of them work together.
 //!
 //! - **`rt-tokio`** adds `TokioRuntime` and `io::TokioIo`, and [`rt::detect`] finds tokio. Without
-//!   it a server on tokio brings a [`Runtime`] and, for [`accept`], an adapter for its streams.
+//!   it a server on tokio needs a [`Runtime`] of its own and, for [`accept`], an adapter for its
+//!   streams.
 //! - **`rt-smol`** adds `SmolRuntime`, and [`rt::detect`] finds smol. Without it a server on smol
-//!   brings a [`Runtime`]. On its own it has no tokio in its tree.
-//! - **`hyper`** adds `io::HyperIo`, and [`WebSocketUpgrade`] takes the upgrade of a server on
-//!   hyper. Without it only requests that carry an [`UpgradeIo`] can be upgraded.
+//!   needs a [`Runtime`] of its own. By itself it does not depend on tokio.
+//! - **`hyper`** adds `io::HyperIo`, and makes [`WebSocketUpgrade`] work in servers on hyper.
+//!   Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
 //!   role on any stream.
 //! - **`full`** is all of these.
 //!
-//! `features.md` in the repository has what each costs, and what is left out on purpose.
+//! `features.md` in the repository says what each one costs, and what is left out on purpose.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::disallowed_methods)]
@@ -152,7 +151,7 @@ pub use self::{
 #[doc(no_inline)]
 pub use http;
 
-/// Handlers in edition 2021, where the output of one that loops for ever is `()`.
+/// Handlers in edition 2021, where the output of a handler that loops for ever is `()`.
 ///
 /// ```edition2021
 /// use anyws::{TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade, http::Response};

@@ -1,11 +1,12 @@
 //! Tests without a network: sockets, byte streams and upgrades in memory.
 //!
-//! [`pair`] makes two sockets that are connected. [`client`] and [`server`] make one on any stream,
-//! a [`duplex`] or one of the test's own, to see and to send single bytes at its other end.
+//! [`pair`] returns two connected sockets. [`client`] and [`server`] open one on any stream: a
+//! [`duplex`], whose other end lets a test send and see single bytes, or a stream of its own.
 //!
-//! A route is tested by a request that carries its own connection: [`upgrade`] makes the two, the
-//! route answers the request, and [`Client::open`] takes the answer and gives the client's socket.
-//! It works for every framework whose router can be called as a function.
+//! To test a route, call it with a request that carries its own connection. [`upgrade`] returns the
+//! request and the client that waits for the answer; [`Client::open`] takes the answer and returns
+//! the client's socket. This works for every framework whose router can be called as a function:
+//! the [guide](crate::guide::testing) has examples for axum and Volo-HTTP.
 //!
 //! ```
 //! use anyws::{Message, WebSocket, WebSocketUpgrade, http, testing};

@@ -132,7 +132,7 @@ impl Connection {
             return Poll::Ready(result);
         }
         ready!(deadline.poll_passed(cx));
-        Poll::Ready(self.driver().give_up(Side::Sender))
+        Poll::Ready(self.driver().time_out(Side::Sender))
     }
 
     /// Closes the TCP connection up to the deadline, where the peer's messages have ended and
@@ -145,7 +145,7 @@ impl Connection {
         let mut closed = self.driver().poll_finish(cx, Closer::Nobody);
         if let (Poll::Pending, Some(deadline)) = (&closed, deadline) {
             let passed = deadline.poll_passed(cx);
-            closed = passed.map(|()| self.driver().give_up(Side::Receiver));
+            closed = passed.map(|()| self.driver().time_out(Side::Receiver));
         }
         closed.map(|closed| self.driver().keep_finish_error(closed))
     }
@@ -161,10 +161,10 @@ impl Connection {
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
     }
 
-    /// Ends the connection at once, on behalf of `told`; returns the tasks that wait, for the
+    /// Ends the connection at once, on behalf of `caller`; returns the tasks that wait, for the
     /// caller to wake, and the stream to drop.
-    pub(crate) fn abort(&mut self, told: Side) -> (Tasks, Option<BoxIo>) {
-        (self.driver().abort(told), self.take_stream())
+    pub(crate) fn abort(&mut self, caller: Side) -> (Tasks, Option<BoxIo>) {
+        (self.driver().abort(caller), self.take_stream())
     }
 
     /// Returns the stream of a connection that is finished; see [`Driver::take_stream`].

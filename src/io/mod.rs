@@ -93,17 +93,17 @@ pub(crate) fn retry<T>(called: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io
 /// wrapped first.
 pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {
     let mut io = Some(io);
-    ADOPTERS
+    SPECIALIZERS
         .iter()
-        .find_map(|adopt| adopt(&mut io))
+        .find_map(|specialize| specialize(&mut io))
         .unwrap_or_else(|| Box::new(io.expect("nobody has taken it")))
 }
 
 /// Who knows streams of their own: each takes the value out of the `Option` that it is given if it
 /// is one of them.
-const ADOPTERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
+const SPECIALIZERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
     #[cfg(feature = "rt-smol")]
-    smol::adopt,
+    smol::specialize,
 ];
 
 /// Returns a stream that has ended, to take the place of one that is not needed any more.

@@ -25,7 +25,7 @@ struct SmolIo {
 }
 
 /// Takes a `TcpStream` of smol out of its place.
-pub(super) fn adopt(io: &mut dyn Any) -> Option<BoxIo> {
+pub(super) fn specialize(io: &mut dyn Any) -> Option<BoxIo> {
     let stream = io.downcast_mut::<Option<TcpStream>>()?.take()?;
     Some(Box::new(SmolIo {
         stream: stream.into(),

@@ -18,11 +18,12 @@ use crate::{
 /// On whose behalf a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closer {
-    /// The user's, who is told how it ends.
+    /// The user's, who gets the result.
     User,
-    /// The same, while another task receives: data and the peer's Close are left to it.
+    /// The user's, while another task receives: data and the peer's Close are left to that task.
     BesideReceiver,
-    /// A task in the background. If messages are lost, the side that sends is told.
+    /// Nobody's: a task in the background closes. If messages are lost, the sender gets the error
+    /// later.
     Nobody,
 }
 
@@ -31,10 +32,11 @@ impl Driver {
     /// writes what is buffered, discards data up to the peer's Close, shuts down the write side and
     /// waits for the end of the stream.
     ///
-    /// Is an error if the connection failed before the peer's Close and nobody was told so yet.
+    /// Returns an error if the connection failed before the peer's Close, unless the user got it
+    /// already.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<Result<()>> {
         self.poll_sending(cx, Reading::Allowed, |this, cx| {
-            // A write that waits keeps nobody from reading: the peer may wait for that.
+            // A blocked write must not keep this end from reading: the peer may wait for that.
             let _ = this.poll_flush_for_close(cx, closer);
             if closer == Closer::BesideReceiver && this.endpoint.is_receiving() {
                 return Poll::Pending;
@@ -51,10 +53,10 @@ impl Driver {
         })
     }
 
-    /// Is ready once nothing more can be sent. What is buffered is written meanwhile.
+    /// Waits until nothing more can be sent, and writes what is buffered meanwhile.
     ///
-    /// With [`Reading::Allowed`] pings and a Close are answered, and data is discarded; else
-    /// another task receives.
+    /// With [`Reading::Allowed`] it answers pings and a Close, and discards data. Otherwise another
+    /// task receives.
     pub(crate) fn poll_closed(
         &mut self,
         cx: &mut Context<'_>,
@@ -78,21 +80,21 @@ impl Driver {
         }
     }
 
-    /// Reads what has arrived, for a task that sends while none receives: pings and a Close are
-    /// answered, data is discarded. It is told of a pong that could not be written, too.
+    /// Reads what has arrived, for a task that sends while none receives: answers pings and a
+    /// Close, discards data. Also returns the error of a pong that could not be written.
     pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let mut discarded = Ok(());
         let _ = self.poll_receiving(cx, |this, cx| {
             this.poll_discard(cx).map(|result| discarded = result)
         });
-        // Both sides are one here, which is told once.
+        // Both sides are this task, which gets the error once.
         let answered = self.take_write_failure(Side::Receiver);
         discarded?;
         let sent = self.take_write_failure(Side::Sender);
         answered.and(sent)
     }
 
-    /// Reads up to the peer's Close, or what comes in its place; data is discarded.
+    /// Reads up to the peer's Close or a failure, and discards data.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         while self.endpoint.is_receiving() {
             let mut received = None;
@@ -108,8 +110,8 @@ impl Driver {
 
     /// Writes as much as the stream takes at once; returns whether that was all.
     ///
-    /// It is called by destructors. A stream that panics has failed: while another panic unwinds,
-    /// this one would abort the process.
+    /// Destructors call it, so a panic of the stream is caught and taken for a failure: during
+    /// another panic it would abort the process.
     pub(crate) fn flush_at_once(&mut self) -> bool {
         if !self.endpoint.can_write() {
             return true;
@@ -127,24 +129,22 @@ impl Driver {
         !self.is_writing()
     }
 
-    /// Tells whether nothing is left to be done but to drop the connection.
+    /// Returns whether the connection only has to be dropped.
     pub(crate) fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// Tells whether messages of the peer's may still come.
+    /// Returns whether messages of the peer's may still come.
     pub(crate) fn is_receiving(&self) -> bool {
         self.endpoint.is_receiving()
     }
 
-    /// Stops waiting for the peer: nothing is read or written any more. It is an error unless the
-    /// peer's Close had come, after which only the end of the TCP connection was missing.
-    ///
-    /// If messages are lost, the side that sends is told, unless it is the one that closes, `told`.
-    pub(crate) fn give_up(&mut self, told: Side) -> Result<()> {
+    /// Stops waiting for the peer, on behalf of `caller`. Returns an error unless only the end of
+    /// the TCP connection was missing.
+    pub(crate) fn time_out(&mut self, caller: Side) -> Result<()> {
         let completed = self.endpoint.has_received_close() && !self.is_writing();
-        let late = "the connection was given up before the peer had taken all";
-        self.cut(told, io::Error::new(io::ErrorKind::TimedOut, late));
+        let late = "the close timeout passed before the peer had read everything";
+        self.cut(caller, io::Error::new(io::ErrorKind::TimedOut, late));
         match self.finish_error.take() {
             Some(error) => Err(*error),
             None if completed => Ok(()),
@@ -152,43 +152,41 @@ impl Driver {
         }
     }
 
-    /// Ends the connection at once, on behalf of `told`. Returns the tasks that wait, for the
-    /// caller to wake: the halves of a socket hold a lock, and a waker may run or drop one of them.
-    pub(crate) fn abort(&mut self, told: Side) -> Tasks {
+    /// Ends the connection at once, on behalf of `caller`. Returns the waiting tasks, which have to
+    /// be woken: not here, because the halves of a socket hold a lock, and a waker may run or drop
+    /// one of them.
+    pub(crate) fn abort(&mut self, caller: Side) -> Tasks {
         let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         let is_cut = self.endpoint.is_receiving();
-        self.cut(told, aborted());
+        self.cut(caller, aborted());
         // The caller of `abort` needs no earlier error, and `next` returns `None`. A sender whose
         // `close` waits gets an error if the receiver aborts.
-        let is_told = told == Side::Receiver && is_cut;
-        self.finish_error = is_told.then(|| Box::new(aborted().into()));
-        let _ = self.take_write_failure(told);
+        let interrupts_close = caller == Side::Receiver && is_cut;
+        self.finish_error = interrupts_close.then(|| Box::new(aborted().into()));
+        let _ = self.take_write_failure(caller);
         let _ = self.take_write_failure(Side::Receiver);
         mem::take(&mut self.tasks)
     }
 
-    /// Lets nothing more be read or written; if messages are lost by that, the side that sends is
-    /// told, unless it is `told`.
-    fn cut(&mut self, told: Side, error: io::Error) {
+    /// Ends both directions. If that loses messages, the sender gets the error later, unless it is
+    /// the `caller`.
+    fn cut(&mut self, caller: Side, error: io::Error) {
         if self.endpoint.can_write() {
-            self.fail_sending(error, Some(told));
+            self.fail_sending(error, Some(caller));
         }
         self.finish();
-        if self.endpoint.is_receiving() {
-            self.stop_receiving();
-        }
+        self.stop_receiving();
     }
 
-    /// Keeps what went wrong for who closes later.
+    /// Keeps an error for a later `close`.
     pub(crate) fn keep_finish_error(&mut self, result: Result<()>) {
         self.finish_error = result.err().map(Box::new);
     }
 
-    /// Shuts down the write side of a server whose closing handshake is over (RFC 6455, section
-    /// 7.1.1): the client waits for it.
+    /// Shuts down the write side if that is due now (RFC 6455, section 7.1.1).
     pub(super) fn end_sending(&mut self, cx: &mut Context<'_>) {
         if self.endpoint.ends_tcp_at_once() {
-            // A stream that cannot do it at once is asked again when the connection is finished.
+            // If the stream cannot do it at once, `poll_end_stream` tries again.
             let _ = self.writer.poll_shut_down(self.io.get_mut(), cx);
         }
     }
@@ -198,9 +196,9 @@ impl Driver {
         self.finished = true;
     }
 
-    /// Returns the stream of a connection that is finished, for the caller to drop: whoever still
-    /// holds the socket needs it no more. Not dropped here, as the halves of a socket hold a lock,
-    /// and a stream may own one of them.
+    /// Returns the stream of a finished connection, which has to be dropped: the user may keep the
+    /// socket for long. Not dropped here, because the halves of a socket hold a lock, and a stream
+    /// may own one of them.
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
         self.finished
             .then(|| mem::replace(self.io.get_mut(), ended()))
@@ -212,7 +210,7 @@ impl Driver {
         }
         let may_lose = self.write_failure.is_some() || self.has_unsent();
         if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
-            // A peer that has closed may be gone before our answer: nothing is lost by that.
+            // A peer that has closed may be gone before our answer: that loses nothing.
             if !self.endpoint.has_received_close() || may_lose {
                 self.finish_error = Some(Box::new(error));
             }
@@ -226,7 +224,7 @@ impl Driver {
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
         if ready!(self.reader.poll_drain(self.io.get_mut(), cx)).is_ok() {
-            // The client, which waited for the server's end, ends too.
+            // A client that has waited for the server's end ends its own side too.
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
         }
         Poll::Ready(())

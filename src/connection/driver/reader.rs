@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Larger blocks would be read no faster, and each thread keeps its own.
-const MAX_READ: u32 = 1024 * 1024;
+const MAX_READ_SIZE: u32 = 1024 * 1024;
 
 /// Why there are no more bytes.
 pub(super) enum End {
@@ -43,7 +43,9 @@ impl Reader {
     pub(super) fn new(read_ahead: Vec<u8>, size: usize) -> Self {
         Self {
             unread: read_ahead.into(),
-            size: u32::try_from(size).unwrap_or(MAX_READ).clamp(1, MAX_READ),
+            size: u32::try_from(size)
+                .unwrap_or(MAX_READ_SIZE)
+                .clamp(1, MAX_READ_SIZE),
             budget: Budget::default(),
         }
     }

@@ -9,7 +9,7 @@ use super::{super::copy, with};
 
 /// Idle buffers of a kind that a thread keeps: more than it uses at once while its connections take
 /// turns.
-const MAX_IDLE: usize = 8;
+const MAX_IDLE_BUFFERS: usize = 8;
 
 /// What a buffer may have grown to and still be kept: it doubles, up to what holds all that is
 /// buffered by default before it is written, and the message with which that exceeds 64 KiB.
@@ -21,7 +21,7 @@ pub(super) const ALWAYS_LENT: usize = 1024;
 
 /// A larger buffer has at most this many times the bytes that need it. So the first of 16 equal
 /// frames gets a buffer that holds all of them, if an earlier burst has left one.
-const MAX_RATIO: usize = 16;
+const MAX_FRAMES_RATIO: usize = 16;
 
 /// Idle buffers of one kind.
 pub(super) struct Frames {
@@ -80,7 +80,7 @@ impl Frames {
     #[cold]
     fn put_behind(&mut self, buffer: Vec<u8>) {
         self.others.push(mem::replace(&mut self.last, buffer));
-        if self.others.len() == MAX_IDLE {
+        if self.others.len() == MAX_IDLE_BUFFERS {
             self.others.remove(0);
         }
     }
@@ -105,7 +105,7 @@ impl FrameBuf {
         if self.spare() >= additional {
             return;
         }
-        let lent = additional..=most_lent(additional);
+        let lent = additional..=max_lent(additional);
         if self.0.capacity() == 0
             && let Some(Some(last)) = with(|local| local.buffered.take_last(&lent))
         {
@@ -125,7 +125,7 @@ impl FrameBuf {
             // The last step ends where a buffer is just kept: a larger one would be made each time.
             least = MAX_CAPACITY;
         }
-        let larger = take(least..=most_lent(needed), least);
+        let larger = take(least..=max_lent(needed), least);
         self.move_to(larger, 0);
     }
 
@@ -136,7 +136,7 @@ impl FrameBuf {
         if left == 0 {
             self.release();
         } else if self.is_oversized_behind(length) {
-            let smaller = take(left..=most_lent(left), left);
+            let smaller = take(left..=max_lent(left), left);
             self.move_to(smaller, length);
         } else {
             self.0.drain(..length);
@@ -151,7 +151,7 @@ impl FrameBuf {
 
     /// Tells whether the frames behind the first `length` bytes fill too little of the buffer.
     pub(in crate::proto) fn is_oversized_behind(&self, length: usize) -> bool {
-        self.0.capacity() > most_lent(self.0.len() - length)
+        self.0.capacity() > max_lent(self.0.len() - length)
     }
 
     /// Removes all frames, and gives the memory back.
@@ -198,8 +198,8 @@ fn take(capacities: RangeInclusive<usize>, made: usize) -> Vec<u8> {
 
 /// Returns the capacity that a buffer for so many bytes may have.
 #[inline]
-fn most_lent(needed: usize) -> usize {
-    ALWAYS_LENT.max(MAX_RATIO * needed)
+fn max_lent(needed: usize) -> usize {
+    ALWAYS_LENT.max(MAX_FRAMES_RATIO * needed)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ const CAPACITIES: RangeInclusive<usize> = 64 * 1024 + 1..=2 * 1024 * 1024;
 /// Bytes that a thread keeps in idle buffers: what a few connections need that carry large messages
 /// at the same time. Memory that is given back to the system is paid for by a page fault for every
 /// 4 KiB when it is needed again, which takes longer than to receive what fills it.
-const MAX_IDLE: usize = 4 * 1024 * 1024;
+const MAX_IDLE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many times its length the buffer of a payload may have: a user may keep it for long.
 const MAX_SPARE: usize = 2;
@@ -50,7 +50,7 @@ impl Payloads {
         let mut idle = 0;
         let fits = self.0.iter().take_while(|buffer| {
             idle += buffer.capacity();
-            idle <= MAX_IDLE
+            idle <= MAX_IDLE_BYTES
         });
         let fits = fits.count();
         self.0.split_off(fits)

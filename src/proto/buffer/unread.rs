@@ -9,7 +9,7 @@ use super::{super::copy, Home, block, block::Block, frames::ALWAYS_LENT, with};
 const KEEP_FRACTION: usize = 8;
 
 /// A copy is in a buffer of at most this many times its bytes: no more will be added.
-const MAX_RATIO: usize = 8;
+const MAX_COPY_RATIO: usize = 8;
 
 /// Bytes that a connection has read and not decoded yet, in the block that they were read into or
 /// in a copy; without memory while there are none.
@@ -30,8 +30,8 @@ impl Unread {
         match if is_much { block.lend() } else { Err(block) } {
             Ok((bytes, home)) => Self {
                 bytes: bytes.into(),
-                start: place(start),
-                end: place(end),
+                start: offset(start),
+                end: offset(end),
                 home: Some(home),
             },
             Err(block) => copy_of(&block[start..end]).into(),
@@ -51,7 +51,7 @@ impl Unread {
     /// Removes the first `length` bytes.
     #[inline]
     pub(crate) fn advance(&mut self, length: usize) {
-        self.start += place(length);
+        self.start += offset(length);
         if self.is_empty() {
             self.clear();
         }
@@ -83,7 +83,7 @@ impl From<Vec<u8>> for Unread {
         }
         Self {
             start: 0,
-            end: place(bytes.len()),
+            end: offset(bytes.len()),
             bytes,
             home: None,
         }
@@ -99,14 +99,14 @@ impl Drop for Unread {
 /// Copies bytes to an idle buffer of the thread, or else to one that is no larger than they are.
 fn copy_of(bytes: &[u8]) -> Vec<u8> {
     let needed = bytes.len();
-    let lent = needed..=ALWAYS_LENT.max(MAX_RATIO * needed);
+    let lent = needed..=ALWAYS_LENT.max(MAX_COPY_RATIO * needed);
     let idle = with(|local| local.unread.take(&lent)).flatten();
     let mut buffer = idle.unwrap_or_else(|| Vec::with_capacity(needed));
     copy::extend(&mut buffer, bytes);
     buffer
 }
 
-/// A place in a block, which has 1 MiB at most, or in what came with a head, which is less.
-fn place(at: usize) -> u32 {
+/// An offset in a block, which has 1 MiB at most, or in what came with a head, which is less.
+fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// From this length on a payload is not copied behind others, but keeps its own memory.
-const LARGE: usize = 4 * 1024;
+const MIN_UNCOPIED: usize = 4 * 1024;
 
 /// What is buffered of a large payload together with its header where a stream takes one slice at a
 /// time: enough that no write is small.
 const FIRST_PART: usize = 16 * 1024;
 
 /// Bytes that are copied and masked before the next ones are: they stay in the nearest cache.
-const PIECE: usize = 8 * 1024;
+const MASKED_PIECE: usize = 8 * 1024;
 
 /// Written bytes in front of the buffered ones, above which these are moved to the front.
 const MAX_WRITTEN: usize = 4 * 1024;
@@ -177,7 +177,7 @@ impl WriteBuffer {
         let before = self.small.len();
         header.write(&mut self.small);
         self.len += self.small.len() - before + payload.len();
-        if payload.len() < LARGE {
+        if payload.len() < MIN_UNCOPIED {
             extend_masked(&mut self.small, payload, key);
         } else {
             self.push_large(mem::take(payload), key);
@@ -187,7 +187,7 @@ impl WriteBuffer {
     /// Makes room for the next frame: for all of it, or for its header if the payload is large.
     #[inline(never)]
     fn make_room(&mut self, payload: usize) {
-        let copied = if payload < LARGE { payload } else { 0 };
+        let copied = if payload < MIN_UNCOPIED { payload } else { 0 };
         self.small.reserve(Header::MAX_LEN + copied);
     }
 
@@ -322,7 +322,7 @@ fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<Key>) {
 #[inline(never)]
 fn extend_by_key(bytes: &mut Vec<u8>, payload: &[u8], key: Key) {
     let mut mask = Mask::new(key);
-    for piece in payload.chunks(PIECE) {
+    for piece in payload.chunks(MASKED_PIECE) {
         let start = bytes.len();
         bytes.extend_from_slice(piece);
         mask.apply(&mut bytes[start..]);

@@ -69,9 +69,9 @@ async fn discard(mut io: BoxIo, mut deadline: Deadline, _place: Place) {
 
 /// The bytes are on the stack of a poll: in the future they would be memory of each refused client.
 fn poll_discard(io: &mut BoxIo, cx: &mut Context<'_>, deadline: &mut Deadline) -> Poll<()> {
-    let mut scratch = [0; READ_SIZE];
+    let mut discarded = [0; READ_SIZE];
     for _ in 0..LINGER_BUDGET {
-        match Pin::new(&mut *io).poll_read(cx, &mut scratch) {
+        match Pin::new(&mut *io).poll_read(cx, &mut discarded) {
             Poll::Ready(Ok(1..)) => {}
             Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
             Poll::Ready(_) => return Poll::Ready(()),

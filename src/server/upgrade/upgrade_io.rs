@@ -66,11 +66,11 @@ impl fmt::Debug for UpgradeIo {
 
 /// Takes the connection out of a request, whoever put it there.
 pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
-    PLACES.iter().find_map(|take| take(extensions))
+    SOURCES.iter().find_map(|take| take(extensions))
 }
 
 /// Where servers leave their connections.
-const PLACES: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
+const SOURCES: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
     |extensions| extensions.remove::<UpgradeIo>()?.take(),
     #[cfg(feature = "hyper")]
     super::hyper::take,

@@ -101,7 +101,7 @@ impl SendHalf {
                 fed.map_err(|error| *error)
             });
             if matches!(fed, Poll::Ready(Ok(()))) {
-                self.tell_receiver();
+                self.wake_receiver();
             }
             fed
         })
@@ -239,7 +239,7 @@ impl SendHalf {
     }
 
     /// A receiver that waits writes what is buffered, as a whole socket does before it waits.
-    fn tell_receiver(&self) {
+    fn wake_receiver(&self) {
         self.0.shared.tasks.receiver.wake();
     }
 }
@@ -256,7 +256,7 @@ impl Sink<Message> for SendHalf {
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
         self.0.shared.lock().start_send(message)?;
-        self.tell_receiver();
+        self.wake_receiver();
         Ok(())
     }
 

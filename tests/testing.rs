@@ -291,6 +291,35 @@ fn settings_that_contradict_each_other_do_not_make_a_client_hang() {
 }
 
 #[test]
+fn an_answer_with_an_extension_opens_none_as_none_was_offered() {
+    let name = "Sec-WebSocket-Extensions";
+    let value = "permessage-deflate".parse().unwrap();
+    let opened = opened(|response| drop(response.headers_mut().insert(name, value)));
+    assert_eq!(opened.unwrap_err(), OpenError::Header(name));
+}
+
+#[test]
+fn each_client_has_a_key_of_its_own_which_the_answer_has_to_fit() {
+    let (one, client) = testing::upgrade("/");
+    let (mut other, _) = testing::upgrade("/");
+    let key = "sec-websocket-key";
+    assert_ne!(one.headers()[key], other.headers()[key]);
+    let (response, _upgrading) = Upgrade::from_request(&mut other).unwrap().accept();
+    let error = client.open(&response).unwrap_err();
+    assert_eq!(error, OpenError::Header("Sec-WebSocket-Accept"));
+}
+
+#[test]
+fn a_client_opens_its_socket_on_a_stream_of_the_test() {
+    let (mut request, client) = testing::upgrade("/");
+    let (response, _upgrading) = Upgrade::from_request(&mut request).unwrap().accept();
+    let (near, far) = testing::duplex();
+    let mut socket = client.open_on(near, &response).unwrap();
+    let mut server = testing::server(far, &WebSocketConfig::new()).unwrap();
+    block_on(assert_connected(&mut socket, &mut server));
+}
+
+#[test]
 fn an_answer_whose_subprotocol_is_no_text_opens_none() {
     let value = http::HeaderValue::from_bytes(b"\xff").unwrap();
     let opened = opened(|response| {

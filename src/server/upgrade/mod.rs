@@ -19,7 +19,6 @@ use self::{
     upgrade_io::Upgrade,
 };
 use crate::{
-    connection::Hold,
     error::{BoxError, Error, Result},
     handshake::{ProtocolChoice, Rejection, UpgradeRequest},
     rt::Runtime,
@@ -337,20 +336,16 @@ impl<B> WebSocketUpgrade<B> {
 
         let name = upgrading.protocol();
         let own = handlers.iter().position(|(own, _)| name == Some(own));
-        let own = own.map(|own| handlers.swap_remove(own).1);
         let job = Job {
             upgrading,
             guard,
             on_handler_error,
         };
         let task = match own {
-            Some(own) => own.into_task(job),
+            Some(own) => handlers.swap_remove(own).1.into_task(job),
             None => job.into_task(handler),
         };
-        // A runtime may poll the task at once, and this may be inside of another handler.
-        let suspended = Hold::suspend();
-        runtime.spawn(task);
-        drop(suspended);
+        task::spawn(&runtime, task);
         if watch.is_dropped() {
             return refusal(&task::dropped(), refusal_body);
         }

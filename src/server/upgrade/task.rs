@@ -18,6 +18,7 @@ use super::{HandlerOutput, Upgrading, output::sealed::Output};
 use crate::{
     connection::Hold,
     error::{BoxError, Error},
+    rt::Runtime,
     socket::WebSocket,
 };
 
@@ -91,6 +92,13 @@ pub(super) fn dropped() -> Error {
          it was shut down, or its executor no longer exists"
             .into(),
     )
+}
+
+/// Hands a task to its runtime.
+pub(super) fn spawn(runtime: &Arc<dyn Runtime>, task: BoxFuture<'static, ()>) {
+    // A runtime may poll the task at once, and the caller may be inside another handler.
+    let _suspended = Hold::suspend();
+    runtime.spawn(task);
 }
 
 /// What the task of a connection is made of, but for its handler.

@@ -6,11 +6,14 @@ mod exclusive;
 mod model;
 
 #[cfg(not(all(test, anyws_loom)))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
 
 #[cfg(not(all(test, anyws_loom)))]
 pub(crate) use futures_util::task::AtomicWaker;
 
 pub(crate) use self::exclusive::Exclusive;
 #[cfg(all(test, anyws_loom))]
-pub(crate) use self::model::{Arc, AtomicWaker, Mutex, MutexGuard};
+pub(crate) use self::model::{Arc, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering};

@@ -1,6 +1,13 @@
 //! The two halves of a socket, in two tasks.
 
-use std::{future::Future, io::ErrorKind, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io::ErrorKind,
+    pin::pin,
+    sync::{Arc, Mutex, mpsc},
+    task::{Wake, Waker},
+    time::Duration,
+};
 
 use anyws::{
     CloseCode, CloseFrame, Error, Message, ReceiveHalf, Result, Runtime, SendHalf, TimeoutPhase,
@@ -594,4 +601,35 @@ runtimes! {
         drop((waker_of_next, receiver));
         assert_eq!(Arc::strong_count(&next), 1);
     }
+}
+
+/// A waker that owns a half, as one does whose executor keeps its task nowhere else.
+struct Owner(Mutex<Option<ReceiveHalf>>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn a_waker_that_owns_the_other_half_may_be_dropped_as_it_is_woken() {
+    let (done, is_done) = mpsc::channel();
+    let sending = std::thread::spawn(move || {
+        let (_client, server) = testing::pair();
+        let (mut sender, receiver) = server.split();
+        let owner = Arc::new(Owner(Mutex::new(Some(receiver))));
+        let waker = Waker::from(Arc::clone(&owner));
+        let waits = {
+            let mut receiver = owner.0.lock().unwrap();
+            let next = pin!(receiver.as_mut().unwrap().next());
+            poll_with(&waker, next).is_pending()
+        };
+        drop((owner, waker));
+        // More than a turn: the sender wakes its own task, and with it the other one.
+        let sent = (0..1000).take_while(|_| sender.send("x".into()).now_or_never().is_some());
+        done.send((waits, sent.count())).unwrap();
+    });
+    let (waits, sent) = is_done.recv_timeout(Duration::from_secs(10)).unwrap();
+    sending.join().unwrap();
+    assert!(waits);
+    assert!(sent < 1000, "no turn has ended");
 }

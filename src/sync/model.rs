@@ -2,7 +2,10 @@
 
 use std::task::Waker;
 
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// loom's own takes wakers by value.
 #[derive(Default)]

@@ -8,9 +8,10 @@ use std::{
         Arc as StdArc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Waker},
 };
 
+use self::tasks::Tasks;
 pub use self::{receiver::ReceiveHalf, sender::SendHalf};
 use crate::{
     connection::{Connection, Reading, Side},
@@ -24,6 +25,7 @@ use crate::{
 mod loom_tests;
 mod receiver;
 mod sender;
+mod tasks;
 
 /// A half's part in what both share; says so when it is dropped.
 #[derive(Debug)]
@@ -43,36 +45,6 @@ struct Shared {
     receiver_lives: AtomicBool,
     /// A copy, to be read without the lock.
     protocol: Option<Box<str>>,
-}
-
-/// The tasks of the halves, while they wait.
-///
-/// A stream keeps one waker for each direction, but both halves may have to read and to write: a
-/// receiver writes pongs, a closing sender reads up to the end. So the stream wakes both.
-#[derive(Default)]
-struct Tasks {
-    sender: AtomicWaker,
-    receiver: AtomicWaker,
-}
-
-impl Tasks {
-    fn of(&self, side: Side) -> &AtomicWaker {
-        match side {
-            Side::Sender => &self.sender,
-            Side::Receiver => &self.receiver,
-        }
-    }
-}
-
-impl Wake for Tasks {
-    fn wake(self: StdArc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &StdArc<Self>) {
-        self.sender.wake();
-        self.receiver.wake();
-    }
 }
 
 impl Half {
@@ -125,6 +97,7 @@ impl Shared {
         task.register(cx.waker());
         let waker = Waker::from(StdArc::clone(&self.tasks));
         let other = WakeOnDrop(self.tasks.of(side.other()));
+        let polling = self.tasks.begin_poll();
         let mut connection = self.lock();
         let before = connection.state();
         let polled = poll(&mut connection, &mut Context::from_waker(&waker));
@@ -132,6 +105,7 @@ impl Shared {
         let stream = connection.take_stream();
         drop(connection);
         drop(stream);
+        drop(polling);
         if polled.is_ready() {
             // It waits no more: its waker would keep the memory of a task that may end.
             task.take();
@@ -170,13 +144,15 @@ impl Drop for Half {
             return;
         }
         shared.receiver_lives.store(false, Ordering::Release);
+        let polling = shared.tasks.begin_poll();
         let mut connection = shared.lock();
         let finisher = connection.finisher();
         let stream = connection.take_stream();
         drop(connection);
         drop(stream);
+        drop(polling);
         // A sender that waits reads by itself from now on.
-        shared.tasks.sender.wake();
+        shared.tasks.of(Side::Sender).wake();
         if let Some(runtime) = finisher {
             runtime.spawn(Box::pin(finish(Arc::clone(shared))));
         }

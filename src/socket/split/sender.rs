@@ -12,7 +12,7 @@ use futures_sink::Sink;
 
 use super::{Half, ReceiveHalf, ReuniteError};
 use crate::{
-    connection::{Closer, Connection, Reading},
+    connection::{Closer, Connection, Reading, Side},
     error::{Error, Result},
     future::PollFn,
     message::{CloseFrame, Message},
@@ -240,7 +240,7 @@ impl SendHalf {
 
     /// A receiver that waits writes what is buffered, as a whole socket does before it waits.
     fn wake_receiver(&self) {
-        self.0.shared.tasks.receiver.wake();
+        self.0.shared.tasks.of(Side::Receiver).wake();
     }
 }
 

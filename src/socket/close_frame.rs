@@ -1,11 +1,11 @@
-//! What the user gives to `close`.
+//! The argument of `close`.
 
 use crate::message::{CloseCode, CloseFrame, Utf8Bytes};
 
-/// What [`WebSocket::close`](crate::WebSocket::close) takes: `None` or a code with a reason.
+/// The argument of [`WebSocket::close`](crate::WebSocket::close): `None`, or a code with a reason.
 ///
-/// The code is a [`CloseCode`] or a `u16`, the reason a `&str`, a `String` or [`Utf8Bytes`]. A
-/// [`CloseFrame`] and an `Option` of it are taken as well. The trait is sealed.
+/// The code is a [`CloseCode`] or a `u16`; the reason is a `&str`, a `String` or [`Utf8Bytes`]. A
+/// [`CloseFrame`] and an `Option<CloseFrame>` are accepted too. The trait is sealed.
 ///
 /// ```
 /// use anyws::{CloseCode, WebSocket};
@@ -23,7 +23,7 @@ use crate::message::{CloseCode, CloseFrame, Utf8Bytes};
 )]
 pub trait IntoCloseFrame: sealed::IntoFrame {}
 
-// Otherwise the compiler also names the sealed trait, in two more errors.
+// Without this attribute, the compiler also names the sealed trait, in two more errors.
 #[diagnostic::do_not_recommend]
 impl<T: sealed::IntoFrame> IntoCloseFrame for T {}
 

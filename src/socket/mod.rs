@@ -1,4 +1,4 @@
-//! The WebSocket as its user sees it: a stream of messages and a sink for them.
+//! The WebSocket for users: a stream of messages and a sink for them.
 
 use std::{
     pin::Pin,
@@ -31,53 +31,59 @@ mod split;
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
 ///
-/// The methods are inherent, so that no extension trait need be imported; the trait impls are there
-/// for combinators such as `forward`.
+/// All methods are inherent, so you need no extension trait. The trait impls are for combinators
+/// such as `forward`.
 ///
 /// # Receiving
 ///
-/// [`next`](Self::next) buffers the answer to a ping by itself, and writes all that is buffered
-/// before it waits. Each ping of a peer that reads is answered. While pongs cannot be written, 4
-/// KiB of them are buffered, and beyond that only the latest ping is kept to be answered (RFC 6455,
-/// section 5.5.3). The peer's Close comes as `Some(Ok(Message::Close(_)))`, answered already, and
-/// `None` follows for ever. A stream that ends without a Close is one
-/// [`Error::ClosedWithoutHandshake`], a peer that breaks the protocol is one [`Error::Protocol`]
-/// after a Close frame that tells it so; `None` follows both.
+/// [`next`](Self::next) answers pings by itself: it buffers the pong, and writes everything that is
+/// buffered before it waits. If the peer reads, each of its pings is answered. While pongs cannot
+/// be written, 4 KiB of them are buffered; beyond that, only the latest ping is kept to be answered
+/// (RFC 6455, section 5.5.3).
+///
+/// The peer's Close is returned as `Some(Ok(Message::Close(_)))`, already answered. After it,
+/// `next` always returns `None`. If the stream ends without a Close, `next` returns
+/// [`Error::ClosedWithoutHandshake`] once. If the peer breaks the protocol, the socket sends a
+/// Close frame that says so, and `next` returns [`Error::Protocol`] once. `None` follows both
+/// errors.
 ///
 /// # Sending
 ///
-/// [`send`](Self::send) writes before it returns; [`feed`](Self::feed) only buffers, so that
-/// several messages leave in one write. Both wait while more is buffered than
-/// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by default.
-/// While a task waits in one of them nothing is read and no ping is answered: two peers that both
-/// send and do not read wait for each other. The halves of [`split`](Self::split) send and receive
-/// at the same time.
+/// [`send`](Self::send) writes before it returns. [`feed`](Self::feed) only buffers, so that
+/// several messages leave in one write. Both wait while more than
+/// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size) is buffered, 128 KiB by
+/// default. While a task waits in one of them, the socket reads nothing and answers no pings. Two
+/// peers that both send without reading therefore block each other. To send and receive at the same
+/// time, use the halves of [`split`](Self::split).
 ///
-/// A handler that only sends selects on [`closed`](Self::closed), or nothing answers pings and the
-/// peer's Close. If it drops the receiving half, each `send` answers too.
+/// A handler that only sends has to select on [`closed`](Self::closed), or nothing answers pings
+/// and the peer's Close. If it drops the receiving half instead, each `send` answers them.
 ///
 /// # Turns
 ///
-/// After 256 frames or 2 MiB without a pause a socket lets other tasks run, though it could go on,
-/// whether frames are received, sent or only fed: neither a peer that is faster than the handler
-/// nor a handler that only sends keeps a thread to itself.
+/// After 256 frames or 2 MiB without a pause, a socket yields to other tasks even if it could
+/// continue. Frames count whether they are received, sent or only fed. Neither a peer that is
+/// faster than the handler nor a handler that only sends can starve the other tasks of a thread.
 ///
 /// # Two tasks
 ///
 /// Two tasks may poll one socket: by [`split`](Self::split), by `StreamExt::split` of `futures`, or
-/// behind a lock that is held within a poll. No wakeup is lost between them. The socket keeps the
-/// waker of the task that has received last.
+/// behind a lock that is held only within a poll. No wakeup is lost between them. The socket keeps
+/// the waker of the task that received last.
 ///
 /// # The end
 ///
-/// [`close`](Self::close) completes the closing handshake. A socket that is dropped while open
-/// writes what its stream takes at once: what is buffered, and Close 1000 (1011 while a panic
-/// unwinds, or if its handler returns `Err`). A task on its runtime writes the rest and ends the
-/// TCP connection in the order of RFC 6455, section 7.1.1, within the close timeout. Without a
-/// runtime that has timers the stream is dropped then.
+/// [`close`](Self::close) completes the closing handshake.
 ///
-/// A write that fails is told to each side that may have lost a message by it, once: to the call
-/// that sends, or to the next one, and to `next` if it made the write.
+/// Dropping an open socket closes it cleanly in the background. The drop itself writes what the
+/// stream accepts at once: everything that is buffered, and a Close with code 1000, or 1011 while a
+/// panic unwinds or if the handler returns `Err`. A task on the socket's runtime writes the rest
+/// and ends the TCP connection in the order of RFC 6455, section 7.1.1, within the close timeout.
+/// Without a runtime that has timers, the drop also drops the stream.
+///
+/// A failed write is reported once to each side that may have lost a message. The sending side gets
+/// the error from the call that sends, or from the next one. `next` returns it if `next` made the
+/// write.
 ///
 /// ```
 /// use anyws::WebSocket;
@@ -108,9 +114,8 @@ impl WebSocket {
 
     /// Returns the runtime that the socket runs on, if there is one.
     ///
-    /// With it a handler waits ([`rt::sleep`](crate::rt::sleep),
-    /// [`rt::timeout`](crate::rt::timeout)) and spawns ([`Runtime::spawn`]) without naming a
-    /// runtime.
+    /// Pass it to [`rt::sleep`](crate::rt::sleep) and [`rt::timeout`](crate::rt::timeout), or call
+    /// its [`spawn`](Runtime::spawn). A handler then waits and spawns without naming a runtime.
     #[must_use]
     pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.connection.runtime()
@@ -118,20 +123,20 @@ impl WebSocket {
 
     /// Receives the next message, or `None` at the end.
     ///
-    /// Control frames come too. The answer to a ping is buffered already, to be written by the next
-    /// call of `next`, `send` or `flush`; a pong needs no answer; a Close was answered, and is the
-    /// last message. What is buffered is written before this waits, and a write that is blocked
-    /// does not keep it from receiving.
+    /// Control frames are returned too. The pong for a returned ping is already buffered; the next
+    /// call of `next`, `send` or `flush` writes it. A pong needs no answer. A Close has been
+    /// answered and is the last message. `next` writes everything that is buffered before it waits,
+    /// and a blocked write does not stop it from receiving.
     ///
     /// # Errors
     ///
     /// At most one error is returned, then `None`: [`Error::ClosedWithoutHandshake`],
-    /// [`Error::Protocol`] or [`Error::Io`]. After a write that has failed, what had arrived comes
-    /// before the error.
+    /// [`Error::Protocol`] or [`Error::Io`]. If a write has failed, `next` first returns the
+    /// messages that had arrived, then the error.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: no message is lost.
+    /// You can drop the future at any time: no message is lost.
     #[expect(
         clippy::should_implement_trait,
         reason = "it is that of streams, not of iterators"
@@ -145,8 +150,9 @@ impl WebSocket {
 
     /// Receives the next text or binary message, or `None` at the end.
     ///
-    /// It is [`next`](Self::next) without control frames: pings and the peer's Close are answered
-    /// and left out. After the end [`close_frame`](Self::close_frame) returns the peer's Close.
+    /// This is [`next`](Self::next) without control frames: it answers pings and the peer's Close,
+    /// and does not return them. After the end, [`close_frame`](Self::close_frame) returns the
+    /// peer's Close.
     ///
     /// ```
     /// use anyws::WebSocket;
@@ -168,7 +174,7 @@ impl WebSocket {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: no message is lost.
+    /// You can drop the future at any time: no message is lost.
     #[inline]
     pub fn next_data(
         &mut self,
@@ -180,40 +186,42 @@ impl WebSocket {
 
     /// Returns the peer's Close frame: its code and its reason.
     ///
-    /// It is `None` until the Close has been received, and if it has no code (RFC 6455, section
-    /// 7.1.5, code 1005).
+    /// Returns `None` until the Close has been received, and for a Close without a code (RFC 6455,
+    /// section 7.1.5, code 1005).
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
         self.connection.close_frame()
     }
 
-    /// Sends a message: buffers it and writes all that is buffered.
+    /// Sends a message: buffers it and writes everything that is buffered.
     ///
-    /// It waits for room while more is buffered than
-    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), and then until the
-    /// stream has taken everything: as long as the peer does not read, if it has to. There is no
-    /// timeout for it but the caller's own. While it waits no ping is answered.
+    /// The call waits for space while more than
+    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size) is buffered, and
+    /// then until the stream has accepted everything. If the peer does not read, it may wait
+    /// forever: there is no timeout except your own. While it waits, no pings are answered.
     ///
-    /// A message above [`fragment_size`](crate::TransportConfig::fragment_size), 16 MiB by default,
-    /// is sent in fragments.
+    /// A message longer than [`fragment_size`](crate::TransportConfig::fragment_size), 16 MiB by
+    /// default, is sent in fragments.
     ///
-    /// Nothing is received here, neither a ping nor the peer's Close. A handler that only sends
-    /// selects on [`closed`](Self::closed) between messages, or drops the receiving half of
-    /// [`split`](Self::split): then each `send` receives too.
+    /// `send` receives nothing, neither pings nor the peer's Close. A handler that only sends has
+    /// to select on [`closed`](Self::closed) between messages. It can also drop the receiving half
+    /// of [`split`](Self::split): then each `send` receives too.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidMessage`] for what may not be sent: a raw frame, a ping or pong above 125
-    /// bytes, a close code that is not for the wire, a close reason above 123 bytes.
-    /// [`Error::Closed`] once a Close was sent or received. [`Error::Io`] if the stream fails.
+    /// [`Error::InvalidMessage`] for a message that may not be sent: a raw frame, a ping or pong
+    /// longer than 125 bytes, a close code that is not allowed on the wire, or a close reason
+    /// longer than 123 bytes. [`Error::Closed`] once a Close was sent or received. [`Error::Io`] if
+    /// the stream fails.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits for room, the message is not sent. Once there was room, the message
-    /// is accepted, and is sent once and whole even if this is dropped; the next call of `next`,
-    /// `send`, `flush` or `close` writes on. Where the difference matters use the [`Sink`]:
-    /// `poll_ready`, then `start_send`.
-    // No `async fn` would do with one place for the message: each handler has such a future in it.
+    /// If you drop the future while it waits for space, the message is not sent. Once there was
+    /// space, the message is accepted: it is sent once and whole even if you drop the future. The
+    /// next call of `next`, `send`, `flush` or `close` continues to write. Where the difference
+    /// matters, use the [`Sink`]: `poll_ready`, then `start_send`.
+    // Not an `async fn`: that would have two slots for the message, and each handler contains such
+    // a future.
     #[inline]
     pub fn send(
         &mut self,
@@ -226,14 +234,16 @@ impl WebSocket {
         })
     }
 
-    /// Buffers a message, to be written with others: by `flush`, `send` or a waiting `next`, or
-    /// when more than [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is buffered,
-    /// 64 KiB by default.
+    /// Buffers a message, to be written together with others.
     ///
-    /// It waits only while more is buffered than
-    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), 128 KiB by
-    /// default: the peer does not read then, and no ping of its is answered meanwhile. A handler
-    /// that awaits something else after a `feed` flushes before.
+    /// It is written by `flush`, `send` or a waiting `next`, or when more than
+    /// [`write_buffer_size`](crate::TransportConfig::write_buffer_size) is buffered, 64 KiB by
+    /// default.
+    ///
+    /// `feed` waits only while more than
+    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size) is buffered, 128
+    /// KiB by default. That happens when the peer does not read; while `feed` waits, none of the
+    /// peer's pings are answered. Call `flush` before you await something else after a `feed`.
     ///
     /// # Errors
     ///
@@ -258,23 +268,25 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the stream fails, once: afterwards there is nothing left to be written.
+    /// [`Error::Io`] if the stream fails. It is returned once: afterwards nothing is left to write.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: the next call writes on.
+    /// You can drop the future at any time: the next call continues to write.
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         PollFn::new(|cx| self.connection.poll_flush(cx))
     }
 
     /// Waits until nothing more can be sent: the peer has closed, or the connection has failed.
     ///
-    /// Meanwhile it answers pings and the peer's Close, writes what is buffered, and **discards
-    /// data that arrives**. It is for handlers that only send: without it nothing would read the
-    /// peer's Close. Handlers that also receive use [`next`](Self::next), which does all of this; a
-    /// task that waits here counts as the one that receives, and beside one in `next` takes its
-    /// wakeups. The answer to the Close is written as far as the stream takes it; `flush`, `close`
-    /// or dropping the socket writes the rest.
+    /// While it waits, it answers pings and the peer's Close, writes what is buffered, and
+    /// **discards data that arrives**. It is for handlers that only send: without it, nothing would
+    /// read the peer's Close. Handlers that also receive use [`next`](Self::next), which does all
+    /// of this.
+    ///
+    /// A task that waits here counts as the receiving task: if another one waits in `next`, this
+    /// one takes its wakeups. The answer to the Close is written as far as the stream accepts it;
+    /// `flush`, `close` or dropping the socket writes the rest.
     ///
     /// ```
     /// use anyws::WebSocket;
@@ -298,14 +310,14 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// What ended the connection in the place of a Close, as for [`next`](Self::next), unless that
-    /// was returned before: [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or
+    /// The error that ended the connection instead of a Close, as for [`next`](Self::next), unless
+    /// it was returned before: [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or
     /// [`Error::Io`].
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: the next call waits on. The peer's Close is still returned by
-    /// `next`.
+    /// You can drop the future at any time: the next call continues to wait. `next` still returns
+    /// the peer's Close.
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         PollFn::new(|cx| self.connection.poll_closed(cx, Reading::Allowed))
     }
@@ -313,24 +325,26 @@ impl WebSocket {
     /// Closes the connection: sends a Close with `frame`, discards data up to the peer's Close, and
     /// ends the TCP connection (RFC 6455, section 7.1.2).
     ///
-    /// `frame` is `None` for a Close without a code, or a code and a reason of at most 123 bytes:
+    /// `frame` is `None` for a Close without a code, or a code with a reason of at most 123 bytes:
     /// `(CloseCode::Away, "restart")`. After the peer's Close, or after an error that `next`
-    /// returned, it only does what is left to do. It takes at most the close timeout, 10 s by
-    /// default ([`set_close_timeout`]); without a runtime with timers the Close is written and
-    /// nothing waits for the answer. Pings are not answered any more: nothing follows a Close.
+    /// returned, the call only finishes what is left to do.
+    ///
+    /// The call takes at most the close timeout, 10 s by default ([`set_close_timeout`]). Without a
+    /// runtime that has timers, it writes the Close and does not wait for the answer. Pings are no
+    /// longer answered, because nothing may follow a Close.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidMessage`] for a code or reason that may not be sent; the connection is
-    /// unharmed. [`Error::Timeout`] if the peer's Close does not come in time,
+    /// unharmed. [`Error::Timeout`] if the peer's Close does not arrive in time.
     /// [`Error::ClosedWithoutHandshake`], [`Error::Protocol`] or [`Error::Io`] if something else
-    /// comes in its place, or a message is lost. That a peer which has closed before does not take
-    /// our answer is no error.
+    /// arrives instead, or if a message is lost. A peer that has closed first need not accept our
+    /// answer: that is not an error.
     ///
     /// # Cancel safety
     ///
-    /// Once polled, the Close is buffered; dropped after that, a second call completes the rest,
-    /// with a new timeout, and so does dropping the socket.
+    /// Once the future has been polled, the Close is buffered. If you drop the future after that, a
+    /// second call completes the rest with a new timeout; dropping the socket completes it too.
     ///
     /// [`set_close_timeout`]: crate::WebSocketConfig::set_close_timeout
     pub fn close(
@@ -340,15 +354,15 @@ impl WebSocket {
         self.close_in(frame.into_frame(), None)
     }
 
-    /// Closes the connection as [`close`](Self::close) does, with a timeout of its own in the place
-    /// of the close timeout.
+    /// Closes the connection as [`close`](Self::close) does, with `timeout` instead of the close
+    /// timeout.
     ///
-    /// The timeout is for the peer's Close and the end of the TCP connection together. With
-    /// [`Duration::ZERO`] only what the stream takes at once is written.
+    /// `timeout` covers both the peer's Close and the end of the TCP connection. With
+    /// [`Duration::ZERO`], only what the stream accepts at once is written.
     ///
     /// # Errors
     ///
-    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers: the
+    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers; the
     /// connection is unharmed.
     ///
     /// # Cancel safety
@@ -380,23 +394,25 @@ impl WebSocket {
         })
     }
 
-    /// Ends the connection now: drops the stream, without a Close and without waiting for anything.
+    /// Ends the connection now: drops the stream, without a Close and without waiting.
     ///
-    /// It is for peers that do not answer, and for those that abuse the server. Messages that are
-    /// buffered are lost, and so are those that have arrived and `next` has not returned. The peer
-    /// sees the end of the stream without a Close (code 1006). To send a Close but wait only
-    /// briefly, use [`close_within`](Self::close_within). Afterwards `send` returns
-    /// [`Error::Closed`], and `next` returns `None`, or first the peer's Close if
-    /// [`close`](Self::close) or [`closed`](Self::closed) has read it.
+    /// Use it for peers that do not answer, and for those that abuse the server. Buffered messages
+    /// are lost, and so are messages that have arrived but that `next` has not returned. The peer
+    /// sees the stream end without a Close (code 1006). To send a Close but wait only briefly, use
+    /// [`close_within`](Self::close_within).
+    ///
+    /// Afterwards `send` returns [`Error::Closed`]. `next` returns `None`; if
+    /// [`close`](Self::close) or [`closed`](Self::closed) has read the peer's Close, `next` returns
+    /// that first.
     pub fn abort(&mut self) {
         let (tasks, stream) = self.connection.abort(Side::Sender);
         tasks.wake();
         drop(stream);
     }
 
-    /// Splits the socket into a half that sends and one that receives, for two tasks.
+    /// Splits the socket into a half that sends and a half that receives, for two tasks.
     ///
-    /// [`SendHalf::reunite`] puts them together again.
+    /// [`SendHalf::reunite`] joins them again.
     #[must_use]
     pub fn split(self) -> (SendHalf, ReceiveHalf) {
         split::split(self)
@@ -420,14 +436,14 @@ impl Stream for WebSocket {
     }
 }
 
-/// It is terminated once it has returned `None`.
+/// The stream is terminated once it has returned `None`.
 impl FusedStream for WebSocket {
     fn is_terminated(&self) -> bool {
         self.connection.is_terminated()
     }
 }
 
-/// Closing the sink sends Close 1000 and flushes; it does not wait for the peer.
+/// Closing the sink sends Close 1000 and flushes. It does not wait for the peer.
 impl Sink<Message> for WebSocket {
     type Error = Error;
 

@@ -1,6 +1,6 @@
-//! No wakeup is lost between the halves, nor between two tasks that share a whole socket: models
-//! that loom runs in the orders in which their threads may take turns. A task that sleeps for ever
-//! is a deadlock there, and fails the test.
+//! Models that show that no wakeup is lost between the halves, or between two tasks that share a
+//! whole socket. loom runs them in the orders in which their threads may take turns. A task that
+//! sleeps forever is a deadlock in loom, and fails the test.
 //!
 //! ```sh
 //! RUSTFLAGS='--cfg anyws_loom' \
@@ -62,7 +62,7 @@ fn a_receiver_writes_what_a_dropped_send_has_buffered() {
         peer.take_no_more();
         let (mut sender, receiver) = peer.halves(None);
         let sending = thread::spawn(move || {
-            // Whether there is room already is a matter of order.
+            // Whether there is already space depends on the order.
             let _ = sender.send("1".into()).now_or_never();
         });
         let receiving = thread::spawn(move || assert_receives_message(receiver));
@@ -112,7 +112,7 @@ fn a_sender_that_closes_hears_of_the_peers_close() {
         peer.send(CLOSE);
         closing.join().unwrap();
         receiving.join().unwrap();
-        // The receiver has left the end to a task, if the sender had not come to it before.
+        // The receiver has left the end to a task, unless the sender had reached it before.
         runtime.tasks().into_iter().for_each(block_on);
     });
 }
@@ -154,7 +154,7 @@ fn a_receiver_that_pongs_hold_up_reads_on_once_they_are_written() {
     check(|| {
         let peer = Peer::default();
         let (mut sender, mut receiver) = peer.full_halves();
-        // Pongs fill their place; the last one has to wait, and is above the watermark.
+        // The pongs fill their buffer. The last one has to wait, and is above the watermark.
         while peer.send_ping() {
             let item = block_on(receiver.next());
             assert!(matches!(item, Some(Ok(Message::Ping(_)))), "{item:?}");
@@ -302,8 +302,8 @@ fn of_two_halves_that_are_dropped_one_writes_the_close_without_a_runtime() {
 /// Runs a model in the orders in which its threads may take turns.
 fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut loom = Builder::new();
-    // How often a thread loses its turn though it could go on. One time more takes twelve times as
-    // long, and is for `LOOM_MAX_PREEMPTIONS`.
+    // How often a thread is preempted. One more takes twelve times as long; set
+    // `LOOM_MAX_PREEMPTIONS` for that.
     loom.preemption_bound.get_or_insert(3);
     loom.check(model);
 }
@@ -319,7 +319,7 @@ fn assert_receives_close(mut receiver: ReceiveHalf) {
     assert!(block_on(receiver.next()).is_none());
 }
 
-/// Uses and drops both halves, each in a thread of its own.
+/// Uses and drops both halves, each in its own thread.
 fn drop_at_once(mut sender: SendHalf, mut receiver: ReceiveHalf) {
     let sending = thread::spawn(move || {
         let fed = sender.feed("1".into()).now_or_never();

@@ -27,23 +27,23 @@ mod receiver;
 mod sender;
 mod tasks;
 
-/// A half's part in what both share; says so when it is dropped.
+/// One half's share of the connection. Dropping it tells the other half.
 #[derive(Debug)]
 struct Half {
     side: Side,
     shared: Arc<Shared>,
 }
 
-/// What the halves share. When both are dropped, the connection is closed as that of a whole
-/// socket.
+/// The state that the halves share. When both are dropped, the connection is closed as a whole
+/// socket is.
 struct Shared {
-    /// Locked inside a poll only, never across an await.
+    /// Locked only inside a poll, never across an await.
     connection: Mutex<Connection>,
-    /// A `Waker` is made of it, which only std's `Arc` can be.
+    /// It is turned into a `Waker`, which works only with std's `Arc`.
     tasks: StdArc<Tasks>,
-    /// What arrives is left to the receiver while that lives; then the sender reads.
+    /// While the receiver lives, only it reads; afterwards the sender does.
     receiver_lives: AtomicBool,
-    /// A copy, to be read without the lock.
+    /// A copy that can be read without the lock.
     protocol: Option<Box<str>>,
 }
 
@@ -56,7 +56,7 @@ impl Half {
         self.shared.drive(self.side, cx, poll)
     }
 
-    /// Tells whether the sender has to read, because nobody else does.
+    /// Returns whether the sender has to read because nobody else does.
     fn reading(&self) -> Reading {
         if self.shared.receiver_lives.load(Ordering::Acquire) {
             Reading::Never
@@ -77,7 +77,7 @@ impl Half {
         self.shared.lock().close_frame()
     }
 
-    /// Ends the connection at once; the other half is woken to find out.
+    /// Ends the connection at once, and wakes the other half to notice.
     fn abort(&self) {
         let (_, stream) = self.shared.lock().abort(self.side);
         self.shared.tasks.of(self.side.other()).wake();
@@ -86,7 +86,7 @@ impl Half {
 }
 
 impl Shared {
-    /// Lets the task behind `cx` drive the connection; the other one is woken if it may go on.
+    /// Lets the task behind `cx` drive the connection, and wakes the other task if it may continue.
     fn drive<R>(
         &self,
         side: Side,
@@ -107,7 +107,7 @@ impl Shared {
         drop(stream);
         drop(polling);
         if polled.is_ready() {
-            // It waits no more: its waker would keep the memory of a task that may end.
+            // The task no longer waits. Its waker would keep the memory of a task that may end.
             task.take();
         }
         if !has_changed {
@@ -117,14 +117,14 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        // A panic inside a poll leaves nothing half done that the other half would trip over.
+        // A panic inside a poll leaves the connection in a state that the other half can use.
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wakes the other half, also where a stream has panicked: it may wait for what this one was about
+/// Wakes the other half even if the stream has panicked: it may wait for what this half was about
 /// to do.
 struct WakeOnDrop<'a>(&'a AtomicWaker);
 
@@ -134,8 +134,8 @@ impl Drop for WakeOnDrop<'_> {
     }
 }
 
-/// A half that is gone waits for nothing, and leaves the rest to the other one; or to a task, if
-/// the receiver has seen the end and the sender has nothing left to do.
+/// A dropped half waits for nothing and leaves the rest to the other half. If the receiver has seen
+/// the end and the sender has nothing left to do, the rest goes to a task.
 impl Drop for Half {
     fn drop(&mut self) {
         let Self { side, shared } = self;
@@ -151,7 +151,7 @@ impl Drop for Half {
         drop(connection);
         drop(stream);
         drop(polling);
-        // A sender that waits reads by itself from now on.
+        // A waiting sender reads by itself from now on.
         shared.tasks.of(Side::Sender).wake();
         if let Some(runtime) = finisher {
             runtime.spawn(Box::pin(finish(Arc::clone(shared))));
@@ -159,7 +159,7 @@ impl Drop for Half {
     }
 }
 
-/// Closes the TCP connection of a sender that may not send any more.
+/// Closes the TCP connection of a sender that can no longer send.
 async fn finish(shared: Arc<Shared>) {
     let mut deadline = shared.lock().deadline();
     poll_fn(|cx| {
@@ -195,7 +195,7 @@ pub(crate) fn split(socket: WebSocket) -> (SendHalf, ReceiveHalf) {
     )
 }
 
-/// The halves given to [`SendHalf::reunite`] are of different sockets; here they are again.
+/// The halves passed to [`SendHalf::reunite`] belong to different sockets; this error returns them.
 #[derive(Debug, thiserror::Error)]
 #[error("the halves belong to different WebSockets")]
 #[non_exhaustive]

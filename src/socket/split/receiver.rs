@@ -20,11 +20,11 @@ use crate::{
     rt::Runtime,
 };
 
-/// The half of a [`WebSocket`] that receives; made by [`WebSocket::split`].
+/// The half of a [`WebSocket`] that receives; created by [`WebSocket::split`].
 ///
-/// Pings are answered while it is polled, also if the other half never sends. Once it has received
-/// the peer's Close or an error, dropping it closes the TCP connection in the background, while the
-/// other half may live on.
+/// It answers pings while it is polled, even if the other half never sends. Once it has received
+/// the peer's Close or an error, dropping it closes the TCP connection in the background, even
+/// while the other half lives.
 ///
 /// [`WebSocket`]: crate::WebSocket
 /// [`WebSocket::split`]: crate::WebSocket::split
@@ -49,13 +49,12 @@ impl ReceiveHalf {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::next`](crate::WebSocket::next). After a
-    /// [`close`](crate::SendHalf::close) of the other half that has run out of time it is
-    /// `None` at once.
+    /// As for [`WebSocket::next`](crate::WebSocket::next). After the other half's
+    /// [`close`](crate::SendHalf::close) has timed out, `next` returns `None` at once.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: no message is lost.
+    /// You can drop the future at any time: no message is lost.
     #[expect(
         clippy::should_implement_trait,
         reason = "it is that of streams, not of iterators"
@@ -75,7 +74,7 @@ impl ReceiveHalf {
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: no message is lost.
+    /// You can drop the future at any time: no message is lost.
     pub fn next_data(
         &mut self,
     ) -> impl FusedFuture<Output = Option<Result<Message>>> + Send + Unpin {
@@ -93,8 +92,8 @@ impl ReceiveHalf {
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).
     ///
-    /// If messages of the sending half are lost by it, or its `close` waits for the peer, that
-    /// half's next call returns [`Error::Io`](crate::Error::Io).
+    /// If that loses messages of the sending half, or if its `close` waits for the peer, its next
+    /// call returns [`Error::Io`](crate::Error::Io).
     pub fn abort(&mut self) {
         self.0.abort();
     }
@@ -108,7 +107,7 @@ impl Stream for ReceiveHalf {
     }
 }
 
-/// It is terminated once it has returned `None`.
+/// The stream is terminated once it has returned `None`.
 impl FusedStream for ReceiveHalf {
     fn is_terminated(&self) -> bool {
         self.0.shared.lock().is_terminated()

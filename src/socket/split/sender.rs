@@ -22,20 +22,20 @@ use crate::{
     sync::Arc,
 };
 
-/// The half of a [`WebSocket`] that sends; made by [`WebSocket::split`].
+/// The half of a [`WebSocket`] that sends; created by [`WebSocket::split`].
 ///
 /// While it waits for a peer that does not read, the other half continues to receive and to answer
 /// pings.
 ///
 /// # Without the other half
 ///
-/// A handler that only sends drops the receiving half. From then on `send`, `feed` and `flush` read
-/// what has arrived: they answer pings and the peer's Close, and discard data. `feed` only buffers
-/// the pongs, too. What ended the connection is returned by the call that finds it, even if the
-/// message of that call was accepted; [`Error::Closed`] by those after.
+/// A handler that only sends can drop the receiving half. From then on, `send`, `feed` and `flush`
+/// read what has arrived: they answer pings and the peer's Close, and discard data. `feed` only
+/// buffers, pongs included. The call that finds the end of the connection returns its error, even
+/// if the message of that call was accepted. Later calls return [`Error::Closed`].
 ///
-/// Between two calls nobody reads, and a peer that closes waits for the next one. So a handler that
-/// waits for something else selects on [`closed`](Self::closed).
+/// Between two calls nothing is read, and a peer that closes has to wait for the next call. A
+/// handler that waits for something else in between has to select on [`closed`](Self::closed).
 #[derive(Debug)]
 pub struct SendHalf(pub(super) Half);
 
@@ -62,8 +62,8 @@ impl SendHalf {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::send`]. Once the receiving half is dropped, also what `next` would have
-    /// returned.
+    /// As for [`WebSocket::send`]. Once the receiving half is dropped, also the errors that `next`
+    /// would have returned.
     ///
     /// # Cancel safety
     ///
@@ -107,12 +107,12 @@ impl SendHalf {
         })
     }
 
-    /// Writes all that is buffered; see [`WebSocket::flush`].
+    /// Writes everything that is buffered; see [`WebSocket::flush`].
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::flush`]. Once the receiving half is dropped, also what `next` would have
-    /// returned.
+    /// As for [`WebSocket::flush`]. Once the receiving half is dropped, also the errors that `next`
+    /// would have returned.
     ///
     /// # Cancel safety
     ///
@@ -123,18 +123,18 @@ impl SendHalf {
 
     /// Waits until nothing more can be sent; see [`WebSocket::closed`].
     ///
-    /// While the receiving half lives, this only waits, and writes what is buffered: the other half
-    /// gets what arrives, and its `next` has to be polled. Once that half is dropped, this answers
-    /// pings and the peer's Close, and **discards data that arrives**.
+    /// While the receiving half lives, this only waits and writes what is buffered. The receiving
+    /// half gets what arrives, so its `next` has to be polled. Once that half is dropped, this
+    /// method answers pings and the peer's Close, and **discards data that arrives**.
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::closed`]. While the receiving half lives, its `next` returns what ended
-    /// the connection, and this only [`Error::Io`] for messages that were lost.
+    /// As for [`WebSocket::closed`]. While the receiving half lives, its `next` returns the error
+    /// that ended the connection; this method returns only [`Error::Io`], for lost messages.
     ///
     /// # Cancel safety
     ///
-    /// It may be dropped at any time: the next call waits on.
+    /// You can drop the future at any time: the next call continues to wait.
     pub fn closed(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         PollFn::new(|cx| {
             self.0.drive(cx, |connection, cx| {
@@ -145,13 +145,13 @@ impl SendHalf {
 
     /// Closes the connection; see [`WebSocket::close`].
     ///
-    /// What the peer sends before its own Close goes to the receiving half as long as that lives:
-    /// poll it, or drop it. Once it is dropped, data that arrives is discarded.
+    /// While the receiving half lives, it gets what the peer sends before its own Close: poll it or
+    /// drop it. Once it is dropped, data that arrives is discarded.
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::close`]; [`Error::Timeout`] as well if the receiving half lives and has
-    /// not received the peer's Close within the close timeout.
+    /// As for [`WebSocket::close`]. Also [`Error::Timeout`] if the receiving half lives and has not
+    /// received the peer's Close within the close timeout.
     ///
     /// # Cancel safety
     ///
@@ -163,11 +163,11 @@ impl SendHalf {
         self.close_in(frame.into_frame(), None)
     }
 
-    /// Closes the connection with a timeout of its own; see [`WebSocket::close_within`].
+    /// Closes the connection with its own timeout; see [`WebSocket::close_within`].
     ///
     /// # Errors
     ///
-    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers: the
+    /// As for [`close`](Self::close). [`Error::NoRuntime`] without a runtime that has timers; the
     /// connection is unharmed.
     ///
     /// # Cancel safety
@@ -183,21 +183,21 @@ impl SendHalf {
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`].
     ///
-    /// The receiving half's `next` returns `None`; what it has not returned yet is lost.
+    /// The receiving half's `next` returns `None`. Messages that it has not returned yet are lost.
     pub fn abort(&mut self) {
         self.0.abort();
     }
 
-    /// Puts the halves of a socket together again.
+    /// Joins the halves of a socket again.
     ///
     /// # Errors
     ///
-    /// If the halves are of different sockets they are given back.
+    /// [`ReuniteError`] returns the halves if they belong to different sockets.
     pub fn reunite(self, receiver: ReceiveHalf) -> Result<WebSocket, ReuniteError> {
         if !Arc::ptr_eq(&self.0.shared, &receiver.0.shared) {
             return Err(ReuniteError(self, receiver));
         }
-        // The halves find nothing any more that is theirs to finish.
+        // Dropping the halves then finds nothing to finish.
         let mut connection = self.0.shared.lock().take();
         connection.set_shared(false);
         Ok(WebSocket::from_connection(connection))
@@ -224,7 +224,7 @@ impl SendHalf {
         })
     }
 
-    /// Polls to send; reads too once nobody else does, or a Close would never be found.
+    /// Polls to send. Once nobody else reads, it reads too: otherwise it would never find a Close.
     fn drive(
         &self,
         cx: &Context<'_>,
@@ -238,13 +238,13 @@ impl SendHalf {
         })
     }
 
-    /// A receiver that waits writes what is buffered, as a whole socket does before it waits.
+    /// A waiting receiver writes what is buffered, as a whole socket does before it waits.
     fn wake_receiver(&self) {
         self.0.shared.tasks.of(Side::Receiver).wake();
     }
 }
 
-/// Closing the sink sends Close 1000 and flushes; it does not wait for the peer.
+/// Closing the sink sends Close 1000 and flushes. It does not wait for the peer.
 impl Sink<Message> for SendHalf {
     type Error = Error;
 

@@ -7,25 +7,25 @@ use crate::{
     sync::{AtomicUsize, AtomicWaker, Ordering},
 };
 
-/// Somebody was woken during a poll.
+/// A task was woken during a poll.
 const WOKEN: usize = 1;
 
-/// One poll, in the bits above.
+/// One poll; polls are counted in the bits above.
 const POLL: usize = 2;
 
-/// The tasks of the halves, while they wait.
+/// The waiting tasks of the halves.
 ///
-/// A stream keeps one waker for each direction, but both halves may have to read and to write: a
-/// receiver writes pongs, a closing sender reads up to the end. So the stream wakes both.
+/// A stream keeps one waker for each direction, but each half may have to both read and write: a
+/// receiver writes pongs, and a closing sender reads up to the end. So the stream wakes both.
 ///
-/// Nobody is woken while a half holds the lock of the connection, but right after it: a waker may
-/// own the last reference to a task, and that task the other half, which locks to say goodbye.
+/// A wakeup waits until the lock of the connection is released. A waker may own the last reference
+/// to a task, and that task the other half, whose destructor locks too.
 #[derive(Default)]
 pub(super) struct Tasks {
     sender: AtomicWaker,
     receiver: AtomicWaker,
-    /// How many polls there are, and whether somebody was woken during one. One word, so that
-    /// either the waker sees that no poll is left, or the last poll sees that it was woken.
+    /// The number of polls, and whether a task was woken during one. They share a word, so that
+    /// either the waker sees that no poll is left, or the last poll sees the wakeup.
     state: AtomicUsize,
 }
 
@@ -37,7 +37,7 @@ impl Tasks {
         }
     }
 
-    /// Puts wakeups off until the guard is dropped, which has to be after the lock is released.
+    /// Defers wakeups until the guard is dropped. Drop it after the lock is released.
     pub(super) fn begin_poll(&self) -> PollGuard<'_> {
         self.state.fetch_add(POLL, Ordering::AcqRel);
         PollGuard(self)

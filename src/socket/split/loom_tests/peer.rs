@@ -23,30 +23,30 @@ use crate::{
 pub(super) const MESSAGE: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'!'];
 pub(super) const CLOSE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
 
-/// The peer of a socket, which is in its memory.
+/// The in-memory peer of a socket.
 #[derive(Clone)]
 pub(super) struct Peer(Arc<Mutex<Wire>>);
 
 /// A stream between a socket and its peer.
 pub(super) struct Wire {
-    /// What the socket has not read yet.
+    /// Bytes that the socket has not read yet.
     sent: VecDeque<u8>,
     has_ended: bool,
-    /// What the socket has written.
+    /// Bytes that the socket has written.
     taken: Vec<u8>,
-    /// How much more it may write.
+    /// How many more bytes the socket may write.
     room: usize,
-    /// Pings that were sent.
+    /// The number of pings sent.
     pings: usize,
     /// The length of `taken` at which the peer answers with a message.
     answer_at: Option<usize>,
-    /// The one that polled last, as runtimes have it.
+    /// The wakers of the last polls, as runtimes keep them.
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Peer {
-    /// Makes a peer that sends a message once it was sent so many bytes.
+    /// Returns a peer that sends a message once it has received `at` bytes.
     pub(super) fn answering(at: usize) -> Self {
         let peer = Self::default();
         peer.0.lock().unwrap().answer_at = Some(at);
@@ -58,10 +58,10 @@ impl Peer {
         self.connect(TransportConfig::default(), runtime)
     }
 
-    /// Returns halves that have no room for a message until the peer takes what waits.
+    /// Returns halves that have no space for a message until the peer accepts what is buffered.
     pub(super) fn full_halves(&self) -> (SendHalf, ReceiveHalf) {
         self.take_no_more();
-        // What waits is written if it can be, and leaves no room if it cannot.
+        // Buffered bytes are written if possible; if not, they leave no space.
         let transport = TransportConfig::default()
             .write_buffer_size(0)
             .max_write_buffer_size(1);
@@ -70,7 +70,7 @@ impl Peer {
         (sender, receiver)
     }
 
-    /// Returns a whole socket that has no room for a message, for two tasks to share.
+    /// Returns a whole socket that has no space for a message, for two tasks to share.
     pub(super) fn full_socket(&self) -> Arc<Mutex<WebSocket>> {
         let (sender, receiver) = self.full_halves();
         Arc::new(Mutex::new(sender.reunite(receiver).unwrap()))
@@ -95,8 +95,8 @@ impl Peer {
         split(socket)
     }
 
-    /// Sends a ping of the longest payload, unless enough of them were sent to hold a socket up
-    /// that writes none of its pongs.
+    /// Sends a ping with the longest payload. Returns `false`, without sending, once enough pings
+    /// were sent to block a socket that writes none of its pongs.
     pub(super) fn send_ping(&self) -> bool {
         // 4 KiB of pongs are buffered; one more waits.
         const PINGS: usize = 4096 / 125 + 1;
@@ -135,7 +135,7 @@ impl Peer {
         self.0.lock().unwrap().taken.clone()
     }
 
-    /// Tells whether the socket has dropped its end.
+    /// Returns whether the socket has dropped its end.
     pub(super) fn is_alone(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -156,7 +156,7 @@ impl Default for Peer {
     }
 }
 
-/// The socket's end.
+/// The socket's end of the stream.
 impl AsyncRead for Peer {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -198,7 +198,7 @@ impl AsyncWrite for Peer {
         Poll::Ready(Ok(()))
     }
 
-    /// The peer ends too.
+    /// The peer ends its side too.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.lock().unwrap().has_ended = true;
         self.send(&[]);

@@ -1,4 +1,4 @@
-//! A runtime for models.
+//! A runtime for the models.
 
 use std::{
     fmt, mem,
@@ -42,7 +42,7 @@ impl fmt::Debug for Threads {
     }
 }
 
-/// A timer that fires when it is told to.
+/// A timer that fires when the model calls `fire`.
 #[derive(Clone, Default)]
 pub(super) struct Timer(Arc<Mutex<Alarm>>);
 

@@ -1,4 +1,4 @@
-//! Settings that contradict each other, or that no input can satisfy.
+//! Errors for settings that contradict each other, or that no input can satisfy.
 
 use http::HeaderName;
 
@@ -17,36 +17,37 @@ pub enum ConfigError {
     /// A limit of 0 bytes lets no message through.
     #[error("{0} is 0: no message would pass")]
     ZeroLimit(&'static str),
-    /// Fragments of less than 1 KiB would cost more than what they carry.
+    /// `fragment_size` is less than 1 KiB: such fragments cost more than what they carry.
     #[error("fragment_size is {0}: at least 1024 bytes are needed")]
     FragmentSize(usize),
-    /// A supported subprotocol is no token (RFC 6455, section 4.1, item 10).
-    #[error("subprotocol {0:?} is no token")]
+    /// A supported subprotocol is not a token (RFC 6455, section 4.1, item 10).
+    #[error("subprotocol {0:?} is not a token")]
     Protocol(String),
     /// A subprotocol is required, but none is supported and no callback chooses one.
     #[error(
         "a subprotocol is required, but none is supported: \
-         name those that are by `set_protocols` or `on_protocol`"
+         set some with `set_protocols` or `on_protocol`"
     )]
     NoProtocols,
-    /// An allowed origin is none of the forms that
-    /// [`set_allowed_origins`](crate::WebSocketConfig::set_allowed_origins) knows.
+    /// An allowed origin has none of the forms that
+    /// [`set_allowed_origins`](crate::WebSocketConfig::set_allowed_origins) accepts.
     #[error(
         "allowed origin {0:?} is malformed: \
          write scheme://host[:port], scheme://*.domain[:port], null or file://"
     )]
     Origin(String),
-    /// The list of allowed origins is empty, and none may be missing: nobody could connect.
+    /// The list of allowed origins is empty, and a missing origin is not allowed: no client could
+    /// connect.
     #[error(
         "no origin is allowed: \
-         list some, allow a missing one by `set_allow_missing_origin`, or set no list"
+         list some, allow a missing one with `set_allow_missing_origin`, or set no list"
     )]
     NoOrigins,
     /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
     #[error("the chosen subprotocol {0:?} was not offered by the client")]
     ProtocolNotOffered(String),
-    /// A header for the answer of 101 is one that the handshake itself sets, or that would announce
-    /// a body; see [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
+    /// A response header is one that the handshake sets itself, or one that announces a body; see
+    /// [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
     #[error("response header `{0}` belongs to the handshake itself: leave it out")]
     HandshakeHeader(HeaderName),
 }

@@ -12,13 +12,13 @@ use crate::{
 mod error;
 mod transport;
 
-/// Long enough for any network that works, short enough to free what a dead peer holds.
+/// Long enough for any working network, and short enough to free what a dead peer holds.
 const DEFAULT_TIMEOUT: Timeout = Timeout::Default(Duration::from_secs(10));
 
-/// Settings of the handshake, of the socket that follows, and of the runtime under both.
+/// Settings of the handshake, of the socket that follows, and of the runtime that both use.
 ///
-/// The setters chain. What cannot work is found by [`validate`](Self::validate), and at an upgrade
-/// it is an answer of 500 and a call of `on_failed_upgrade`, never a panic.
+/// The setters chain. [`validate`](Self::validate) returns an error for settings that cannot work.
+/// If you do not call it, the upgrade answers 500 and calls `on_failed_upgrade`; it never panics.
 ///
 /// ```
 /// use anyws::{TransportConfig, WebSocketConfig};
@@ -41,8 +41,8 @@ pub struct WebSocketConfig {
 }
 
 impl WebSocketConfig {
-    /// Makes the default settings: those of [`TransportConfig::default`], no subprotocol, every
-    /// origin, and 10 s for each timeout.
+    /// Returns the default settings: those of [`TransportConfig::default`], no subprotocol, every
+    /// origin allowed, and 10 s for each timeout.
     pub fn new() -> Self {
         Self {
             transport: TransportConfig::default(),
@@ -54,7 +54,7 @@ impl WebSocketConfig {
         }
     }
 
-    /// Sets buffers and limits: a [`TransportConfig`], or tungstenite's `WebSocketConfig`.
+    /// Sets buffers and limits, from a [`TransportConfig`] or from tungstenite's `WebSocketConfig`.
     pub fn set_transport(mut self, transport: impl Into<TransportConfig>) -> Self {
         self.transport = transport.into();
         self
@@ -62,12 +62,12 @@ impl WebSocketConfig {
 
     /// Sets the supported subprotocols, the preferred one first; default none.
     ///
-    /// The first one that the client offers is chosen (RFC 6455, section 4.2.2); names are
-    /// case-sensitive tokens.
+    /// The server chooses the first name of this list that the client offers (RFC 6455, section
+    /// 4.2.2). Names are case-sensitive tokens.
     ///
-    /// If none of the client's subprotocols is supported, the client is accepted without one, which
-    /// is legal (section 4.2.2). Chromium, Node's undici and websocket-client then fail the
-    /// connection themselves, so list every name that your clients offer.
+    /// If the client offers no supported subprotocol, it is accepted without one, which is legal
+    /// (section 4.2.2). Chromium, Node's undici and websocket-client then fail the connection
+    /// themselves, so list every name that your clients offer.
     pub fn set_protocols<I>(mut self, protocols: I) -> Self
     where
         I: IntoIterator,
@@ -80,8 +80,8 @@ impl WebSocketConfig {
     /// Sets whether a client that offers no supported subprotocol is refused with 400; default
     /// `false`: it is accepted without one.
     ///
-    /// Where no subprotocol is supported and no callback chooses one, nobody could connect: that is
-    /// [`ConfigError::NoProtocols`] at the upgrade.
+    /// If no subprotocol is supported and no callback chooses one, no client could connect: the
+    /// upgrade fails with [`ConfigError::NoProtocols`].
     pub fn set_require_protocol(mut self, require: bool) -> Self {
         self.policy.require_protocol = require;
         self
@@ -89,21 +89,22 @@ impl WebSocketConfig {
 
     /// Sets the origins that may connect; default all. Others are refused with 403.
     ///
-    /// Browsers send cookies along to any server and name the page's origin: a server that trusts
-    /// cookies has to set this (RFC 6455, section 10.2). Programs other than browsers send any
-    /// `Origin` they like. Each entry is one of these:
+    /// Browsers send cookies to any server, along with the page's origin. A server that trusts
+    /// cookies therefore has to set this (RFC 6455, section 10.2). Programs other than browsers can
+    /// send any `Origin` they like. Each entry has one of these forms:
     ///
     /// - `scheme://host` or `scheme://host:port`: scheme, host and port have to match exactly. The
     ///   default port of a scheme may be left out.
     /// - `scheme://*.domain`, with a port or without: any host with one or more labels before
     ///   `domain`, but not `domain` itself. Scheme and port have to match exactly.
-    /// - `null`: pages whose origin is private, in a sandboxed frame or a file for example. Every
-    ///   site can make such a page, so do not allow it where cookies decide who the user is.
-    /// - `file://`: pages that are files, in browsers that say so, as some of Cordova's do.
+    /// - `null`: pages whose origin is private, for example in a sandboxed frame or a file. Every
+    ///   site can make such a page, so do not allow it if cookies identify the user.
+    /// - `file://`: pages loaded from files, in the browsers that send it, such as some of
+    ///   Cordova's.
     ///
-    /// A request with two lines of `Origin` is always refused, and one without is refused unless
-    /// [`set_allow_missing_origin`](Self::set_allow_missing_origin) says otherwise. The list is
-    /// parsed here, once, and not for each request.
+    /// A request with two `Origin` lines is always refused. One without `Origin` is refused unless
+    /// [`set_allow_missing_origin`](Self::set_allow_missing_origin) allows it. The list is parsed
+    /// once, by this call, and not for each request.
     pub fn set_allowed_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,
@@ -114,8 +115,8 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets whether requests without any `Origin` may connect where
-    /// [`set_allowed_origins`](Self::set_allowed_origins) restricts them; default `false`.
+    /// Sets whether requests without `Origin` may connect if
+    /// [`set_allowed_origins`](Self::set_allowed_origins) restricts origins; default `false`.
     ///
     /// Browsers always send `Origin` with a handshake; native apps and other programs often do not.
     pub fn set_allow_missing_origin(mut self, allow: bool) -> Self {
@@ -123,18 +124,19 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets the runtime that spawns and sleeps for these sockets; default the one of the request's
-    /// extensions, else [`rt::detect`](crate::rt::detect).
+    /// Sets the runtime that spawns and sleeps for these sockets; default the runtime in the
+    /// request's extensions, else [`rt::detect`](crate::rt::detect).
     pub fn set_runtime(mut self, runtime: Arc<dyn Runtime>) -> Self {
         self.runtime = Some(runtime);
         self
     }
 
-    /// Sets how long the head of a request may take, where [`accept`](crate::accept) or
-    /// [`ServerHandshake::read`](crate::ServerHandshake::read) reads it; default 10 s, enough for
-    /// any network that works.
+    /// Sets how long the head of a request may take to arrive; default 10 s, enough for any working
+    /// network.
     ///
-    /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
+    /// It applies where [`accept`](crate::accept) or
+    /// [`ServerHandshake::read`](crate::ServerHandshake::read) reads the head. Without a runtime
+    /// the default is off, and setting this timeout is [`Error::NoRuntime`].
     ///
     /// [`Error::NoRuntime`]: crate::Error::NoRuntime
     pub fn set_head_timeout(mut self, timeout: Duration) -> Self {
@@ -143,11 +145,12 @@ impl WebSocketConfig {
     }
 
     /// Sets how long the HTTP server may take to send the answer of 101 and hand over the
-    /// connection, from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or
-    /// [`accept`](crate::WebSocketUpgrade::accept) on; default 10 s, which only a server takes that
-    /// never sends the answer. On a bare stream it bounds the writing of the answer.
+    /// connection; default 10 s; a working server needs far less.
     ///
-    /// Without a runtime the default is off, and a timeout set here is [`Error::NoRuntime`].
+    /// The time runs from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or
+    /// [`accept`](crate::WebSocketUpgrade::accept). On a bare stream it limits how long writing the
+    /// answer may take. Without a runtime the default is off, and setting this timeout is
+    /// [`Error::NoRuntime`].
     ///
     /// [`Error::NoRuntime`]: crate::Error::NoRuntime
     pub fn set_upgrade_timeout(mut self, timeout: Duration) -> Self {
@@ -156,9 +159,9 @@ impl WebSocketConfig {
     }
 
     /// Sets how long the closing handshake and the end of the TCP connection may take; default 10
-    /// s, after which a dead peer holds nothing any more.
+    /// s. After that, a dead peer holds no resources.
     ///
-    /// Without a runtime nothing waits for the peer's Close, and a timeout set here is
+    /// Without a runtime nothing waits for the peer's Close, and setting this timeout is
     /// [`Error::NoRuntime`].
     ///
     /// [`Error::NoRuntime`]: crate::Error::NoRuntime
@@ -171,21 +174,22 @@ impl WebSocketConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`](crate::Error::Config) names the first setting that cannot work: a write
-    /// limit that is not above the write buffer, a limit of 0, a subprotocol that is no token, an
-    /// allowed origin that is none, or an empty list of origins where none may be missing.
+    /// [`Error::Config`](crate::Error::Config) with the first setting that cannot work: a write
+    /// limit that is not above the write buffer, a limit of 0, fragments of less than 1 KiB, a
+    /// subprotocol that is not a token, a malformed origin, or an empty list of origins while a
+    /// missing one is not allowed.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
         Ok(self.policy.validate()?)
     }
 
-    /// Checks the settings of a handshake whose subprotocol is chosen by `choice`.
+    /// Checks the settings of a handshake that chooses its subprotocol by `choice`.
     pub(crate) fn check(&self, choice: &ProtocolChoice) -> Result<()> {
         self.validate()?;
         Ok(self.policy.check_choice(choice)?)
     }
 
-    /// Checks that `runtime` can keep the timeouts that the user set.
+    /// Checks that `runtime` has timers for the timeouts that the user set.
     pub(crate) fn check_timeouts(&self, runtime: Option<&Arc<dyn Runtime>>) -> Result<()> {
         let timeouts = [self.head_timeout, self.upgrade_timeout, self.close_timeout];
         timeouts

@@ -13,9 +13,10 @@ use crate::{
     socket::WebSocket,
 };
 
-/// A request for a WebSocket that was read from a bare stream, checked and not yet answered.
+/// A request for a WebSocket that was read from a bare stream and checked, and is not yet answered.
 ///
-/// It is for servers that look at the request before they decide: its path, its cookies.
+/// It is for servers that look at the request before they decide, for example at its path or its
+/// cookies.
 ///
 /// ```
 /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
@@ -42,31 +43,32 @@ pub struct ServerHandshake {
 impl ServerHandshake {
     /// Reads the head of a request and checks it.
     ///
-    /// The head may have 64 KiB and 128 header lines, may come byte by byte, and has to be complete
-    /// within the head timeout, 10 s by default ([`WebSocketConfig::set_head_timeout`]). A peer
-    /// that speaks no HTTP/1 is refused at its first byte that cannot be part of a head. Bytes
-    /// behind the head are the first frames and are kept for the socket.
+    /// The head may have up to 64 KiB and 128 header lines, and may arrive byte by byte. It has to
+    /// be complete within the head timeout, 10 s by default
+    /// ([`WebSocketConfig::set_head_timeout`]). A peer that does not speak HTTP/1 is refused at its
+    /// first byte that cannot be part of a head. Bytes after the head are the first frames; the
+    /// socket gets them.
     ///
     /// # Errors
     ///
-    /// As for [`accept`](crate::accept). A request that is refused was answered, and the stream is
+    /// As for [`accept`](crate::accept). A refused request has been answered, and the stream is
     /// closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     pub async fn read(io: impl Io + 'static, config: WebSocketConfig) -> Result<Self> {
         let (connection, head) = Unanswered::read(io, config).await?;
         Self::check(connection, head).await
     }
 
     /// Reads the head of any request, for a server that also answers plain HTTP on its port: the
-    /// health check of a load balancer, a page, a redirect.
+    /// health check of a load balancer, a page, or a redirect.
     ///
     /// A request that asks for no WebSocket is [`Incoming::Http`]: it has neither `Upgrade:
-    /// websocket` nor `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade (RFC 9110,
-    /// section 7.8). One that asks in the wrong way is refused as by [`read`](Self::read), whose
-    /// limits and deadline hold here too.
+    /// websocket` nor `Sec-WebSocket-Key`, or it is HTTP/1.0, which has no upgrade (RFC 9110,
+    /// section 7.8). A malformed request for a WebSocket is refused as [`read`](Self::read) does.
+    /// The limits and the deadline are those of `read`.
     ///
     /// ```
     /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
@@ -99,7 +101,7 @@ impl ServerHandshake {
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     pub async fn read_any(io: impl Io + 'static, config: WebSocketConfig) -> Result<Incoming> {
         let (connection, head) = Unanswered::read(io, config).await?;
         let request = &head.request;
@@ -111,7 +113,7 @@ impl ServerHandshake {
         }
     }
 
-    /// Refuses a request that is no valid handshake.
+    /// Checks the request, and refuses it if it is not a valid handshake.
     async fn check(connection: Unanswered, head: Complete) -> Result<Self> {
         let Complete {
             request,
@@ -134,22 +136,22 @@ impl ServerHandshake {
         &self.request
     }
 
-    /// Returns the subprotocols that the client offers, in its order.
+    /// Returns the subprotocols that the client offers, in the client's order.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
         self.upgrade_request.requested().iter().map(String::as_str)
     }
 
-    /// Answers 101 and starts the socket; a client that the settings refuse is told so instead.
+    /// Answers 101 and starts the socket, unless the settings refuse the client.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings,
-    /// [`Error::Io`] if the answer cannot be written, [`Error::Timeout`] if it is not within the
-    /// upgrade timeout.
+    /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings; the
+    /// client has been answered. [`Error::Io`] if the answer cannot be written. [`Error::Timeout`]
+    /// if it is not written within the upgrade timeout.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     ///
     /// [`Error::Rejected`]: crate::Error::Rejected
     /// [`Error::Io`]: crate::Error::Io
@@ -158,13 +160,14 @@ impl ServerHandshake {
         self.accept_with(HeaderMap::new()).await
     }
 
-    /// Answers 101 with more headers, such as `Set-Cookie`, and starts the socket.
+    /// Answers 101 with additional headers, such as `Set-Cookie`, and starts the socket.
     ///
-    /// The handshake sets `Connection`, `Upgrade` and all `Sec-WebSocket-` headers itself, the
-    /// subprotocol by [`set_protocols`](WebSocketConfig::set_protocols); a 101 has no
-    /// `Content-Length` or `Transfer-Encoding` (RFC 9110, sections 8.6 and 15.2; RFC 9112, section
-    /// 6.1). None of these may be among `headers`. Every other header is sent as it is, and a
-    /// [`HeaderValue`](http::HeaderValue) has no line break that could smuggle in another one.
+    /// `headers` must not contain a header of the handshake: `Connection`, `Upgrade`, or any
+    /// `Sec-WebSocket-` header. For the subprotocol, use
+    /// [`set_protocols`](WebSocketConfig::set_protocols). A 101 also has no `Content-Length` and no
+    /// `Transfer-Encoding` (RFC 9110, sections 8.6 and 15.2; RFC 9112, section 6.1). Every other
+    /// header is sent unchanged. A [`HeaderValue`](http::HeaderValue) cannot contain a line break,
+    /// so it cannot smuggle in another header.
     ///
     /// ```
     /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
@@ -185,12 +188,12 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// As for [`accept`](Self::accept). [`Error::Config`] with
-    /// [`HandshakeHeader`](crate::ConfigError::HandshakeHeader) if one of `headers` is the
-    /// handshake's: the client is answered 500, and the stream is closed.
+    /// [`HandshakeHeader`](crate::ConfigError::HandshakeHeader) if one of `headers` belongs to the
+    /// handshake; the client is answered 500, and the stream is closed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     ///
     /// [`Error::Config`]: crate::Error::Config
     pub async fn accept_with(self, headers: HeaderMap) -> Result<WebSocket> {
@@ -223,16 +226,17 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the answer cannot be written, [`Error::Timeout`] if it is not within the
-    /// close timeout.
+    /// [`Error::Io`] if the answer cannot be written. [`Error::Timeout`] if it is not written
+    /// within the close timeout.
     ///
     /// # Panics
     ///
-    /// If the status of `response` is informational, as 101 is: such an answer refuses nothing.
+    /// If the status of `response` is informational, such as 101: such an answer does not refuse
+    /// the request.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     ///
     /// [`Error::Io`]: crate::Error::Io
     /// [`Error::Timeout`]: crate::Error::Timeout
@@ -241,7 +245,7 @@ impl ServerHandshake {
     }
 }
 
-/// Shows the method and the path: the query and the headers carry cookies and tokens.
+/// Shows only the method and the path: the query and the headers carry cookies and tokens.
 impl fmt::Debug for ServerHandshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandshake")

@@ -1,4 +1,4 @@
-//! Any request on a bare stream: one for a WebSocket, or one of plain HTTP.
+//! Any request on a bare stream: one for a WebSocket, or plain HTTP.
 
 use std::fmt;
 
@@ -14,13 +14,13 @@ use crate::error::Result;
 pub enum Incoming {
     /// A valid request for a WebSocket.
     WebSocket(ServerHandshake),
-    /// A request that asks for no WebSocket.
+    /// A plain HTTP request, which asks for no WebSocket.
     Http(PlainRequest),
 }
 
-/// A request of plain HTTP that was read from a bare stream and not yet answered.
+/// A plain HTTP request that was read from a bare stream and is not yet answered.
 ///
-/// Only its head was read and parsed. A body is not, nor is a second request: the answer ends the
+/// Only its head was read and parsed. A body or a second request is not read: the answer ends the
 /// connection.
 #[must_use = "respond to the request"]
 pub struct PlainRequest {
@@ -50,21 +50,22 @@ impl PlainRequest {
     /// # Errors
     ///
     /// [`Error::Io`](crate::Error::Io) if the answer cannot be written,
-    /// [`Error::Timeout`](crate::Error::Timeout) if it is not within the close timeout.
+    /// [`Error::Timeout`](crate::Error::Timeout) if it is not written within the close timeout.
     ///
     /// # Panics
     ///
-    /// If the status of `response` is informational, as 101 is: such an answer is not the last one.
+    /// If the status of `response` is informational, such as 101: such an answer is not the final
+    /// one.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it drops the stream.
+    /// Dropping the future drops the stream.
     pub async fn respond(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
         self.connection.respond(response).await
     }
 }
 
-/// Shows the method and the path: the query and the headers carry cookies and tokens.
+/// Shows only the method and the path: the query and the headers carry cookies and tokens.
 impl fmt::Debug for PlainRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PlainRequest")
@@ -73,7 +74,7 @@ impl fmt::Debug for PlainRequest {
     }
 }
 
-/// What a log may show of a request.
+/// The part of a request that a log may show.
 pub(super) struct Brief<'a>(pub(super) &'a Request<()>);
 
 impl fmt::Debug for Brief<'_> {

@@ -1,4 +1,4 @@
-//! The server end of a bare stream: no HTTP library, the same handshake.
+//! Servers on a bare stream: the same handshake, without an HTTP library.
 
 use crate::{config::WebSocketConfig, error::Result, io::Io, socket::WebSocket};
 
@@ -14,7 +14,7 @@ pub use self::{
 
 /// Serves a WebSocket on a bare stream: reads the request, checks it and answers it.
 ///
-/// It is the short form of [`ServerHandshake::read`] followed by [`ServerHandshake::accept`].
+/// This is the short form of [`ServerHandshake::read`] followed by [`ServerHandshake::accept`].
 ///
 /// ```
 /// # async fn serve(stream: impl anyws::Io + 'static) -> anyws::Result<()> {
@@ -29,8 +29,8 @@ pub use self::{
 ///
 /// # Errors
 ///
-/// - [`Error::Rejected`]: the request is refused, or its head did not come in time. The client was
-///   told so.
+/// - [`Error::Rejected`]: the request is refused, or its head did not arrive in time. The client
+///   has been answered.
 /// - [`Error::ClosedWithoutHandshake`]: the client left before its request was complete.
 /// - [`Error::Io`]: the stream failed.
 /// - [`Error::Timeout`]: the answer could not be written within the upgrade timeout.
@@ -45,12 +45,12 @@ pub use self::{
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the stream: nothing is left half open.
+/// Dropping the future drops the stream: nothing is left half open.
 pub fn accept(
     io: impl Io + 'static,
     config: WebSocketConfig,
 ) -> impl Future<Output = Result<WebSocket>> + Send + Unpin {
-    // Boxed, so that the memory of the handshake goes with it: a task is as large as the most that
-    // it ever holds, and this one may go on to run the handler of the socket.
+    // Boxed, so that the memory of the handshake is freed with it. A task is as large as the most
+    // that it ever holds, and this one may continue as the handler of the socket.
     Box::pin(async { ServerHandshake::read(io, config).await?.accept().await })
 }

@@ -25,21 +25,21 @@ use crate::{
     sync::Exclusive,
 };
 
-/// Bytes asked of the stream at once while the head arrives: one page holds nearly every head.
+/// How many bytes one read requests while the head arrives: one page holds nearly every head.
 const READ_SIZE: usize = 4096;
 
-/// A stream on which no answer was written yet.
+/// A stream on which no answer has been written yet.
 pub(super) struct Unanswered {
     io: Exclusive<BoxIo>,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
-    /// An answer to HEAD has no body, only its length (RFC 9110, section 9.3.2); one that opens a
-    /// tunnel for CONNECT has neither.
+    /// The method of the request. An answer to HEAD has no body, only its length (RFC 9110, section
+    /// 9.3.2). An answer that opens a tunnel for CONNECT has neither.
     method: Method,
 }
 
 impl Unanswered {
-    /// Reads the head of a request; one that is no HTTP/1, or late, is refused.
+    /// Reads the head of a request, and refuses one that is not HTTP/1 or is late.
     pub(super) async fn read(
         io: impl Io + 'static,
         config: WebSocketConfig,
@@ -66,7 +66,7 @@ impl Unanswered {
         &self.config
     }
 
-    /// Starts the socket, after the answer that switches protocols.
+    /// Starts the socket after the answer that switches protocols.
     pub(super) fn into_socket(self, read_ahead: Vec<u8>, protocol: Option<&str>) -> WebSocket {
         let Self {
             io,
@@ -88,7 +88,7 @@ impl Unanswered {
         Deadline::start(timeout, self.runtime.as_ref())
     }
 
-    /// Reads up to the end of the head; the inner error is the client's fault.
+    /// Reads up to the end of the head. The inner error is the client's fault.
     async fn read_head(&mut self) -> Result<Result<Complete, HeadError>> {
         let mut deadline = self.deadline(self.config.head_timeout);
         let mut head = Head::default();
@@ -117,10 +117,11 @@ impl Unanswered {
             .unwrap_or(Err(timeout))
     }
 
-    /// Tells the client why it is refused: by its rejection, or by 500 for a fault of the server's.
+    /// Refuses the client: with its rejection, or with 500 if the server is at fault.
     pub(super) async fn refuse(self, error: impl Into<Error>) -> Error {
         let error = error.into();
-        // The error is what the caller has to know; that the client went away adds nothing.
+        // The caller needs `error`. An error of writing the answer only means that the client has
+        // left.
         let _ = self.finish(refusal(&error, |reason| reason)).await;
         error
     }
@@ -138,8 +139,8 @@ impl Unanswered {
     async fn finish(mut self, mut response: Response<impl AsRef<[u8]>>) -> Result<()> {
         let length = response.body().as_ref().len();
         response.headers_mut().remove(header::TRANSFER_ENCODING);
-        // RFC 9110, sections 8.6 and 15.4.5: neither has a body, and a 204 no length either, nor
-        // has what would open a tunnel.
+        // RFC 9110, sections 8.6 and 15.4.5: a 204 and a 304 have no body. A 204 and an answer that
+        // opens a tunnel have no length either.
         let status = response.status();
         let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
             || (self.method == Method::CONNECT && status.is_success());
@@ -169,10 +170,10 @@ impl Unanswered {
     }
 }
 
-/// Reads once, and adds what came to the head.
+/// Reads once, and appends the bytes to the head.
 ///
-/// The chunk is on the stack of a poll: in the future it would cost every socket, whose handler
-/// runs in the same task, as much memory for as long as that lives.
+/// The chunk is on the stack of a poll. The socket's handler runs in the same task, so in the
+/// future the chunk would cost each socket that memory for its whole life.
 fn poll_head(
     io: &mut BoxIo,
     cx: &mut Context<'_>,
@@ -205,7 +206,7 @@ async fn write(io: &mut BoxIo, mut bytes: &[u8]) -> Result<()> {
     .await
 }
 
-/// Writes out a response in HTTP/1.1.
+/// Encodes a response as HTTP/1.1.
 fn encode(response: &Response<impl AsRef<[u8]>>) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
     for (name, value) in response.headers() {

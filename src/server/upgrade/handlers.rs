@@ -12,7 +12,7 @@ use futures_core::future::BoxFuture;
 use super::{HandlerOutput, task::Job};
 use crate::{socket::WebSocket, sync::Exclusive};
 
-/// A handler of any type: makes the task of a connection.
+/// A handler of any type: creates the task of a connection.
 pub(super) struct Handler(Exclusive<Box<dyn FnOnce(Job) -> BoxFuture<'static, ()> + Send>>);
 
 impl Handler {
@@ -30,7 +30,7 @@ impl Handler {
     }
 }
 
-/// Subprotocols with a handler for each, for
+/// Subprotocols with their handlers, for
 /// [`WebSocketUpgrade::on_protocols`](crate::WebSocketUpgrade::on_protocols).
 ///
 /// An array, a `Vec` or an `Option` of pairs keeps its order, the preferred one first. A `BTreeMap`

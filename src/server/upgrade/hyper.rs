@@ -1,4 +1,4 @@
-//! The upgrade of a server that is built on hyper.
+//! Upgrades in servers that are built on hyper.
 
 use http::Extensions;
 use hyper::upgrade::OnUpgrade;
@@ -17,7 +17,7 @@ pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
     }))
 }
 
-/// A hyper connection that was served without upgrades: the server has to be changed.
+/// The error for a hyper connection that is served without upgrades: the server has to be changed.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "hyper serves this connection without upgrades: \
@@ -26,11 +26,11 @@ pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
 )]
 struct WithoutUpgrades(#[source] hyper::Error);
 
-/// Says what to do about hyper's error, if it is the server's fault.
+/// Adds advice to hyper's error if the server is at fault.
 ///
-/// While an upgrade is waited for, hyper has two errors. One is the user's, for a connection that
-/// is polled as a plain one. The other is a cancellation, for a client that left, an answer that is
-/// no 101, or a connection that was dropped.
+/// While an upgrade is pending, hyper has two errors. A user error means that the connection is
+/// polled without upgrades. A cancellation means that the client left, that the answer is not a
+/// 101, or that the connection was dropped.
 fn explain(error: hyper::Error) -> BoxError {
     if error.is_user() {
         WithoutUpgrades(error).into()

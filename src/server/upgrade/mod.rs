@@ -1,4 +1,4 @@
-//! The extractor: from the head of a request to a response and a socket.
+//! The extractor: turns the head of a request into a response and a socket.
 
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
@@ -39,14 +39,14 @@ mod upgrading;
 
 /// A request for a WebSocket, checked and ready to be accepted.
 ///
-/// It is the extractor of `anyws::volo` and `anyws::axum`; elsewhere it is made by
-/// [`from_request`](Self::from_request). Nothing is answered before the handler calls
+/// In Volo and axum it is an extractor, see `anyws::volo` and `anyws::axum`. Elsewhere,
+/// [`from_request`](Self::from_request) creates it. Nothing is answered until the handler calls
 /// [`on_upgrade`](Self::on_upgrade) or [`accept`](Self::accept).
 ///
-/// `B` is the body of the response. In axum and Volo use the aliases that set it,
-/// `anyws::axum::WebSocketUpgrade` and `anyws::volo::WebSocketUpgrade`. In a service of hyper it is
-/// inferred from what the service returns; where it has to be written, name it:
-/// `WebSocketUpgrade<String>`. Any body that implements `Default` will do.
+/// `B` is the body of the response: any body that implements `Default`. In axum and Volo, use the
+/// aliases that set it, `anyws::axum::WebSocketUpgrade` and `anyws::volo::WebSocketUpgrade`. In a
+/// service of hyper, it is inferred from what the service returns; where you have to write it, name
+/// it: `WebSocketUpgrade<String>`.
 ///
 /// ```
 /// use anyws::{WebSocket, WebSocketUpgrade};
@@ -59,7 +59,7 @@ mod upgrading;
 ///     Ok(())
 /// }
 ///
-/// /// The service of a server on hyper, whatever its runtime.
+/// /// A service of a server on hyper, with any runtime.
 /// fn service<T>(mut request: Request<T>) -> Response<String> {
 ///     match WebSocketUpgrade::from_request(&mut request) {
 ///         Ok(ws) => ws
@@ -72,28 +72,27 @@ mod upgrading;
 ///
 /// # Which subprotocol is chosen
 ///
-/// The first name of the server's list that the client offers: the list of
-/// [`protocols`](Self::protocols), followed by the names of [`on_protocol`](Self::on_protocol) and
-/// [`on_protocols`](Self::on_protocols) that it lacks. [`select_protocol`](Self::select_protocol)
-/// decides otherwise.
+/// The server chooses the first name of its own list that the client offers. The list has the names
+/// of [`protocols`](Self::protocols), followed by those of [`on_protocol`](Self::on_protocol) and
+/// [`on_protocols`](Self::on_protocols) that are not in it yet.
+/// [`select_protocol`](Self::select_protocol) replaces this rule.
 ///
-/// If there is none the client is accepted without a subprotocol, which RFC 6455, section 4.2.2
-/// allows. Some clients that have offered one fail the connection by themselves then: Chromium,
-/// Node's undici and websocket-client, for instance. With
-/// [`require_protocol`](Self::require_protocol) the server refuses such a client with 400, and says
-/// why.
+/// If no name matches, the client is accepted without a subprotocol, which RFC 6455, section 4.2.2
+/// allows. Some clients that have offered one then fail the connection themselves, for instance
+/// Chromium, Node's undici and websocket-client. With [`require_protocol`](Self::require_protocol),
+/// the server refuses such a client with 400 and says why.
 #[must_use = "call `on_upgrade` or `accept` to answer the request"]
 pub struct WebSocketUpgrade<B = UnknownBody> {
     upgrade_request: UpgradeRequest,
     upgrade: Exclusive<Upgrade>,
     settings: Settings,
-    /// The one of the request's extensions.
+    /// The runtime in the request's extensions.
     request_runtime: Option<Arc<dyn Runtime>>,
     choice: ProtocolChoice,
     handlers: Vec<(Cow<'static, str>, Handler)>,
     on_failed_upgrade: Exclusive<Option<Callback>>,
     on_handler_error: Exclusive<Option<ErrorCallback>>,
-    /// Makes the body of a refusal from its reason.
+    /// Turns the reason of a refusal into its body.
     refusal_body: fn(String) -> B,
 }
 
@@ -102,8 +101,9 @@ impl<B> WebSocketUpgrade<B> {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the request is no valid handshake, or [`Rejection::NotUpgradable`] if the
-    /// server gave no connection or it was taken already. The connection is left alone then.
+    /// A [`Rejection`] if the request is not a valid handshake. [`Rejection::NotUpgradable`] if the
+    /// server provides no connection, or if it was taken already. After an error, the connection is
+    /// still in the request.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
     where
         B: ResponseBody,
@@ -123,7 +123,7 @@ impl<B> WebSocketUpgrade<B> {
         })
     }
 
-    /// Checks a request and takes its connection; its body is not touched.
+    /// Checks a request and takes its connection; does not touch its body.
     ///
     /// # Errors
     ///
@@ -144,16 +144,17 @@ impl<B> WebSocketUpgrade<B> {
     }
 
     /// Sets how the body of a refusal is made from its reason, a line of text; default
-    /// `B::default()`. The extractors of Volo and axum have set it.
+    /// `B::default()`. The extractors of Volo and axum set it.
     pub fn refusal_body(mut self, body: fn(String) -> B) -> Self {
         self.refusal_body = body;
         self
     }
 
-    /// Chooses the subprotocol by a callback, which is given what the client offers, in its order.
+    /// Sets a callback that chooses the subprotocol. Its argument is an iterator over the names
+    /// that the client offers, in the client's order.
     ///
-    /// `None` chooses none. A name that the client did not offer is the server's mistake: the
-    /// client is answered 500, and `on_failed_upgrade` gets
+    /// `None` chooses no subprotocol. Choosing a name that the client did not offer is a mistake of
+    /// the server: the client gets 500, and `on_failed_upgrade` gets
     /// [`ConfigError::ProtocolNotOffered`](crate::ConfigError::ProtocolNotOffered).
     ///
     /// ```
@@ -177,12 +178,12 @@ impl<B> WebSocketUpgrade<B> {
         self
     }
 
-    /// Returns the subprotocols that the client offers, in its order.
+    /// Returns the subprotocols that the client offers, in the client's order.
     pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
         self.upgrade_request.requested().iter().map(String::as_str)
     }
 
-    /// Returns the subprotocol that is chosen by the settings so far.
+    /// Returns the subprotocol that the settings so far choose.
     #[must_use]
     pub fn selected_protocol(&self) -> Option<&str> {
         self.choice.select(
@@ -191,18 +192,18 @@ impl<B> WebSocketUpgrade<B> {
         )
     }
 
-    /// Sets a callback for every failure after the extraction; default none.
+    /// Sets a callback for every failure after the extractor has succeeded; default none.
     ///
-    /// It is called at most once, with the reason why no handler runs:
+    /// The callback is called at most once, with the reason why no handler runs:
     ///
-    /// - the settings refuse the client ([`Error::Rejected`]), cannot work ([`Error::Config`]), or
-    ///   there is no runtime ([`Error::NoRuntime`]): inside of `on_upgrade`;
-    /// - the server does not hand over the connection ([`Error::Upgrade`]), or not in time
-    ///   ([`Error::Timeout`]): in the background;
-    /// - the runtime drops the task of the connection before the handler has started
-    ///   ([`Error::Upgrade`]), because it was shut down: wherever the task is dropped.
+    /// - The settings refuse the client ([`Error::Rejected`]) or cannot work ([`Error::Config`]),
+    ///   or there is no runtime ([`Error::NoRuntime`]). `on_upgrade` makes the call.
+    /// - The server does not hand over the connection ([`Error::Upgrade`]), or not in time
+    ///   ([`Error::Timeout`]). The call is made in the background.
+    /// - The runtime was shut down and drops the task of the connection before the handler has
+    ///   started ([`Error::Upgrade`]). The call is made where the task is dropped.
     ///
-    /// [`accept`](Self::accept) does not call it, and returns the error.
+    /// [`accept`](Self::accept) does not call it; it returns the error instead.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
         self.on_failed_upgrade = Exclusive::new(Some(Box::new(callback)));
         self
@@ -210,9 +211,9 @@ impl<B> WebSocketUpgrade<B> {
 
     /// Sets a callback for a handler that returns `Err`; default none.
     ///
-    /// It is called at most once, with the error, after the socket was closed with code 1011. A
-    /// handler that panics returns nothing: its panic is reported by the panic hook alone. A panic
-    /// of the callback does no harm beyond it.
+    /// The callback is called at most once, with the error, after the socket was closed with
+    /// code 1011. A handler that panics returns no error: only the panic hook reports its panic. A
+    /// panic of the callback does no further harm.
     ///
     /// ```
     /// use anyws::{WebSocket, WebSocketUpgrade, http::Response};
@@ -235,9 +236,9 @@ impl<B> WebSocketUpgrade<B> {
     /// ```
     ///
     /// The error is the one that the handler returned, so it can be downcast. An error of anyhow
-    /// can not: let such a handler return [`BoxError`], or look for a disconnect itself.
+    /// cannot: such a handler has to return [`BoxError`], or look for a disconnect itself.
     ///
-    /// [`accept`](Self::accept) has no handler, and calls nothing.
+    /// [`accept`](Self::accept) runs no handler and does not call the callback.
     pub fn on_handler_error(mut self, callback: impl FnOnce(BoxError) + Send + 'static) -> Self {
         self.on_handler_error = Exclusive::new(Some(Box::new(callback)));
         self
@@ -246,8 +247,8 @@ impl<B> WebSocketUpgrade<B> {
     /// Registers the handler for subprotocol `name`, and adds `name` to the supported ones. Call it
     /// once for each subprotocol; the first registration of a name wins.
     ///
-    /// Each handler is a closure of its own, so what they share is cloned for each. Handlers that
-    /// share much are simpler as one that asks for the subprotocol:
+    /// Each handler is a closure of its own, so shared state is cloned for each. If handlers share
+    /// much, a single handler that checks the subprotocol is simpler:
     ///
     /// ```
     /// # use anyws::{WebSocket, WebSocketUpgrade, http::Response};
@@ -271,12 +272,12 @@ impl<B> WebSocketUpgrade<B> {
         self.support_handled()
     }
 
-    /// Sets handlers of one type for several subprotocols: an array, a vector or a map of names and
-    /// handlers.
+    /// Registers handlers of one type for several subprotocols: an array, a vector or a map of
+    /// names and handlers.
     ///
-    /// Names that the list of supported subprotocols lacks are appended to it, those of a map
-    /// sorted. An iterator is collected into a vector before. Handlers of several types fit if each
-    /// is made an `fn(WebSocket) -> BoxFuture<'static, ()>`.
+    /// Names that are not in the list of supported subprotocols yet are appended to it; those of a
+    /// map are sorted. Collect an iterator into a vector first. To mix handlers of several types,
+    /// turn each into an `fn(WebSocket) -> BoxFuture<'static, ()>`.
     pub fn on_protocols<H, Fut>(self, handlers: impl ProtocolHandlers<H>) -> Self
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -288,27 +289,31 @@ impl<B> WebSocketUpgrade<B> {
         })
     }
 
-    /// Accepts the connection and runs `handler` with its socket in the background; the handler of
-    /// an [`on_protocol`](Self::on_protocol) whose subprotocol was chosen runs in its place.
+    /// Accepts the connection and runs `handler` with its socket in the background.
     ///
-    /// Return the response to the server. It is the answer of 101, or a refusal: 403 for an origin
-    /// that is not allowed, 400 if a subprotocol is required and none matches, 500 if the settings
-    /// cannot work, if there is no runtime, or if that was shut down.
+    /// If the chosen subprotocol has a handler of its own ([`on_protocol`](Self::on_protocol)),
+    /// that handler runs instead.
+    ///
+    /// Return the response to the server. It is the answer of 101 or a refusal: 403 for an origin
+    /// that is not allowed; 400 if a subprotocol is required and none matches; 500 if the settings
+    /// cannot work, if there is no runtime, or if the runtime was shut down.
     ///
     /// # How a handler ends
     ///
-    /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]; or never,
-    /// if it loops for ever ([`HandlerOutput`]). The sockets and halves that it drops as it returns
-    /// are closed: with code 1000 after `()` or `Ok`, with 1011 and no reason after `Err`, whose
-    /// error goes to [`on_handler_error`](Self::on_handler_error). To know the code, the socket of
-    /// a handler with a `Result` sends its Close once the handler waits or returns.
+    /// A handler returns `()` or `Result<(), E>`, where `E` converts into a [`BoxError`]. It may
+    /// also loop forever and never return ([`HandlerOutput`]).
     ///
-    /// An error changes no Close that is sent already, by the handler's own
-    /// [`close`](WebSocket::close) or by an earlier drop. A socket that the handler has moved to
-    /// another task is closed by that task.
+    /// When the handler returns, the sockets and halves that it drops are closed. `()` or `Ok`
+    /// closes them with code 1000. `Err` closes them with 1011 and no reason, and the error goes to
+    /// [`on_handler_error`](Self::on_handler_error). The code depends on the result, so a handler
+    /// that returns a `Result` sends the Close of a dropped socket once it waits or returns.
     ///
-    /// A handler that panics has its socket closed with code 1011 as well, unless it was dropped
-    /// before; nothing else is harmed.
+    /// An error does not change a Close that was sent before, by the handler's own
+    /// [`close`](WebSocket::close) or by an earlier drop. A socket that was moved to another task
+    /// is closed by that task.
+    ///
+    /// If a handler panics, its socket is closed with code 1011 as well, unless it was dropped
+    /// before. Nothing else is affected.
     #[must_use = "the response has to be returned to the server"]
     pub fn on_upgrade<H, Fut>(mut self, handler: H) -> Response<B>
     where
@@ -352,12 +357,12 @@ impl<B> WebSocketUpgrade<B> {
         response
     }
 
-    /// Accepts the connection: returns the response for the server and a future of the socket.
+    /// Accepts the connection: returns the response for the server, and a future of the socket.
     ///
-    /// It needs no runtime: the caller drives the future, after the response has gone to the
-    /// server. Where the settings refuse the client, the response says so and the future is ready
-    /// with the error. Handlers and `on_failed_upgrade` are for [`on_upgrade`](Self::on_upgrade)
-    /// and not called.
+    /// It needs no runtime: the caller drives the future after passing the response to the server.
+    /// If the settings refuse the client, the response says so, and the future returns the error at
+    /// once. Handlers and `on_failed_upgrade` belong to [`on_upgrade`](Self::on_upgrade) and are
+    /// not called.
     pub fn accept(self) -> (Response<B>, Upgrading)
     where
         B: ResponseBody,
@@ -400,7 +405,7 @@ impl<B> WebSocketUpgrade<B> {
     }
 }
 
-/// Shows the settings, and nothing of the request: its headers carry cookies and tokens, and names
+/// Shows the settings, but nothing of the request: its headers carry cookies and tokens, and names
 /// of subprotocols may be tokens too.
 impl<B> fmt::Debug for WebSocketUpgrade<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,12 @@
 
 use crate::error::BoxError;
 
-/// The output of a handler: `()`, or `Result<(), E>` where `E` converts into a [`BoxError`]. The
-/// output of one that loops for ever is `!`.
+/// The output of a handler: `()`, or `Result<(), E>` where `E` converts into a [`BoxError`].
 ///
-/// `E` may be any type that implements [`Error`](std::error::Error), `Send` and `Sync`, a `String`,
-/// a `&str`, or the error of a crate such as anyhow.
-/// [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) says what an `Err` does. A closure that uses
-/// `?` has to name the type at its end:
+/// The output of a handler that loops forever is `!`. `E` may be any type that implements
+/// [`Error`](std::error::Error), `Send` and `Sync`, a `String`, a `&str`, or the error of a crate
+/// such as anyhow. [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) describes what an `Err`
+/// does. A closure that uses `?` has to name the type at its end:
 ///
 /// ```
 /// # use anyws::{WebSocket, WebSocketUpgrade, http::Response};
@@ -33,7 +32,7 @@ impl HandlerOutput for () {}
 
 impl<E: Into<BoxError>> HandlerOutput for Result<(), E> {}
 
-/// A handler that loops for ever.
+/// A handler that loops forever.
 impl HandlerOutput for Never {}
 
 pub(super) mod sealed {
@@ -65,7 +64,7 @@ pub(super) mod sealed {
     impl Output for Never {}
 }
 
-/// The type `!`, which has no other stable name outside of a function's signature.
+/// The type `!`, which has no other stable name outside function signatures.
 type Never = <fn() -> ! as Returns>::Output;
 
 trait Returns {

@@ -4,9 +4,10 @@ use http::{Response, StatusCode, header::CONTENT_TYPE};
 
 use crate::{error::Error, handshake::rejection};
 
-/// Answers what cannot be accepted: by its rejection, or by 500 where the server is at fault.
+/// Returns the answer for a handshake that is not accepted: its rejection, or 500 if the server is
+/// at fault.
 pub(crate) fn refusal<B>(error: &Error, body: fn(String) -> B) -> Response<B> {
-    // What exactly is wrong is no business of the client's.
+    // The client does not need to know what exactly is wrong with the server.
     let reason = match error {
         Error::Rejected(rejection) => return rejection.response_with(body),
         Error::NoRuntime => "the server has no runtime for WebSockets",

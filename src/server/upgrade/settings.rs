@@ -1,4 +1,4 @@
-//! The settings of one extractor: a config, and what is set beside it.
+//! The settings of one extractor: a config, and the extractor's own settings.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -11,9 +11,9 @@ use crate::{
 
 /// The settings so far.
 pub(super) struct Settings {
-    /// With the overrides in it.
+    /// Includes the overrides.
     pub(super) config: WebSocketConfig,
-    /// What was set on the extractor itself, in its order, for a config that comes later.
+    /// Settings made on the extractor itself, in order, to apply to a config that is set later.
     overrides: Vec<Override>,
 }
 
@@ -41,9 +41,9 @@ impl Settings {
 }
 
 impl<B> WebSocketUpgrade<B> {
-    /// Sets the settings of a [`WebSocketConfig`], in the place of those of an earlier one.
+    /// Replaces all settings with those of a [`WebSocketConfig`].
     ///
-    /// Settings that are made on the extractor itself win, whatever the order: here `chat` is
+    /// Settings made on the extractor itself win, in whatever order they are made. Here `chat` is
     /// supported, and messages are limited as `shared` says.
     ///
     /// ```
@@ -56,17 +56,17 @@ impl<B> WebSocketUpgrade<B> {
     /// # }
     /// ```
     ///
-    /// What contradicts each other is found at the upgrade: it is answered 500, and
-    /// `on_failed_upgrade` gets the [`ConfigError`](crate::ConfigError).
+    /// Contradictory settings are found at the upgrade: it answers 500, and `on_failed_upgrade`
+    /// gets the [`ConfigError`](crate::ConfigError).
     pub fn set_config(mut self, config: WebSocketConfig) -> Self {
         self.settings.replace(config);
         self.support_handled()
     }
 
-    /// Sets the runtime that drives the handler and keeps the timeouts.
+    /// Sets the runtime that drives the handler and its timers.
     ///
-    /// The default is the config's, else an `Arc<dyn Runtime>` in the request's extensions, else
-    /// [`rt::detect`](crate::rt::detect).
+    /// The default is the runtime of the config, else an `Arc<dyn Runtime>` in the request's
+    /// extensions, else [`rt::detect`](crate::rt::detect).
     pub fn runtime(self, runtime: Arc<dyn Runtime>) -> Self {
         self.set(move |config| config.runtime = Some(Arc::clone(&runtime)))
     }
@@ -74,8 +74,8 @@ impl<B> WebSocketUpgrade<B> {
     /// Sets the supported subprotocols, the preferred one first; see
     /// [`WebSocketConfig::set_protocols`].
     ///
-    /// If the client offers none of them it is accepted without one, and may fail the connection by
-    /// itself: [which subprotocol is chosen](Self#which-subprotocol-is-chosen).
+    /// If the client offers none of them, it is accepted without a subprotocol and may fail the
+    /// connection itself; see [which subprotocol is chosen](Self#which-subprotocol-is-chosen).
     pub fn protocols<I>(self, protocols: I) -> Self
     where
         I: IntoIterator,
@@ -86,7 +86,7 @@ impl<B> WebSocketUpgrade<B> {
             .support_handled()
     }
 
-    /// Refuses a client that offers no supported subprotocol; see
+    /// Sets whether a client that offers no supported subprotocol is refused; see
     /// [`WebSocketConfig::set_require_protocol`].
     pub fn require_protocol(self, require: bool) -> Self {
         self.set(move |config| config.policy.require_protocol = require)
@@ -102,19 +102,20 @@ impl<B> WebSocketUpgrade<B> {
         self.set(move |config| config.policy.allowed_origins = Some(origins.clone()))
     }
 
-    /// Sets whether requests without any `Origin` may connect; see
+    /// Sets whether requests without `Origin` may connect; see
     /// [`WebSocketConfig::set_allow_missing_origin`].
     pub fn allow_missing_origin(self, allow: bool) -> Self {
         self.set(move |config| config.policy.allow_missing_origin = allow)
     }
 
-    /// Sets how many bytes are asked of the stream in one read; see
+    /// Sets how many bytes one read requests from the stream; see
     /// [`TransportConfig::read_buffer_size`].
     pub fn read_buffer_size(self, size: usize) -> Self {
         self.transport(move |transport| transport.read_buffer_size(size))
     }
 
-    /// Sets how much is buffered before it is written; see [`TransportConfig::write_buffer_size`].
+    /// Sets how many bytes `feed` may buffer before they are written; see
+    /// [`TransportConfig::write_buffer_size`].
     pub fn write_buffer_size(self, size: usize) -> Self {
         self.transport(move |transport| transport.write_buffer_size(size))
     }
@@ -124,25 +125,25 @@ impl<B> WebSocketUpgrade<B> {
         self.transport(move |transport| transport.max_write_buffer_size(max))
     }
 
-    /// Sets the largest message that is received; see [`TransportConfig::max_message_size`].
+    /// Sets the largest message that is accepted; see [`TransportConfig::max_message_size`].
     pub fn max_message_size(self, max: impl Into<Option<usize>>) -> Self {
         let max = max.into();
         self.transport(move |transport| transport.max_message_size(max))
     }
 
-    /// Sets the largest data frame that is received; see [`TransportConfig::max_frame_size`].
+    /// Sets the largest data frame that is accepted; see [`TransportConfig::max_frame_size`].
     pub fn max_frame_size(self, max: impl Into<Option<usize>>) -> Self {
         let max = max.into();
         self.transport(move |transport| transport.max_frame_size(max))
     }
 
-    /// Sets the length above which a message is sent in fragments; see
+    /// Sets the size of fragments: a longer message is sent in fragments; see
     /// [`TransportConfig::fragment_size`].
     pub fn fragment_size(self, size: usize) -> Self {
         self.transport(move |transport| transport.fragment_size(size))
     }
 
-    /// Sets whether frames that are not masked are taken; see
+    /// Sets whether a server accepts frames that are not masked; see
     /// [`TransportConfig::accept_unmasked_frames`].
     pub fn accept_unmasked_frames(self, accept: bool) -> Self {
         self.transport(move |transport| transport.accept_unmasked_frames(accept))
@@ -160,8 +161,8 @@ impl<B> WebSocketUpgrade<B> {
         self.set(move |config| config.transport = set(config.transport))
     }
 
-    /// Appends the subprotocols that have a handler to the list of supported ones, which may have
-    /// been set before or after them.
+    /// Appends the subprotocols that have a handler to the list of supported ones. Both may have
+    /// been set in either order.
     pub(super) fn support_handled(mut self) -> Self {
         let handled = self.handlers.iter().map(|(name, _)| name);
         self.settings.config.policy.protocols.add(handled);

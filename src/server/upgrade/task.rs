@@ -28,17 +28,17 @@ pub(super) type Callback = Box<dyn FnOnce(Error) + Send>;
 /// A callback for a handler that fails.
 pub(super) type ErrorCallback = Box<dyn FnOnce(BoxError) + Send>;
 
-/// Calls `on_failed_upgrade` if the task that holds it is dropped before a handler has started.
+/// Calls `on_failed_upgrade` if the task that owns it is dropped before a handler has started.
 ///
-/// Without it nobody would know that the handler never runs: the runtime was shut down, or its
-/// executor is gone.
+/// Otherwise nobody would notice that the handler never runs because the runtime was shut down or
+/// its executor is gone.
 pub(super) struct Guard {
     callback: Option<Callback>,
-    /// Becomes `true` if the task is dropped; `None` once there is nothing to guard.
+    /// Becomes `true` if the task is dropped. `None` once there is nothing to guard.
     is_dropped: Option<Arc<AtomicBool>>,
 }
 
-/// Tells whether a runtime has dropped a task.
+/// Shows whether a runtime has dropped a task.
 pub(super) struct Watch(Arc<AtomicBool>);
 
 impl Guard {
@@ -51,7 +51,7 @@ impl Guard {
         (guard, Watch(is_dropped))
     }
 
-    /// Makes no call any more: a handler has the socket.
+    /// Disables the callback: a handler has the socket.
     fn disarm(mut self) {
         self.is_dropped = None;
     }
@@ -72,8 +72,8 @@ impl Drop for Guard {
         };
         is_dropped.store(true, Ordering::SeqCst);
         if let Some(callback) = self.callback.take() {
-            // A panic that leaves a destructor while another one unwinds aborts the process. The
-            // panic hook has already reported this one.
+            // A panic that leaves a destructor during unwinding aborts the process. The panic hook
+            // has already reported this one.
             let _ = catch_unwind(AssertUnwindSafe(|| callback(dropped())));
         }
     }
@@ -85,7 +85,7 @@ impl Watch {
     }
 }
 
-/// The error of a task that was dropped before its handler has started.
+/// Returns the error of a task that was dropped before its handler had started.
 pub(super) fn dropped() -> Error {
     Error::Upgrade(
         "the runtime dropped the task of the connection before its handler ran: \
@@ -96,12 +96,12 @@ pub(super) fn dropped() -> Error {
 
 /// Hands a task to its runtime.
 pub(super) fn spawn(runtime: &Arc<dyn Runtime>, task: BoxFuture<'static, ()>) {
-    // A runtime may poll the task at once, and the caller may be inside another handler.
+    // A runtime may poll the task at once, and this call may be inside another handler.
     let _suspended = Hold::suspend();
     runtime.spawn(task);
 }
 
-/// What the task of a connection is made of, but for its handler.
+/// The parts of a connection's task, except its handler.
 pub(super) struct Job {
     pub(super) upgrading: Upgrading,
     pub(super) guard: Guard,
@@ -109,7 +109,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Makes the task: it waits for the socket, and runs the handler.
+    /// Creates the task, which waits for the socket and runs the handler.
     pub(super) fn into_task<H, Fut>(self, handler: H) -> BoxFuture<'static, ()>
     where
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -120,8 +120,9 @@ impl Job {
             guard,
             mut on_handler_error,
         } = self;
-        // A server has a task for each socket, so it is as small as it can be: blocks, because an
-        // `async fn` would hold its arguments twice, and one of their own for most handlers.
+        // A server has one of these tasks for each socket, so they are as small as possible. They
+        // are blocks because an `async fn` would hold its arguments twice. Most handlers cannot
+        // fail, and get a smaller block.
         if !Fut::Output::MAY_FAIL {
             return contained(async move {
                 if let Some(socket) = upgraded(upgrading, guard).await {
@@ -133,13 +134,13 @@ impl Job {
             let Some(socket) = upgraded(upgrading, guard).await else {
                 return;
             };
-            // This block makes the call in the first poll, and drops the future in the last one.
+            // This block calls the handler in the first poll, and drops its future in the last one.
             let mut handler = pin!(async { handler(socket).await });
             poll_fn(|cx| {
                 let mut hold = Hold::begin();
                 let output = ready!(handler.as_mut().poll(cx));
                 if let Err(error) = output.into_result() {
-                    // The sockets that the handler has dropped are closed with 1011.
+                    // Closes the sockets that the handler has dropped, with 1011.
                     hold.fail();
                     if let Some(on_error) = on_handler_error.take() {
                         on_error(error);
@@ -152,7 +153,7 @@ impl Job {
     }
 }
 
-/// Waits for the socket of a connection; a failure goes to the guard's callback.
+/// Waits for the socket of a connection; passes a failure to the guard's callback.
 fn upgraded(upgrading: Upgrading, guard: Guard) -> impl Future<Output = Option<WebSocket>> {
     AssertUnwindSafe(upgrading).catch_unwind().map(|upgraded| {
         let panicked = |_| Err(Error::Upgrade("its future has panicked".into()));
@@ -169,8 +170,8 @@ fn upgraded(upgrading: Upgrading, guard: Guard) -> impl Future<Output = Option<W
     })
 }
 
-/// Makes a task whose panics are its own.
+/// Creates a task that contains its panics.
 fn contained(task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
-    // The panic hook has reported it, and the socket closes as it is dropped.
+    // The panic hook has reported the panic, and dropping the socket closes it.
     Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
 }

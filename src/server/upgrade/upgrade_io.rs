@@ -1,4 +1,4 @@
-//! The way from a server's request to the connection under it.
+//! The connection under a server's request, and where to find it.
 
 use std::{
     fmt,
@@ -14,18 +14,18 @@ use crate::{
     io::{BoxIo, Io, boxed},
 };
 
-/// A connection that a server hands over once its answer of 101 is out. It is for servers that are
+/// A connection that a server hands over once its answer of 101 is sent. It is for servers that are
 /// not built on hyper, and for tests.
 ///
-/// The server puts one into the extensions of the request before the handler sees it. It can be
-/// cloned, as extensions have to be, but only one extractor gets the connection.
+/// The server puts one into the extensions of the request before the handler gets it. It can be
+/// cloned, because extensions have to be, but only one extractor gets the connection.
 ///
 /// ```
 /// use std::future::Future;
 ///
 /// use anyws::{BoxError, Io, UpgradeIo, http::Request};
 ///
-/// /// What a server does whose `upgraded` is ready once the answer of 101 is out.
+/// /// Prepares a request in a server whose `upgraded` is ready once the answer of 101 is sent.
 /// fn prepare<T: Io + 'static>(
 ///     request: &mut Request<()>,
 ///     upgraded: impl Future<Output = Result<T, BoxError>> + Send + 'static,
@@ -38,13 +38,13 @@ use crate::{
 #[derive(Clone)]
 pub struct UpgradeIo(Arc<Mutex<Option<Upgrade>>>);
 
-/// Comes to the stream of a connection.
+/// A future of the stream of a connection.
 pub(super) type Upgrade = BoxFuture<'static, Result<BoxIo, BoxError>>;
 
 impl UpgradeIo {
-    /// Hands over the stream that `upgrade` comes to.
+    /// Creates a connection from `upgrade`, a future of its stream.
     ///
-    /// An error reaches the user through `on_failed_upgrade` as
+    /// If the future fails, `on_failed_upgrade` gets the error as
     /// [`Error::Upgrade`](crate::Error::Upgrade).
     pub fn new<T: Io + 'static>(
         upgrade: impl Future<Output = Result<T, BoxError>> + Send + 'static,
@@ -64,12 +64,12 @@ impl fmt::Debug for UpgradeIo {
     }
 }
 
-/// Takes the connection out of a request, whoever put it there.
+/// Takes the connection out of a request, from any of the sources.
 pub(super) fn take(extensions: &mut Extensions) -> Option<Upgrade> {
     SOURCES.iter().find_map(|take| take(extensions))
 }
 
-/// Where servers leave their connections.
+/// The sources of connections: where servers put them in a request.
 const SOURCES: &[fn(&mut Extensions) -> Option<Upgrade>] = &[
     |extensions| extensions.remove::<UpgradeIo>()?.take(),
     #[cfg(feature = "hyper")]

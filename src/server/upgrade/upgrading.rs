@@ -1,4 +1,4 @@
-//! The time between the answer of 101 and the socket.
+//! The state between the answer of 101 and the socket.
 
 use std::{
     fmt,
@@ -20,11 +20,11 @@ use crate::{
     sync::Exclusive,
 };
 
-/// A connection on its way to a [`WebSocket`], made by
+/// A future of a [`WebSocket`], returned by
 /// [`WebSocketUpgrade::accept`](crate::WebSocketUpgrade::accept).
 ///
-/// It has to be driven after the response was handed to the server. It is a named type, to be
-/// stored; dropping it closes the connection.
+/// Drive it after the response was passed to the server. It is a named type, so you can store it.
+/// Dropping it closes the connection.
 #[must_use = "the WebSocket comes out of this future"]
 pub struct Upgrading(State);
 
@@ -33,7 +33,7 @@ enum State {
     Upgrading(Box<Pending>),
 }
 
-/// What is needed for a socket, and what is waited for.
+/// What the socket needs, and what the future waits for.
 struct Pending {
     upgrade: Exclusive<Upgrade>,
     deadline: Deadline,
@@ -71,7 +71,7 @@ impl Upgrading {
         }
     }
 
-    /// Returns why the handshake was refused, if it was.
+    /// Returns the error if the handshake was refused.
     pub(super) fn into_refusal(self) -> Result<Self, Error> {
         match self.0 {
             State::Refused(Some(error)) => Err(*error),
@@ -80,19 +80,19 @@ impl Upgrading {
     }
 }
 
-/// Comes to the socket.
+/// Returns the socket.
 ///
 /// # Errors
 ///
-/// What made the response a refusal ([`Error::Rejected`], [`Error::Config`], [`Error::NoRuntime`]),
-/// [`Error::Upgrade`] if the server does not hand over the connection, [`Error::Timeout`] if it
-/// takes longer than the upgrade timeout.
+/// The error that made the response a refusal ([`Error::Rejected`], [`Error::Config`] or
+/// [`Error::NoRuntime`]). [`Error::Upgrade`] if the server does not hand over the connection.
+/// [`Error::Timeout`] if that takes longer than the upgrade timeout.
 impl Future for Upgrading {
     type Output = Result<WebSocket>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
-            // Polled again after its end, there is nothing more to say than that.
+            // Polled again after its end, it has no error left but `Closed`.
             State::Refused(error) => {
                 Poll::Ready(Err(error.take().map_or(Error::Closed, |error| *error)))
             }

@@ -1,4 +1,4 @@
-//! A bound on how long an operation may take, kept by a runtime's timer.
+//! Limits on how long an operation may take, with a runtime's timer.
 
 use std::{
     future::{Future, poll_fn},
@@ -11,9 +11,9 @@ use std::{
 use super::{NoTimers, Runtime, Sleep};
 use crate::sync::Exclusive;
 
-/// A duration that knows who chose it.
+/// A duration, and whether it is a default or the user's.
 ///
-/// Where there are no timers, a default is off, but what the user asked for is never ignored.
+/// Without timers a default is off, but a timeout that the user set is never ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Timeout {
     Default(Duration),
@@ -27,7 +27,7 @@ impl Timeout {
         }
     }
 
-    /// Tells whether `runtime` can keep this timeout as far as the user insists on it.
+    /// Returns an error if the user set this timeout and `runtime` has no timers.
     pub(crate) fn check(self, runtime: Option<&Arc<dyn Runtime>>) -> Result<(), NoTimers> {
         match self {
             Self::Configured(_) if !has_timers(runtime) => Err(NoTimers),
@@ -36,7 +36,7 @@ impl Timeout {
     }
 }
 
-/// The moment at which an operation is given up; without timers it never comes.
+/// The moment at which an operation is given up. Without timers it never comes.
 pub(crate) struct Deadline {
     sleep: Option<Exclusive<Pin<Box<dyn Sleep>>>>,
 }
@@ -47,17 +47,17 @@ impl Deadline {
         let sleep = runtime
             .filter(|runtime| runtime.has_timers())
             .and_then(|runtime| {
-                // A duration beyond what the clock can express is as good as no deadline.
+                // A duration beyond what the clock can express is the same as no deadline.
                 let deadline = runtime.now().checked_add(timeout.duration())?;
                 Some(Exclusive::new(runtime.sleep_until(deadline)))
             });
         Self { sleep }
     }
 
-    /// Drives `future` until the deadline; `None` if that comes first.
+    /// Drives `future` until the deadline; returns `None` if the deadline comes first.
     ///
-    /// From its second poll on the timer is asked first: tokio gives a task a budget, and a future
-    /// that always uses it up would leave none for the timer, which then never fires.
+    /// From the second poll on, it polls the timer first. tokio gives a task a budget, and a future
+    /// that always uses it up would leave none for the timer, which would never fire.
     pub(crate) fn bound<F: Future + Unpin>(
         &mut self,
         mut future: F,
@@ -80,7 +80,7 @@ impl Deadline {
         })
     }
 
-    /// Is ready once the deadline has passed.
+    /// Waits until the deadline has passed.
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
             Some(sleep) => sleep.get_mut().as_mut().poll(cx),
@@ -89,7 +89,7 @@ impl Deadline {
     }
 }
 
-/// Tells whether there is a runtime that can wait for a deadline.
+/// Returns whether there is a runtime with timers.
 pub(crate) fn has_timers(runtime: Option<&Arc<dyn Runtime>>) -> bool {
     runtime.is_some_and(|runtime| runtime.has_timers())
 }

@@ -1,4 +1,4 @@
-//! The runtime of smol.
+//! The runtime for smol.
 
 use std::{
     future::Future,
@@ -13,24 +13,26 @@ use smol::{Executor, Timer};
 
 use super::{Runtime, Sleep};
 
-/// Spawns on smol's global executor, or on one handed over, and sleeps by async-io's timers.
+/// A runtime that spawns on smol's global executor, or on one that you pass, and sleeps with
+/// async-io's timers.
 #[derive(Clone, Debug, Default)]
 pub struct SmolRuntime {
-    /// Weak: its tasks hold the runtime that spawned them, and would keep it alive with themselves.
+    /// Weak: the executor's tasks hold this runtime, and would otherwise keep the executor and
+    /// themselves alive.
     executor: Option<Weak<Executor<'static>>>,
 }
 
 impl SmolRuntime {
-    /// Uses smol's global executor, whose threads smol starts itself (`SMOL_THREADS`, default 1).
+    /// Uses smol's global executor. smol starts its threads itself (`SMOL_THREADS`, default 1).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Uses `executor`, which the user runs on threads of their own.
+    /// Uses `executor`, which the user runs on their own threads.
     ///
-    /// It is not kept alive: once the user drops it, its tasks are dropped, and what is spawned
-    /// later is dropped at once.
+    /// The runtime does not keep the executor alive. When the user drops it, its tasks are dropped;
+    /// tasks that are spawned later are dropped at once.
     #[must_use]
     pub fn with_executor(executor: &Arc<Executor<'static>>) -> Self {
         Self {
@@ -52,7 +54,7 @@ impl Runtime for SmolRuntime {
             },
             None => smol::spawn(task),
         };
-        // smol cancels a task whose handle is dropped.
+        // smol cancels a task when its handle is dropped.
         task.detach();
     }
 

@@ -1,4 +1,4 @@
-//! The runtime of tokio.
+//! The runtime for tokio.
 
 use std::{
     any::Any,
@@ -15,14 +15,16 @@ use tokio::runtime::{Handle, TryCurrentError};
 
 use super::{Runtime, Sleep};
 
-/// Spawns and sleeps on a tokio runtime, of either flavour.
+/// A runtime that spawns and sleeps on a tokio runtime, of either flavour.
 ///
-/// It keeps a [`Handle`], so that it works from any thread, also one outside of tokio. Time that
-/// tokio has paused is honoured.
+/// It keeps a [`Handle`], so it works from any thread, including threads outside tokio. It honours
+/// tokio's paused time.
 ///
-/// A tokio runtime built without `enable_time` has no timers. tokio tells so by a panic only; it is
-/// caught, but the panic hook prints it, once for each `TokioRuntime` that is asked for a timer:
-/// hand one over, for [`detect`](super::detect) makes a new one for each socket. Where a panic
+/// A tokio runtime that was built without `enable_time` has no timers. tokio reports that only by a
+/// panic. The panic is caught, but the panic hook prints it, once for each `TokioRuntime` that is
+/// asked for a timer. To print it only once, pass a `TokioRuntime` of your own:
+/// [`detect`](super::detect) creates one for each socket. If panics abort the process, this one
+/// does too.
 /// aborts the process, so does this one.
 #[derive(Clone, Debug)]
 pub struct TokioRuntime {
@@ -40,11 +42,11 @@ impl TokioRuntime {
         }
     }
 
-    /// Uses the runtime that the calling code runs on.
+    /// Uses the tokio runtime that the calling code runs on.
     ///
     /// # Errors
     ///
-    /// If the caller is outside of a tokio context.
+    /// If the caller is outside a tokio context.
     pub fn current() -> Result<Self, TryCurrentError> {
         Handle::try_current().map(Self::new)
     }
@@ -85,9 +87,9 @@ impl Runtime for TokioRuntime {
     }
 }
 
-/// Part of what tokio says in a panic because its runtime was shut down: that it "is being
-/// shutdown", or, if that happens in the middle of the call, that "the timer is shutdown". tokio
-/// promises neither text; a test in `tests/runtimes.rs` fails if they change.
+/// A part of tokio's panic message when its runtime was shut down. The message says that the
+/// runtime "is being shutdown", or, if that happens during the call, that "the timer is shutdown".
+/// tokio guarantees neither text; a test in `tests/runtimes.rs` fails if they change.
 const SHUT_DOWN: &str = "shutdown";
 
 struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
@@ -95,8 +97,8 @@ struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
 impl Future for TokioSleep {
     type Output = ();
 
-    /// tokio panics where its runtime was shut down: then no timer fires any more, and what waits
-    /// for one is given up at once.
+    /// tokio panics if its runtime was shut down. No timer fires any more, so whatever waits for
+    /// one is given up at once.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
         polled.unwrap_or_else(|panic| {
@@ -109,7 +111,7 @@ impl Future for TokioSleep {
     }
 }
 
-/// Tells whether tokio has panicked because its runtime was shut down.
+/// Returns whether tokio has panicked because its runtime was shut down.
 fn is_shutdown(panic: &(dyn Any + Send)) -> bool {
     let text = panic
         .downcast_ref::<String>()

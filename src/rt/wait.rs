@@ -1,4 +1,4 @@
-//! Waiting on whatever runtime a socket runs on: a sleep, and a bound on another future.
+//! Waiting on any runtime that a socket runs on: a sleep, and a timeout for another future.
 
 use std::{future::Future, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::future::PollFn;
 #[non_exhaustive]
 pub struct NoTimers;
 
-/// Why [`timeout`] has no output.
+/// Why [`timeout`] returned no output.
 ///
 /// It converts into [`Error::Timeout`](crate::Error::Timeout) or
 /// [`Error::NoRuntime`](crate::Error::NoRuntime).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TimeoutError {
-    /// The future was not ready in time.
+    /// The future did not finish in time.
     #[error("the future was not ready in time")]
     Elapsed,
     /// The runtime has no timers, and the future was not polled.
@@ -38,11 +38,11 @@ impl From<NoTimers> for TimeoutError {
 
 /// Waits for `duration`, on any runtime.
 ///
-/// The time runs from this call, not from the first poll. A duration beyond what the clock can
-/// express never ends; one of zero ends as soon as the runtime's timer does: tokio's rounds up to a
-/// whole millisecond.
+/// The time starts with this call, not with the first poll. A duration beyond what the clock can
+/// express never ends. A duration of zero ends as soon as the runtime's timer fires: tokio's rounds
+/// up to a whole millisecond.
 ///
-/// A handler that pushes a message every second, and names no runtime:
+/// This handler sends a message every second, and names no runtime:
 ///
 /// ```
 /// use std::time::Duration;
@@ -78,8 +78,8 @@ impl From<NoTimers> for TimeoutError {
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the timer. Polled by reference, in the turns of a `select!` for instance, it
-/// keeps its deadline.
+/// Dropping the future drops the timer. If it is polled by reference, for instance in a `select!`
+/// in a loop, it keeps its deadline.
 pub fn sleep(
     runtime: &Arc<dyn Runtime>,
     duration: Duration,
@@ -93,11 +93,12 @@ pub fn sleep(
 
 /// Drives `future` for at most `duration`, on any runtime.
 ///
-/// The time runs from this call, not from the first poll. An output that is ready when the time is
-/// up is returned. A duration beyond what the clock can express never ends; with one of zero the
-/// future is polled at least once, and again if the timer takes a moment, as tokio's does.
+/// The time starts with this call, not with the first poll. If the output is ready when the time is
+/// up, it is returned. A duration beyond what the clock can express never ends. With a duration of
+/// zero, the future is polled at least once, and again if the timer takes a moment, as tokio's
+/// does.
 ///
-/// A handler that pings a client which has been silent for 20 seconds:
+/// This handler pings a client that has been silent for 20 seconds:
 ///
 /// ```
 /// use std::time::Duration;
@@ -121,13 +122,13 @@ pub fn sleep(
 ///
 /// # Errors
 ///
-/// [`TimeoutError::Elapsed`] if the future is not ready in time; it is dropped then.
-/// [`TimeoutError::NoTimers`] at once if the runtime has no timers: the future is not polled.
+/// [`TimeoutError::Elapsed`] if the future does not finish in time; the future is dropped.
+/// [`TimeoutError::NoTimers`] at once if the runtime has no timers; the future is not polled.
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the future, as the end of the time does: what that loses is the future's own
-/// matter. Those of this crate lose nothing, as their documentation says.
+/// Dropping this future drops `future`, as the timeout does. What that loses depends on `future`.
+/// The futures of this crate lose nothing, as their documentation says.
 pub fn timeout<F: Future>(
     runtime: &Arc<dyn Runtime>,
     duration: Duration,

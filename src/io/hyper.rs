@@ -1,4 +1,4 @@
-//! hyper's IO traits as those of `futures-io`.
+//! An adapter from hyper's IO traits to those of `futures-io`.
 
 use std::{
     io::{self, IoSlice},
@@ -9,10 +9,10 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use hyper::rt::{Read, ReadBuf, Write};
 
-/// Lets a stream of hyper, an `Upgraded` say, be read and written through `futures-io`.
+/// An adapter that lets `futures-io` read and write a stream of hyper, such as an `Upgraded`.
 ///
-/// hyper's IO traits belong to no runtime, so this one adapter serves every server built on hyper.
-/// Vectored writes are passed on, and buffers are never zeroed.
+/// hyper's IO traits belong to no runtime, so this adapter serves every server built on hyper. It
+/// passes vectored writes on, and never zeroes buffers.
 #[derive(Debug)]
 pub struct HyperIo<T>(T);
 
@@ -22,7 +22,7 @@ impl<T> HyperIo<T> {
         Self(io)
     }
 
-    /// Gives the stream back.
+    /// Returns the stream.
     pub fn into_inner(self) -> T {
         self.0
     }

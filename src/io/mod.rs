@@ -1,10 +1,10 @@
-//! Byte streams: what a socket reads from and writes to.
+//! Byte streams that a socket reads from and writes to.
 //!
-//! The one vocabulary is that of `futures-io`. Streams of smol speak it themselves;
-//! `TokioIo` and `HyperIo` translate, one way only, the IO traits of tokio and hyper.
+//! This crate uses the traits of `futures-io`. Streams of smol implement them. For the traits of
+//! tokio and hyper, `TokioIo` and `HyperIo` are adapters, in this direction only.
 //!
-//! With feature `rt-smol` a `smol::net::TcpStream` is recognised where a stream is handed over, and
-//! read with fewer calls of the system; an `async_io::Async` or a stream in a wrapper is not.
+//! With feature `rt-smol`, a `smol::net::TcpStream` is recognised when you pass it, and is read
+//! with fewer system calls. An `async_io::Async` or a stream in a wrapper is not recognised.
 
 use std::{
     any::Any,
@@ -29,34 +29,35 @@ pub use self::hyper::HyperIo;
 #[cfg_attr(docsrs, doc(cfg(feature = "rt-tokio")))]
 pub use self::tokio::TokioIo;
 
-/// A byte stream that a WebSocket can run over; every type with these supertraits is one.
+/// A byte stream that a WebSocket can use; every type with these supertraits implements it.
 ///
 /// # Reading
 ///
-/// `poll_read` returns exactly how many bytes it has put into the buffer, which is lent: behind
-/// them stand bytes that other sockets of the thread have read. 0 is the end of the stream. A
-/// stream that returns more than the buffer has, here or in `poll_write`, has failed.
+/// `poll_read` has to return exactly how many bytes it has put into the buffer. The buffer is
+/// shared: after those bytes, it holds bytes that other sockets of the thread have read. 0 is the
+/// end of the stream. A stream that returns more than the length of the buffer, here or in
+/// `poll_write`, counts as failed.
 ///
 /// # Writing
 ///
-/// A stream should have a `poll_write_vectored` of its own if what is below it has: many small
-/// frames with the large payloads between them, which are not copied, leave in one call then. The
-/// default one writes the first slice only; a socket notices, and copies the first 16 KiB of each
-/// large payload behind its header as long as that is so: no write is small then. `poll_flush` is
-/// called once all that is buffered was written, and again if it was interrupted by a signal.
+/// A stream should implement `poll_write_vectored` if the stream below it does. Many small frames,
+/// and the large payloads between them, which are not copied, then leave in one call. The default
+/// implementation writes only the first slice. As long as it does so, a socket copies the first 16
+/// KiB of each large payload behind its header, so that no write is small. `poll_flush` is called
+/// once everything that is buffered was written, and again if a signal interrupted it.
 ///
 /// # Wakers
 ///
-/// A stream keeps a waker for each direction, that of the last poll, as all do. A write must not
-/// take the place of the waker that waits for a read.
+/// As usual, a stream keeps one waker for each direction, the one of the last poll. A write must
+/// not replace the waker that waits for a read.
 ///
 /// # Closing
 ///
 /// `poll_close` shuts down the write side, as a TCP stream does, and leaves the read side open: the
-/// closing handshake reads on until the peer has closed too (RFC 6455, section 7.1.1). Mind
+/// closing handshake reads until the peer has closed too (RFC 6455, section 7.1.1). Do not use
 /// `async_io::Async<TcpStream>`, whose `poll_close` shuts nothing down: a peer that waits for the
-/// end of the stream gets it only when the close timeout is over. `smol::net::TcpStream` does it
-/// right.
+/// end of the stream would see it only after the close timeout. `smol::net::TcpStream` shuts down
+/// correctly.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no byte stream for a WebSocket",
     label = "not a stream of `futures-io` that is `Send` and `Unpin`",
@@ -65,20 +66,21 @@ pub use self::tokio::TokioIo;
 )]
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
-// Otherwise the compiler asks for the traits of `futures-io`, and does not say how to get them.
+// Without this attribute, the compiler asks for the traits of `futures-io`, and does not say how to
+// get them.
 #[diagnostic::do_not_recommend]
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + ?Sized> Io for T {}
 
 /// A byte stream of any type, boxed once for each connection.
 pub(crate) type BoxIo = Box<dyn Io>;
 
-/// The error of a stream that reports more bytes than it was given: to believe it would be to read
-/// bytes of other connections, or to forget some of this one.
+/// The error of a stream that reports more bytes than the buffer has. Trusting it would mean
+/// reading bytes of other connections, or forgetting some of this one.
 pub(crate) fn overrun() -> io::Error {
     io::Error::other("the stream reported more bytes than the buffer has: its IO traits are wrong")
 }
 
-/// Makes a call that a signal has interrupted once more, in the next poll of the task.
+/// Repeats a call that a signal has interrupted, in the next poll of the task.
 pub(crate) fn retry<T>(called: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io::Result<T>> {
     match called {
         Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
@@ -89,8 +91,8 @@ pub(crate) fn retry<T>(called: Poll<io::Result<T>>, cx: &Context<'_>) -> Poll<io
     }
 }
 
-/// Boxes a byte stream; one that a runtime can read at less cost than through its own traits is
-/// wrapped first.
+/// Boxes a byte stream. A stream that a runtime can read more cheaply than through its own traits
+/// is wrapped first.
 pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {
     let mut io = Some(io);
     SPECIALIZERS
@@ -99,14 +101,14 @@ pub(crate) fn boxed(io: impl Io + 'static) -> BoxIo {
         .unwrap_or_else(|| Box::new(io.expect("nobody has taken it")))
 }
 
-/// Who knows streams of their own: each takes the value out of the `Option` that it is given if it
-/// is one of them.
+/// The runtimes that have such streams. Each function takes the value out of the `Option` if it is
+/// one of them.
 const SPECIALIZERS: &[fn(&mut dyn Any) -> Option<BoxIo>] = &[
     #[cfg(feature = "rt-smol")]
     smol::specialize,
 ];
 
-/// Returns a stream that has ended, to take the place of one that is not needed any more.
+/// Returns a stream that has ended, to replace one that is no longer needed.
 pub(crate) fn ended() -> BoxIo {
     Box::new(Ended)
 }

@@ -1,4 +1,4 @@
-//! smol's TCP streams, read with no call of the system that the data does not need.
+//! smol's TCP streams, read without needless system calls.
 
 use std::{
     any::Any,
@@ -14,17 +14,17 @@ use smol::{Async, net::TcpStream};
 
 use super::BoxIo;
 
-/// A TCP stream that is not read again after a short read before there is something to read.
+/// A TCP stream that, after a short read, is not read again before there is something to read.
 ///
-/// A read that does not fill the buffer has emptied the socket. smol's own stream would ask the
-/// system once more for each wait, only to hear that there is nothing; and it keeps a listener for
-/// each direction, where one waker does.
+/// A read that does not fill the buffer has emptied the socket. smol's own stream would make one
+/// more system call for each wait, only to learn that nothing has arrived. It also keeps a listener
+/// for each direction, where one waker is enough.
 struct SmolIo {
     stream: Arc<Async<std::net::TcpStream>>,
     is_empty: bool,
 }
 
-/// Takes a `TcpStream` of smol out of its place.
+/// Takes a `TcpStream` of smol out of its slot.
 pub(super) fn specialize(io: &mut dyn Any) -> Option<BoxIo> {
     let stream = io.downcast_mut::<Option<TcpStream>>()?.take()?;
     Some(Box::new(SmolIo {
@@ -47,7 +47,8 @@ impl AsyncRead for SmolIo {
             match self.stream.get_ref().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.is_empty = true,
                 Ok(length) => {
-                    // Nothing is the end, which is told as often as it is asked for.
+                    // A read of 0 bytes is the end of the stream, which is returned as often as it
+                    // is read.
                     self.is_empty = (1..buf.len()).contains(&length);
                     return Poll::Ready(Ok(length));
                 }

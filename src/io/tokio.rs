@@ -1,4 +1,4 @@
-//! tokio's IO traits as those of `futures-io`.
+//! An adapter from tokio's IO traits to those of `futures-io`.
 
 use std::{
     io::{self, IoSlice},
@@ -9,11 +9,13 @@ use std::{
 use futures_io::{AsyncRead, AsyncWrite};
 use tokio::io::ReadBuf;
 
-/// Lets a stream of tokio, a `tokio::net::TcpStream` say, be read and written through `futures-io`.
+/// An adapter that lets `futures-io` read and write a stream of tokio, such as a
+/// `tokio::net::TcpStream`.
 ///
-/// Vectored writes are passed on, and buffers are never zeroed.
+/// It passes vectored writes on, and never zeroes buffers.
 ///
-/// It is not hyper-util's type of the same name, which lets hyper use a stream of tokio.
+/// hyper-util has a type of the same name, which lets hyper use a stream of tokio; this is not that
+/// type.
 #[derive(Debug)]
 pub struct TokioIo<T>(T);
 
@@ -23,7 +25,7 @@ impl<T> TokioIo<T> {
         Self(io)
     }
 
-    /// Gives the stream back.
+    /// Returns the stream.
     pub fn into_inner(self) -> T {
         self.0
     }

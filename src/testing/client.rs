@@ -1,4 +1,4 @@
-//! The client's side of an upgrade in memory.
+//! The client's side of an in-memory upgrade.
 
 use http::{Request, Response, header::HOST};
 
@@ -15,7 +15,7 @@ use crate::{
 
 pub use crate::handshake::client::OpenError;
 
-/// The client of a request made by [`upgrade`].
+/// The client of a request; created by [`upgrade`].
 #[derive(Debug)]
 pub struct Client {
     io: Duplex,
@@ -23,15 +23,14 @@ pub struct Client {
     config: WebSocketConfig,
 }
 
-/// Makes a request for a WebSocket at `uri`, and the client that waits for its answer.
+/// Returns a request for a WebSocket at `uri`, and the client that waits for its answer.
 ///
-/// The request is valid and carries the connection in its extensions; headers such as
-/// `Sec-WebSocket-Protocol` or `Origin` can be added, and a body of any type put in by
-/// `request.map(..)`.
+/// The request is valid and carries the connection in its extensions. You can add headers such as
+/// `Sec-WebSocket-Protocol` or `Origin`, and set a body of any type with `request.map(..)`.
 ///
 /// # Panics
 ///
-/// If `uri` is no URI.
+/// If `uri` is not a URI.
 #[must_use]
 pub fn upgrade(uri: &str) -> (Request<()>, Client) {
     let (near, far) = duplex();
@@ -52,12 +51,11 @@ pub fn upgrade(uri: &str) -> (Request<()>, Client) {
 }
 
 impl Client {
-    /// Sets the settings of the client's socket: its limits, its runtime and its close timeout.
+    /// Replaces the settings of the client's socket: its limits, its runtime and its close timeout.
     ///
-    /// They are not validated, so that a client can do what the crate's users cannot: send
-    /// fragments of one byte, for instance. Settings that contradict each other do not make it
-    /// hang.
-    /// [`WebSocketConfig::validate`] finds them.
+    /// The settings are not validated, so that a client can do what users of the crate cannot: for
+    /// instance, send fragments of one byte. Contradictory settings do not make the client hang. To
+    /// find them, call [`WebSocketConfig::validate`].
     #[must_use]
     pub fn set_config(mut self, config: WebSocketConfig) -> Self {
         self.config = config;
@@ -68,8 +66,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Status`] if the server refused, [`OpenError::Header`] if its answer is no valid
-    /// handshake (RFC 6455, section 4.1).
+    /// [`OpenError::Status`] if the server refused. [`OpenError::Header`] if its answer is not a
+    /// valid handshake (RFC 6455, section 4.1).
     pub fn open<B>(self, response: &Response<B>) -> Result<WebSocket, OpenError> {
         let Self {
             io,
@@ -79,8 +77,8 @@ impl Client {
         open(Box::new(io), &handshake, &config, response)
     }
 
-    /// Opens the client's socket on a stream of the test's own: the one over which it has sent the
-    /// request, and read `response`.
+    /// Opens the client's socket on the test's own stream, over which it has sent the request and
+    /// read `response`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A byte stream in memory with two ends.
+//! An in-memory byte stream with two ends.
 
 use std::{
     collections::VecDeque,
@@ -10,26 +10,26 @@ use std::{
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-/// Bytes under way in one direction: what Linux gives a loopback socket without asking for more.
+/// How many bytes are in flight in one direction: what Linux gives a loopback socket by default.
 const DEFAULT_CAPACITY: usize = 64 * 1024;
 
-/// One end of a byte stream in memory; made by [`duplex`].
+/// One end of an in-memory byte stream; created by [`duplex`].
 ///
-/// It behaves as a TCP stream does: writing waits while the other end does not read, closing ends
-/// one direction only, and an end that is dropped ends both.
+/// It behaves as a TCP stream: writes wait while the other end does not read, closing ends only one
+/// direction, and dropping an end ends both.
 #[derive(Debug)]
 pub struct Duplex {
     incoming: Arc<Pipe>,
     outgoing: Arc<Pipe>,
 }
 
-/// Makes the two ends of a byte stream that holds 64 KiB in each direction.
+/// Returns the two ends of a byte stream that holds 64 KiB in each direction.
 #[must_use]
 pub fn duplex() -> (Duplex, Duplex) {
     duplex_with_capacity(DEFAULT_CAPACITY)
 }
 
-/// Makes the two ends of a byte stream that holds `capacity` bytes in each direction, at least 1.
+/// Returns the two ends of a byte stream that holds `capacity` bytes in each direction, at least 1.
 #[must_use]
 pub fn duplex_with_capacity(capacity: usize) -> (Duplex, Duplex) {
     let (there, back) = (Pipe::new(capacity), Pipe::new(capacity));
@@ -46,14 +46,14 @@ pub fn duplex_with_capacity(capacity: usize) -> (Duplex, Duplex) {
     )
 }
 
-/// One direction.
+/// One direction of the stream.
 #[derive(Debug)]
 struct Pipe(Mutex<State>);
 
 struct State {
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// The writing end has closed.
+    /// The writing end was closed.
     ended: bool,
     /// The reading end was dropped.
     unread: bool,
@@ -61,7 +61,7 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// How much is under way, not what: it is the users' data.
+/// Shows how many bytes are in flight, not the bytes: they are the users' data.
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State")

@@ -50,7 +50,7 @@ use crate::{
     socket::WebSocket,
 };
 
-/// Makes two connected sockets, the client's and the server's, with the default settings.
+/// Returns two connected sockets, the client's and the server's, with the default settings.
 ///
 /// ```
 /// use anyws::{Message, testing};
@@ -71,7 +71,7 @@ pub fn pair() -> (WebSocket, WebSocket) {
     )
 }
 
-/// Makes two connected sockets, the client's and the server's, with `config` for both.
+/// Returns two connected sockets, the client's and the server's, with `config` for both.
 ///
 /// # Errors
 ///
@@ -82,10 +82,9 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
     Ok((client(near, config)?, server(far, config)?))
 }
 
-/// Makes the client's socket on a stream on which the opening handshake is done.
+/// Creates the client's socket on a stream whose opening handshake is done.
 ///
-/// The stream may be a real one, or one that misbehaves as a test wants it to. The frames of a
-/// client are masked.
+/// The stream may be a real one, or one that misbehaves for a test. A client's frames are masked.
 ///
 /// # Errors
 ///
@@ -95,7 +94,7 @@ pub fn client(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSock
     Ok(socket(io, Role::Client, config))
 }
 
-/// Makes the server's socket on a stream on which the opening handshake is done.
+/// Creates the server's socket on a stream whose opening handshake is done.
 ///
 /// # Errors
 ///

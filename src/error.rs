@@ -1,4 +1,4 @@
-//! What can go wrong, who is at fault, and what to do about it.
+//! The error type: what went wrong, who is at fault, and what to do about it.
 
 use std::{fmt, io, iter};
 
@@ -12,66 +12,67 @@ use crate::{
 /// The result of operations on WebSockets.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error from below whose type is not ours, such as hyper's.
+/// An error of another library, such as hyper's.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What can go wrong with a WebSocket or on the way to one.
+/// An error of a WebSocket, or of the handshake that leads to one.
 ///
 /// The variants are the same in every build, whatever the features.
 ///
-/// `Display` describes the failure, and [`source`](std::error::Error::source) returns its cause, if
-/// the cause is an error of another library: `{}` does not print that one, and `{:#}` prints all
-/// causes, with colons between them.
+/// `Display` describes the failure. If the cause is an error of another library,
+/// [`source`](std::error::Error::source) returns it: `{}` does not print that cause, and `{:#}`
+/// prints all causes, separated by colons.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The connection is closing or closed: nothing can be sent any more. Stop using the socket.
+    /// The connection is closing or closed: nothing more can be sent. Stop using the socket.
     #[error("the WebSocket is closed")]
     Closed,
-    /// The peer, or the network, ended the byte stream without a Close frame (RFC 6455, section
-    /// 7.1.5, code 1006): messages may be missing.
+    /// The peer or the network ended the byte stream without a Close frame (RFC 6455, section
+    /// 7.1.5, code 1006). Messages may be missing.
     #[error("the connection ended without a closing handshake")]
     ClosedWithoutHandshake,
-    /// A setting of the caller's is invalid: correct it.
+    /// One of the caller's settings is invalid: correct it.
     #[error("invalid configuration: {0}")]
     Config(ConfigError),
-    /// The caller's message may not be sent; the connection is unharmed.
+    /// The caller's message may not be sent. The connection is unharmed.
     #[error("invalid message: {0}")]
     InvalidMessage(InvalidMessage),
-    /// The byte stream failed; the connection is gone.
+    /// The byte stream failed. The connection is gone.
     #[error(fmt = display_io)]
     Io(#[from] io::Error),
-    /// There is no runtime, or it has no timers for a timeout that the caller set: turn on
-    /// `rt-tokio` or `rt-smol`, or hand over a [`Runtime`](crate::Runtime).
+    /// There is no runtime, or it has no timers for a timeout that the caller set. Enable
+    /// `rt-tokio` or `rt-smol`, or pass a [`Runtime`](crate::Runtime).
     #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
     NoRuntime,
-    /// The peer broke the protocol; it was told so by a Close frame, unless one was sent before.
+    /// The peer broke the protocol. A Close frame reported that to the peer, unless a Close was
+    /// sent before.
     #[error("the peer broke the WebSocket protocol: {0}")]
     Protocol(ProtocolError),
-    /// The opening handshake was refused; the answer said so to the client.
+    /// The opening handshake was refused. The client has been answered.
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
-    /// The peer, the server around us, or an operation under [`rt::timeout`](crate::rt::timeout)
-    /// was not done in time.
+    /// The peer, the HTTP server, or an operation under [`rt::timeout`](crate::rt::timeout) did not
+    /// finish in time.
     #[error("timed out {0}")]
     Timeout(TimeoutPhase),
-    /// No handler got the connection. Either the HTTP server did not hand it over after the answer
-    /// of 101, for instance because the client went away before. Or the runtime dropped its task,
-    /// because it was shut down. The source tells which.
+    /// No handler got the connection; the source says why. Either the HTTP server did not hand it
+    /// over after the answer of 101, for instance because the client left first. Or the runtime was
+    /// shut down and dropped the connection's task.
     #[error(fmt = display_upgrade)]
     Upgrade(#[source] BoxError),
 }
 
 impl Error {
-    /// Tells whether the connection has ended, and neither side has broken a rule: the peer has
-    /// closed it, or has gone away without a word.
+    /// Returns whether the connection has ended without a broken rule on either side: the peer has
+    /// closed it or has disappeared.
     ///
-    /// A server sees such ends all the time, and a handler that gets one stops without logging it:
+    /// Servers see such ends all the time. A handler that gets one can stop without logging it:
     ///
-    /// - [`Closed`](Self::Closed), the peer's Close or our own came first;
-    /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake);
-    /// - [`Io`](Self::Io) of the kinds that a stream returns whose peer is gone: broken pipe,
-    ///   connection reset or aborted, not connected, unexpected end and timed out;
+    /// - [`Closed`](Self::Closed): a Close of the peer or our own came first.
+    /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake).
+    /// - [`Io`](Self::Io) of the kinds that a stream returns when its peer is gone: broken pipe,
+    ///   connection reset or aborted, not connected, unexpected end and timed out.
     /// - [`Timeout`](Self::Timeout) of a peer that does not answer our Close.
     ///
     /// ```
@@ -104,7 +105,7 @@ impl Error {
     }
 }
 
-// These have their detail in their own text. Were it the source too, it would be printed twice.
+// These errors include their details in their own text. As a source they would be printed twice.
 
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
@@ -162,7 +163,7 @@ fn display_upgrade(source: &BoxError, f: &mut fmt::Formatter<'_>) -> fmt::Result
     display("the connection was not upgraded", &**source, f)
 }
 
-/// Writes an error, and its causes if they are asked for by `{:#}`.
+/// Writes an error, and also its causes if the format is `{:#}`.
 fn display(
     text: &str,
     source: &(dyn std::error::Error + 'static),
@@ -181,11 +182,11 @@ fn display(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TimeoutPhase {
-    /// The HTTP server's handing over of the connection.
+    /// The HTTP server, to hand over the connection.
     Upgrade,
-    /// The peer's part in the closing handshake.
+    /// The peer, to complete the closing handshake.
     Close,
-    /// An operation that the program has bounded by [`rt::timeout`](crate::rt::timeout).
+    /// An operation that the program limits with [`rt::timeout`](crate::rt::timeout).
     Operation,
 }
 

@@ -8,10 +8,10 @@ use std::{
 
 use futures_core::future::FusedFuture;
 
-/// A future that is polled by a closure, as [`std::future::poll_fn`] makes one.
+/// A future that a closure polls, as in [`std::future::poll_fn`].
 ///
-/// Unlike that one it is inlined into the handler that awaits it, which saves a move of the
-/// message, and it is fused, as `futures::select!` requires.
+/// Unlike `poll_fn`, it is inlined into the handler that awaits it, which saves a move of the
+/// message. It is also fused, as `futures::select!` requires.
 pub(crate) struct PollFn<F> {
     poll: F,
     is_terminated: bool,
@@ -29,7 +29,7 @@ impl<F> PollFn<F> {
         }
     }
 
-    /// Makes a future that counts as terminated from the beginning, if its stream is.
+    /// Creates a future that is terminated from the beginning if its stream is.
     #[inline]
     pub(crate) fn of_stream<T>(is_terminated: bool, poll: F) -> Self
     where

@@ -1,6 +1,6 @@
-//! What the fuzz targets see of the insides: the codec of frames, without a stream.
+//! The parts of the crate that the fuzz targets use: the codec of frames, without a stream.
 //!
-//! It is compiled only by `cargo fuzz`, and no part of the API.
+//! Only `cargo fuzz` compiles this module. It is not part of the API.
 
 use std::convert::Infallible;
 
@@ -10,15 +10,15 @@ use crate::{
     proto::{self, ProtocolError, frame, mask::Key},
 };
 
-/// All of a frame but its payload.
+/// A frame without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "the fuzz targets make it")]
 pub struct Header {
     /// The frame is the last one of its message.
     pub fin: bool,
-    /// The reserved bits, at their place in the first byte.
+    /// The reserved bits, in their position in the first byte.
     pub reserved: u8,
-    /// The opcode, one of those that have a meaning.
+    /// The opcode; only defined ones are valid.
     pub opcode: u8,
     /// The masking key.
     pub key: Option<[u8; 4]>,
@@ -27,11 +27,11 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads a header, and tells how long it is; `None` while it is not complete.
+    /// Reads a header, and returns it with its length; `None` while it is incomplete.
     ///
     /// # Errors
     ///
-    /// What is wrong with it in any connection.
+    /// The error in the header, if it is one in any connection.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let parsed = frame::Header::parse(bytes)?;
         Ok(parsed.map(|(header, taken)| {
@@ -46,7 +46,7 @@ impl Header {
         }))
     }
 
-    /// Writes the header; `None` if the opcode has no meaning.
+    /// Writes the header; `None` if the opcode is undefined.
     #[must_use]
     pub fn write(&self) -> Option<Vec<u8>> {
         let opcode = match self.opcode {
@@ -71,12 +71,12 @@ impl Header {
     }
 }
 
-/// Makes messages of the bytes of a peer.
+/// Decodes the bytes of a peer into messages.
 #[derive(Debug)]
 pub struct Decoder(proto::recv::Decoder);
 
 impl Decoder {
-    /// Makes the decoder of a server or of a client.
+    /// Creates the decoder of a server or of a client.
     #[must_use]
     pub fn new(is_server: bool, limits: &TransportConfig) -> Self {
         let role = if is_server {
@@ -87,11 +87,11 @@ impl Decoder {
         Self(proto::recv::Decoder::new(role, limits))
     }
 
-    /// Takes bytes off the front, up to the end of the first message; returns how many.
+    /// Consumes bytes up to the end of the first message, and returns how many.
     ///
     /// # Errors
     ///
-    /// How the peer broke the protocol; nothing more can be decoded then.
+    /// The peer's violation of the protocol. Nothing more can be decoded after it.
     pub fn decode(&mut self, bytes: &mut [u8]) -> Result<(usize, Option<Message>), ProtocolError> {
         let mut received: proto::RecvSlot<Infallible> = None;
         let decoded = self.0.decode(bytes, &mut received)?;

@@ -1,6 +1,6 @@
-//! The vocabulary of messages, which is tungstenite's: users know it, and it fits other crates.
+//! The message types, which are tungstenite's: users know them, and other crates use them.
 //!
-//! This is the one file that names tungstenite.
+//! No other file names tungstenite.
 
 pub(crate) use async_tungstenite::tungstenite::protocol::{
     Role, WebSocketConfig as TungsteniteConfig,

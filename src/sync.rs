@@ -1,5 +1,5 @@
-//! What is shared between tasks, or may be: from one place, so that loom can stand in for it and
-//! try the orders in which threads may take their turns.
+//! Synchronisation between tasks. All of it is imported from here, so that loom can replace it and
+//! try the orders in which threads may take turns.
 
 mod exclusive;
 #[cfg(all(test, anyws_loom))]

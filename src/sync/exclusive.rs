@@ -1,10 +1,10 @@
-//! A value that is used by one task at a time.
+//! A value that one task at a time uses.
 
 use std::sync::{Mutex, PoisonError};
 
-/// A value that is reached by exclusive references alone.
+/// A value that is accessed only through exclusive references.
 ///
-/// That makes it `Sync` though `T` is only `Send`: users may then keep a socket in a type that has
+/// That makes it `Sync` even if `T` is only `Send`, so users may keep a socket in a type that has
 /// to be `Sync`. The mutex is never locked, so it costs no waiting.
 #[derive(Default)]
 pub(crate) struct Exclusive<T>(Mutex<T>);

@@ -1,4 +1,4 @@
-//! loom's types, with the methods of those that they stand for.
+//! loom's types, with the methods of the types that they replace.
 
 use std::task::Waker;
 
@@ -7,7 +7,7 @@ pub(crate) use loom::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// loom's own takes wakers by value.
+/// loom's own type takes wakers by value.
 #[derive(Default)]
 pub(crate) struct AtomicWaker(loom::future::AtomicWaker);
 

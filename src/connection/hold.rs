@@ -1,24 +1,24 @@
 //! Connections that a handler drops while it is polled.
 //!
-//! A handler owns its socket, and an error that it returns is known only once the socket is
-//! dropped: `?` drops all that the handler has on its way out. So what is dropped during a poll is
-//! closed after it, with the code that says how the handler has ended.
+//! A handler owns its socket, and `?` drops the socket before the handler returns its error. So a
+//! socket that is dropped during a poll is closed after that poll, with the code for the handler's
+//! result.
 
 use std::{cell::Cell, thread};
 
 use super::Connection;
 
 thread_local! {
-    /// What was dropped so far; `None` while no handler that may fail is polled on this thread.
+    /// The connections dropped so far. `None` while this thread polls no handler that may fail.
     static HELD: Cell<Option<Vec<Connection>>> = const { Cell::new(None) };
 }
 
-/// Holds connections that are dropped on this thread back, and closes them when it is dropped
-/// itself.
+/// Holds back connections that are dropped on this thread, and closes them when the `Hold` itself
+/// is dropped.
 ///
 /// It lives within one poll.
 pub(crate) struct Hold {
-    /// What an outer one holds: a runtime may poll a task inside another.
+    /// The connections that an outer `Hold` holds: a runtime may poll a task inside another.
     outer: Option<Vec<Connection>>,
     has_failed: bool,
 }
@@ -31,7 +31,7 @@ impl Hold {
         }
     }
 
-    /// Holds nothing back: what is dropped until this ends is not the outer one's.
+    /// Suspends the outer `Hold`: connections dropped until this ends are closed at once.
     pub(crate) fn suspend() -> Self {
         Self {
             outer: swap(None),
@@ -39,7 +39,7 @@ impl Hold {
         }
     }
 
-    /// Closes what is held, and what is dropped from now on, with 1011.
+    /// Closes the connections held so far, and those dropped from now on, with 1011.
     pub(crate) fn fail(&mut self) {
         self.has_failed = true;
         self.close(swap(Some(Vec::new())));
@@ -59,9 +59,9 @@ impl Drop for Hold {
     }
 }
 
-/// Keeps a connection that is dropped while it has to be held back; else it is given back.
+/// Keeps a dropped connection if it has to be held back; otherwise returns it.
 ///
-/// One that a panic drops need not be: how it ends is known already.
+/// A connection that a panic drops is not held back: its close code is already known.
 pub(super) fn keep(connection: Connection) -> Option<Connection> {
     if thread::panicking() {
         return Some(connection);
@@ -78,8 +78,8 @@ pub(super) fn keep(connection: Connection) -> Option<Connection> {
     connection
 }
 
-/// Replaces what this thread holds; a thread that ends holds nothing any more.
+/// Replaces the connections that this thread holds. A thread that is ending holds none.
 fn swap(held: Option<Vec<Connection>>) -> Option<Vec<Connection>> {
-    HELD.try_with(|place| place.replace(held))
+    HELD.try_with(|slot| slot.replace(held))
         .unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! A connection with the runtime that it lives on: its closing handshake and its end.
+//! A connection with its runtime: its closing handshake and its end.
 
 use std::{
     fmt,
@@ -26,10 +26,10 @@ mod driver;
 mod hold;
 mod operations;
 
-/// What the opening handshake hands over.
+/// The result of the opening handshake.
 pub(crate) struct Established<'a> {
     pub(crate) io: BoxIo,
-    /// Bytes of the peer's that were read behind the handshake.
+    /// Bytes of the peer that were read after the handshake.
     pub(crate) read_ahead: Vec<u8>,
     pub(crate) role: Role,
     pub(crate) protocol: Option<&'a str>,
@@ -37,10 +37,10 @@ pub(crate) struct Established<'a> {
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
 }
 
-/// A connection with its runtime, which closes it when its user drops it.
+/// A connection with its runtime. The runtime closes it when its user drops it.
 ///
-/// One pointer, so that moving a socket is cheap and the futures that hold one are small; `None`
-/// once dropped or taken.
+/// It is one pointer, so that sockets are cheap to move and the futures that hold one are small. It
+/// is `None` once dropped or taken.
 #[derive(Debug)]
 pub(crate) struct Connection(Option<Box<Inner>>);
 
@@ -69,7 +69,7 @@ impl Connection {
         })))
     }
 
-    /// Leaves `None` behind.
+    /// Returns the connection, and leaves `None` behind.
     pub(crate) fn take(&mut self) -> Self {
         Self(self.0.take())
     }
@@ -79,7 +79,7 @@ impl Connection {
         self.0.as_ref()?.protocol.as_deref()
     }
 
-    /// Returns the frame of the peer's Close, once that was received with a code.
+    /// Returns the frame of the peer's Close, once it was received with a code.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         self.0.as_ref()?.driver.close_frame()
     }
@@ -88,9 +88,10 @@ impl Connection {
         self.0.as_ref()?.runtime.clone()
     }
 
-    /// Begins to close; returns the deadline of the rest, which is `None` where nothing can wait.
+    /// Starts to close. Returns the deadline for the rest; `None` if there is none, because nothing
+    /// can wait.
     ///
-    /// A `timeout` of the caller's takes the place of the one of the settings.
+    /// A `timeout` of the caller replaces the one of the settings.
     pub(crate) fn start_close(
         &mut self,
         frame: Option<CloseFrame>,
@@ -106,7 +107,7 @@ impl Connection {
         Ok(self.start_deadline(timeout))
     }
 
-    /// Returns the deadline of a closing handshake that begins now, if there are timers.
+    /// Returns the deadline of a closing handshake that starts now, if there are timers.
     pub(crate) fn deadline(&mut self) -> Option<Deadline> {
         let timeout = self.inner_mut().close_timeout;
         self.start_deadline(timeout)
@@ -117,7 +118,8 @@ impl Connection {
         has_timers(runtime).then(|| Deadline::start(timeout, runtime))
     }
 
-    /// Drives the closing handshake up to the deadline; without one, only the Close is written.
+    /// Drives the closing handshake until the deadline. Without a deadline, it only writes the
+    /// Close.
     pub(crate) fn poll_close(
         &mut self,
         cx: &mut Context<'_>,
@@ -135,8 +137,8 @@ impl Connection {
         Poll::Ready(self.driver().time_out(Side::Sender))
     }
 
-    /// Closes the TCP connection up to the deadline, where the peer's messages have ended and
-    /// nobody else does it.
+    /// Closes the TCP connection until the deadline, if the peer's messages have ended and nobody
+    /// else closes it.
     pub(crate) fn poll_abandoned(
         &mut self,
         cx: &mut Context<'_>,
@@ -150,7 +152,7 @@ impl Connection {
         closed.map(|closed| self.driver().keep_finish_error(closed))
     }
 
-    /// Returns the runtime that can finish this connection where nobody else does: the peer's
+    /// Returns the runtime that has to finish this connection because nobody else does: the peer's
     /// messages have ended, but the TCP connection has not.
     pub(crate) fn finisher(&mut self) -> Option<Arc<dyn Runtime>> {
         let inner = self.0.as_mut()?;
@@ -161,28 +163,28 @@ impl Connection {
         inner.runtime.clone().filter(|runtime| runtime.has_timers())
     }
 
-    /// Ends the connection at once, on behalf of `caller`; returns the tasks that wait, for the
-    /// caller to wake, and the stream to drop.
+    /// Ends the connection at once, on behalf of `caller`. Returns the waiting tasks, which the
+    /// caller has to wake, and the stream, which it has to drop.
     pub(crate) fn abort(&mut self, caller: Side) -> (Tasks, Option<BoxIo>) {
         (self.driver().abort(caller), self.take_stream())
     }
 
-    /// Returns the stream of a connection that is finished; see [`Driver::take_stream`].
+    /// Returns the stream of a finished connection; see [`Driver::take_stream`].
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
         self.0.as_mut()?.driver.take_stream()
     }
 
-    /// Closes a connection that its user has dropped: writes what its stream takes at once, and
+    /// Closes a connection that its user has dropped: writes what its stream accepts at once, and
     /// leaves the rest to a task.
     ///
-    /// A task may never run, at the end of a runtime for instance, so nothing waits for it that
-    /// need not.
+    /// A task may never run, for instance when a runtime shuts down. So only what has to wait is
+    /// left to it.
     fn close_dropped(mut self, has_failed: bool) {
         let Some(mut inner) = self.0.take() else {
             return;
         };
         let frame = dropping_frame(has_failed || std::thread::panicking());
-        // Nobody is left to be told of an error.
+        // Nobody is left to get an error.
         let _ = inner.driver.start_close(Some(frame));
         let is_written = inner.driver.flush_at_once();
         if inner.driver.is_finished() {
@@ -193,8 +195,8 @@ impl Connection {
                 let task = finish(inner, Arc::clone(&runtime));
                 runtime.spawn(Box::pin(task));
             }
-            // A runtime that wants a task to yield, as tokio does after a number of operations,
-            // holds its writes up: a new task's it does not.
+            // A runtime such as tokio holds up a task's writes after a number of operations, to
+            // make it yield. It does not hold up those of a new task.
             Some(runtime) if !is_written => runtime.spawn(Box::pin(async move {
                 inner.driver.flush_at_once();
             })),
@@ -213,7 +215,7 @@ impl Connection {
     }
 }
 
-/// Without the subprotocol, by which some clients pass tokens.
+/// Does not show the subprotocol, because some clients use it to pass tokens.
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
@@ -223,7 +225,7 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// Closes the connection, at once or when the handler that drops it has been polled.
+/// Closes the connection: at once, or after the poll of the handler that drops it.
 impl Drop for Connection {
     fn drop(&mut self) {
         let inner = self.0.as_ref();

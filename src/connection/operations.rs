@@ -1,4 +1,4 @@
-//! What a socket asks of its connection. The driver does it.
+//! The operations that a socket calls. The driver implements them.
 
 use std::task::{Context, Poll};
 
@@ -15,13 +15,13 @@ impl Connection {
         self.driver().poll_next(cx)
     }
 
-    /// Returns the next text or binary message; control frames are answered and skipped.
+    /// Returns the next text or binary message. Answers and skips control frames.
     #[inline]
     pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
         self.driver().poll_next_data(cx)
     }
 
-    /// Buffers a message once there is room, and writes all that is buffered.
+    /// Buffers a message once there is space, and writes everything that is buffered.
     #[inline]
     pub(crate) fn poll_send(
         &mut self,
@@ -31,7 +31,7 @@ impl Connection {
         self.driver().poll_send(cx, message)
     }
 
-    /// Buffers a message once there is room, and writes if enough is buffered.
+    /// Buffers a message once there is space, and writes if enough is buffered.
     #[inline]
     pub(crate) fn poll_feed(
         &mut self,
@@ -62,7 +62,7 @@ impl Connection {
         self.driver().poll_close_sink(cx)
     }
 
-    /// Waits until nothing more can be sent; reads meanwhile if `reading` allows it.
+    /// Waits until nothing more can be sent. Reads meanwhile if `reading` allows it.
     pub(crate) fn poll_closed(
         &mut self,
         cx: &mut Context<'_>,
@@ -71,12 +71,12 @@ impl Connection {
         self.driver().poll_closed(cx, reading)
     }
 
-    /// Answers and discards what has arrived, for a task that sends while none receives.
+    /// Answers and discards what has arrived, for a task that sends while no task receives.
     pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.driver().discard_received(cx)
     }
 
-    /// Says whether one task sends and another one receives.
+    /// Sets whether one task sends and another one receives.
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.driver().set_shared(is_shared);
     }

@@ -1,26 +1,26 @@
-//! Turns: how long a connection may keep its thread before others get theirs.
+//! Turns: how long a connection may run before other tasks of the thread get theirs.
 
 use std::{
     io,
     task::{Context, Poll},
 };
 
-/// What a connection may do in one turn: 256 frames, or 2 MiB of them. That is about half a
-/// millisecond, and the turn that follows costs less than a thousandth of it.
+/// The frames of one turn: 256 frames, or 2 MiB of them. That takes about half a millisecond, and
+/// yielding costs less than a thousandth of it.
 const TURN: u32 = 256;
 
-/// Bytes that cost as much as a frame.
+/// How many bytes cost as much as a frame.
 const BYTES: usize = 8 * 1024;
 
-/// What was done since the connection has waited for the last time.
+/// The work done since the connection last waited.
 ///
-/// It is counted across polls that were ready: a handler that loops on `next` would not yield
-/// either where the runtime has no budget of its own, as smol has none.
+/// It counts across polls that were ready. Otherwise a handler that loops on `next` would never
+/// yield if the runtime has no budget of its own, as smol has none.
 #[derive(Debug, Default)]
 pub(super) struct Budget(u32);
 
 impl Budget {
-    /// Is pending once the turn is over; then the task is woken for the next one.
+    /// Is pending once the turn is over, and wakes the task for the next one.
     #[inline]
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_over() {
@@ -31,20 +31,20 @@ impl Budget {
         Poll::Pending
     }
 
-    /// Tells whether the task has to yield before it goes on.
+    /// Returns whether the task has to yield before it continues.
     #[inline]
     pub(super) fn is_over(&self) -> bool {
         self.0 >= TURN
     }
 
-    /// Begins a turn, whatever was done before.
+    /// Starts a new turn, whatever was done before.
     #[inline]
     pub(super) fn begin(&mut self) {
         self.0 = 0;
     }
 
-    /// Counts a read or a write, with its bytes; one that waits ends the turn, so that the next one
-    /// is a whole one.
+    /// Counts a read or a write, with its bytes. A pending one ends the turn, so that the next turn
+    /// is a full one.
     #[inline]
     pub(super) fn count(&mut self, moved: &Poll<io::Result<usize>>) {
         match moved {
@@ -56,7 +56,7 @@ impl Budget {
         }
     }
 
-    /// Counts frames, or what costs as much.
+    /// Counts frames, or other work that costs as much.
     #[inline]
     pub(super) fn spend(&mut self, frames: u32) {
         self.0 = self.0.saturating_add(frames);

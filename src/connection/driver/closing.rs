@@ -18,25 +18,25 @@ use crate::{
 /// On whose behalf a connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closer {
-    /// The user's, who gets the result.
+    /// On behalf of the user, who gets the result.
     User,
-    /// The user's, while another task receives: data and the peer's Close are left to that task.
+    /// On behalf of the user, while another task receives: that task gets data and the peer's
+    /// Close.
     BesideReceiver,
-    /// Nobody's: a task in the background closes. If messages are lost, the sender gets the error
-    /// later.
+    /// On nobody's behalf: a background task closes. If messages are lost, the sender gets the
+    /// error later.
     Nobody,
 }
 
 impl Driver {
-    /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1):
-    /// writes what is buffered, discards data up to the peer's Close, shuts down the write side and
-    /// waits for the end of the stream.
+    /// Completes the closing handshake and closes the TCP connection (RFC 6455, section 7.1.1).
     ///
-    /// Returns an error if the connection failed before the peer's Close, unless the user got it
-    /// already.
+    /// Writes what is buffered, discards data up to the peer's Close, shuts down the write side and
+    /// waits for the end of the stream. Returns an error if the connection failed before the peer's
+    /// Close, unless the user has already got it.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>, closer: Closer) -> Poll<Result<()>> {
         self.poll_sending(cx, Reading::Allowed, |this, cx| {
-            // A blocked write must not keep this end from reading: the peer may wait for that.
+            // A blocked write must not stop this end from reading: the peer may wait for that.
             let _ = this.poll_flush_for_close(cx, closer);
             if closer == Closer::BesideReceiver && this.endpoint.is_receiving() {
                 return Poll::Pending;
@@ -55,8 +55,8 @@ impl Driver {
 
     /// Waits until nothing more can be sent, and writes what is buffered meanwhile.
     ///
-    /// With [`Reading::Allowed`] it answers pings and a Close, and discards data. Otherwise another
-    /// task receives.
+    /// With [`Reading::Allowed`], it answers pings and a Close, and discards data. Otherwise
+    /// another task receives.
     pub(crate) fn poll_closed(
         &mut self,
         cx: &mut Context<'_>,
@@ -80,14 +80,14 @@ impl Driver {
         }
     }
 
-    /// Reads what has arrived, for a task that sends while none receives: answers pings and a
-    /// Close, discards data. Also returns the error of a pong that could not be written.
+    /// Reads what has arrived, for a task that sends while no task receives. Answers pings and a
+    /// Close, and discards data. Also returns the error of a pong that could not be written.
     pub(crate) fn discard_received(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let mut discarded = Ok(());
         let _ = self.poll_receiving(cx, |this, cx| {
             this.poll_discard(cx).map(|result| discarded = result)
         });
-        // Both sides are this task, which gets the error once.
+        // This task is both sides, so it gets the error only once.
         let answered = self.take_write_failure(Side::Receiver);
         discarded?;
         let sent = self.take_write_failure(Side::Sender);
@@ -102,16 +102,17 @@ impl Driver {
             if let Some(Err(error)) = received {
                 return Poll::Ready(Err(error));
             }
-            // It was data, which is lost, or the peer's Close, which `next` has yet to return.
+            // The slot holds data, which is lost, or the peer's Close, which `next` still has to
+            // return.
             self.endpoint.keep_close_pending();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Writes as much as the stream takes at once; returns whether that was all.
+    /// Writes as much as the stream accepts at once. Returns whether that was everything.
     ///
-    /// Destructors call it, so a panic of the stream is caught and taken for a failure: during
-    /// another panic it would abort the process.
+    /// Destructors call it, so it catches a panic of the stream and treats it as a failure: during
+    /// another panic, it would abort the process.
     pub(crate) fn flush_at_once(&mut self) -> bool {
         if !self.endpoint.can_write() {
             return true;
@@ -134,7 +135,7 @@ impl Driver {
         self.finished
     }
 
-    /// Returns whether messages of the peer's may still come.
+    /// Returns whether more messages of the peer may arrive.
     pub(crate) fn is_receiving(&self) -> bool {
         self.endpoint.is_receiving()
     }
@@ -152,9 +153,9 @@ impl Driver {
         }
     }
 
-    /// Ends the connection at once, on behalf of `caller`. Returns the waiting tasks, which have to
-    /// be woken: not here, because the halves of a socket hold a lock, and a waker may run or drop
-    /// one of them.
+    /// Ends the connection at once, on behalf of `caller`. Returns the waiting tasks, which the
+    /// caller has to wake. It does not wake them itself: the halves of a socket hold a lock, and a
+    /// waker may run or drop one of them.
     pub(crate) fn abort(&mut self, caller: Side) -> Tasks {
         let aborted = || io::Error::new(io::ErrorKind::ConnectionAborted, "the socket was aborted");
         let is_cut = self.endpoint.is_receiving();
@@ -168,8 +169,8 @@ impl Driver {
         mem::take(&mut self.tasks)
     }
 
-    /// Ends both directions. If that loses messages, the sender gets the error later, unless it is
-    /// the `caller`.
+    /// Ends both directions. If that loses messages, the sender gets the error later, unless the
+    /// sender is the `caller`.
     fn cut(&mut self, caller: Side, error: io::Error) {
         if self.endpoint.can_write() {
             self.fail_sending(error, Some(caller));
@@ -191,14 +192,14 @@ impl Driver {
         }
     }
 
-    /// Nothing is read or written any more.
+    /// Stops all reading and writing.
     fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// Returns the stream of a finished connection, which has to be dropped: the user may keep the
-    /// socket for long. Not dropped here, because the halves of a socket hold a lock, and a stream
-    /// may own one of them.
+    /// Returns the stream of a finished connection, which the caller has to drop, because the user
+    /// may keep the socket for a long time. It is not dropped here: the halves of a socket hold a
+    /// lock, and a stream may own one of them.
     pub(crate) fn take_stream(&mut self) -> Option<BoxIo> {
         self.finished
             .then(|| mem::replace(self.io.get_mut(), ended()))
@@ -210,7 +211,7 @@ impl Driver {
         }
         let may_lose = self.write_failure.is_some() || self.has_unsent();
         if let Err(error) = ready!(self.poll_flush_for(Side::Sender, cx)) {
-            // A peer that has closed may be gone before our answer: that loses nothing.
+            // A peer that has closed may be gone before our answer arrives: that loses nothing.
             if !self.endpoint.has_received_close() || may_lose {
                 self.finish_error = Some(Box::new(error));
             }
@@ -218,7 +219,7 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Shuts down the write side and discards what arrives, to the end of the stream.
+    /// Shuts down the write side, and discards what arrives until the stream ends.
     fn poll_end_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.endpoint.ends_tcp_first() {
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));

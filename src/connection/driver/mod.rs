@@ -1,7 +1,7 @@
-//! A connection that lives: the protocol driven over a byte stream, for one task at a time.
+//! A running connection: drives the protocol over a byte stream, for one task at a time.
 //!
-//! [`Reader`] and [`Writer`] move bytes; `receiving`, `sending` and `closing` decide what happens
-//! when, and `tasks` who is woken.
+//! [`Reader`] and [`Writer`] move bytes. `receiving`, `sending` and `closing` decide what happens
+//! when, and `tasks` decides which task is woken.
 
 use std::fmt;
 
@@ -28,10 +28,10 @@ mod tasks;
 mod write_failure;
 mod writer;
 
-/// A slot for what is received: the value that `next` returns.
+/// A slot for a received value: the one that `next` returns.
 type RecvSlot = proto::RecvSlot<Error>;
 
-/// A slot for a message to send: the message, or why it may not be sent.
+/// A slot for a message to send: the message, or the reason why it may not be sent.
 pub(crate) type SendSlot = Option<Result<Outgoing, InvalidMessage>>;
 
 /// The result of sending. The error is boxed so that the result is returned in a register; unboxed
@@ -61,7 +61,7 @@ pub(crate) struct State {
     is_finished: bool,
 }
 
-/// One end of a WebSocket connection: its endpoint, its stream, and the tasks that wait for it.
+/// One end of a WebSocket connection: its endpoint, its stream, and the waiting tasks.
 pub(crate) struct Driver {
     io: Exclusive<BoxIo>,
     endpoint: Endpoint,
@@ -69,19 +69,19 @@ pub(crate) struct Driver {
     writer: Writer,
     /// `next` has returned `None`.
     terminated: bool,
-    /// Nothing is read or written any more: the TCP connection was closed, as far as it could be.
+    /// Nothing more is read or written: the TCP connection was closed as far as possible.
     finished: bool,
-    /// One task sends and another one receives, by halves or otherwise.
+    /// One task sends and another one receives, through halves or otherwise.
     is_shared: bool,
-    /// Why a write has failed, while a side has still to be told.
+    /// The error of a failed write, while a side still has to get it.
     write_failure: Option<Box<WriteFailure>>,
-    /// What went wrong while the connection was being closed.
+    /// The error that occurred while the connection was being closed.
     finish_error: Option<Box<Error>>,
     tasks: Tasks,
 }
 
 impl Driver {
-    /// Starts to speak frames on `io`; `read_ahead` was read from it already.
+    /// Starts the protocol on `io`. `read_ahead` was already read from it.
     pub(crate) fn new(
         io: BoxIo,
         read_ahead: Vec<u8>,
@@ -106,7 +106,7 @@ impl Driver {
         self.is_shared = is_shared;
     }
 
-    /// Returns the frame of the peer's Close, once that was received with a code.
+    /// Returns the frame of the peer's Close, once it was received with a code.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         self.endpoint.close_frame()
     }
@@ -118,21 +118,21 @@ impl Driver {
         }
     }
 
-    /// Returns whether something is left to be written or flushed.
+    /// Returns whether something is left to write or flush.
     #[inline]
     fn is_writing(&self) -> bool {
         self.writer.is_unflushed() || self.endpoint.unwritten() > 0
     }
 
     /// A snapshot: if it differs after a poll, something was received, buffered, written or
-    /// flushed, and the other task may go on.
+    /// flushed, and the other task may be able to continue.
     fn progress(&self) -> (State, usize, (u32, bool)) {
         let unwritten = self.endpoint.unwritten();
         (self.state(), unwritten, self.writer.progress())
     }
 }
 
-/// Shows the state without the bytes in the buffers, which are the users' messages.
+/// Shows the state without the buffered bytes, which are the users' messages.
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")

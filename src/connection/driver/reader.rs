@@ -1,4 +1,4 @@
-//! Bytes from a stream, and the messages in them.
+//! Reads bytes from a stream, and the messages in them.
 
 use std::{
     io,
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-/// Larger blocks would be read no faster, and each thread keeps its own.
+/// Larger blocks would not be read faster, and each thread keeps its own.
 const MAX_READ_SIZE: u32 = 1024 * 1024;
 
-/// Why there are no more bytes.
+/// Why no more bytes will arrive.
 pub(super) enum End {
     /// The stream ended.
     Stream,
@@ -31,15 +31,15 @@ pub(super) enum End {
 /// The side of a connection that reads.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// What was read behind a message.
+    /// The bytes that were read after a message.
     unread: Unread,
-    /// Bytes that are asked of the stream in one read.
+    /// How many bytes one read requests from the stream.
     size: u32,
     budget: Budget,
 }
 
 impl Reader {
-    /// Makes the side of a connection of which `read_ahead` was read already.
+    /// Creates the reading side of a connection from which `read_ahead` was already read.
     pub(super) fn new(read_ahead: Vec<u8>, size: usize) -> Self {
         Self {
             unread: read_ahead.into(),
@@ -70,7 +70,8 @@ impl Reader {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads and discards what arrives, up to the end of the stream; an error if that fails.
+    /// Reads and discards what arrives, until the stream ends. Returns an error if the stream
+    /// fails.
     pub(super) fn poll_drain(
         &mut self,
         io: &mut BoxIo,
@@ -90,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// Discards what was read.
+    /// Discards the bytes that were read.
     pub(super) fn discard(&mut self) {
         self.unread.clear();
     }
@@ -102,7 +103,7 @@ impl Reader {
         self.unread.advance(decoded.taken);
     }
 
-    /// Reads once and takes the first message; what follows it is kept.
+    /// Reads once and takes the first message. Keeps the bytes after it.
     fn poll_read(
         &mut self,
         io: &mut BoxIo,
@@ -127,7 +128,7 @@ impl Reader {
     }
 }
 
-/// Reads one byte at least.
+/// Reads at least one byte.
 #[inline]
 fn poll_read(
     io: &mut BoxIo,
@@ -143,7 +144,7 @@ fn poll_read(
     }
 }
 
-/// Reads once more where a signal came in between; anything else is the end.
+/// Reads again if a signal interrupted the read; otherwise the stream has ended.
 #[cold]
 fn poll_read_again(
     mut read: io::Result<usize>,

@@ -1,4 +1,4 @@
-//! What arrives: the stream's bytes to the endpoint, its messages to the user.
+//! Receiving: passes the stream's bytes to the endpoint, and its messages to the user.
 
 use std::task::{Context, Poll, ready};
 
@@ -17,7 +17,7 @@ impl Driver {
         Poll::Ready(received)
     }
 
-    /// Returns the next text or binary message; control frames are answered and skipped.
+    /// Returns the next text or binary message. Answers and skips control frames.
     #[inline]
     pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
         loop {
@@ -28,7 +28,7 @@ impl Driver {
         }
     }
 
-    /// Waits until `received` holds the next message, or nothing more comes and it stays empty.
+    /// Waits until `received` holds the next message. It stays empty if no more messages arrive.
     fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
         if !self.endpoint.is_receiving() {
             self.finish_stream(cx, received);
@@ -54,7 +54,7 @@ impl Driver {
         }
     }
 
-    /// What `next` returns once nothing more is received.
+    /// Fills in what `next` returns once nothing more is received.
     #[cold]
     fn finish_stream(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) {
         if let Some(close) = self.endpoint.take_pending_close() {
@@ -62,17 +62,17 @@ impl Driver {
             return;
         }
         self.terminated = true;
-        // The answer to a Close may still wait to be written.
+        // The answer to a Close may not be written yet.
         self.flush_and_keep_error(cx);
     }
 
-    /// Returns whether `poll_next` has returned `None`. Not before: `select!` does not poll what is
-    /// terminated, and the handler would never see the end.
+    /// Returns whether `poll_next` has returned `None`. It must not be `true` earlier: `select!`
+    /// does not poll a terminated future, and the handler would never see the end.
     pub(crate) fn is_terminated(&self) -> bool {
         self.terminated
     }
 
-    /// Reads until `received` holds the next message, or what ends them.
+    /// Reads until `received` holds the next message, or the error that ends the messages.
     #[inline]
     pub(super) fn poll_incoming(
         &mut self,
@@ -92,12 +92,13 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Writes pongs until there is room for one more, so that a peer that reads is sent one for
+    /// Writes pongs until there is space for one more, so that a peer that reads gets a pong for
     /// each ping.
     ///
     /// A write may also be pending because the runtime wants the task to yield, as tokio does after
-    /// a number of operations. So it is tried again in the next poll before the peer is taken for
-    /// one that does not read. From such a peer pings are read up to a limit; then reading pauses.
+    /// a number of operations. So the write is tried again in the next poll before the peer counts
+    /// as one that does not read. From such a peer, pings are read up to a limit; then reading
+    /// pauses.
     #[cold]
     fn poll_pong_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.flush_and_keep_error(cx);
@@ -114,14 +115,14 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// The endpoint receives nothing more, and has buffered its Close.
+    /// Writes the Close that the endpoint has buffered last. The endpoint receives nothing more.
     #[cold]
     fn write_last_answer(&mut self, cx: &mut Context<'_>) {
         self.reader.discard();
         self.flush_and_keep_error(cx);
     }
 
-    /// The stream has ended, and this is why.
+    /// Ends receiving because the stream has ended. Returns the error.
     #[cold]
     fn end_receiving(&mut self, end: End) -> Error {
         self.stop_receiving();
@@ -131,7 +132,7 @@ impl Driver {
         }
     }
 
-    /// Nothing more is received; what was read is discarded.
+    /// Stops receiving, and discards what was read.
     pub(super) fn stop_receiving(&mut self) {
         self.endpoint.stop_receiving();
         self.reader.discard();

@@ -1,4 +1,4 @@
-//! What leaves: messages of the user's, buffered by the endpoint and written in turns.
+//! Sending: buffers the user's messages in the endpoint, and writes them in turns.
 
 use std::{
     io,
@@ -13,8 +13,7 @@ use crate::{
 };
 
 impl Driver {
-    /// Waits until a message may be sent: at most the watermark is buffered, and the turn is not
-    /// over.
+    /// Waits until a message may be sent: the watermark is not exceeded, and the turn is not over.
     #[inline]
     pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         if self.has_room(cx) {
@@ -33,9 +32,9 @@ impl Driver {
         Ok(())
     }
 
-    /// Buffers a message once there is room, and writes if enough is buffered.
+    /// Buffers a message once there is space, and writes if enough is buffered.
     ///
-    /// The slot is empty from then on. With an empty slot it is ready.
+    /// The slot is empty afterwards. With an empty slot, the call is ready at once.
     pub(crate) fn poll_feed(
         &mut self,
         cx: &mut Context<'_>,
@@ -50,7 +49,8 @@ impl Driver {
         Poll::Ready(Ok(()))
     }
 
-    /// Buffers a message as [`poll_feed`](Self::poll_feed) does, and writes all that is buffered.
+    /// Buffers a message as [`poll_feed`](Self::poll_feed) does, and writes everything that is
+    /// buffered.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl Driver {
     }
 
     /// Closes the sending direction for `forward`: writes Close 1000, and does not wait for the
-    /// peer's.
+    /// peer's Close.
     pub(crate) fn poll_close_sink(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let frame = CloseFrame {
             code: CloseCode::Normal,
@@ -95,7 +95,7 @@ impl Driver {
             && !self.tasks.is_other_than_receiver(cx)
     }
 
-    /// Waits until there is room for a message, in this turn.
+    /// Waits until there is space for a message in this turn.
     #[inline(never)]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
@@ -108,7 +108,7 @@ impl Driver {
                 return Poll::Ready(Err(Box::new(Error::Closed)));
             }
             if this.endpoint.is_full() {
-                // The stream is full, and wakes this task; or else the turn is over.
+                // Either the stream is full and will wake this task, or the turn is over.
                 let _ = this.writer.poll_turn(cx);
                 return Poll::Pending;
             }
@@ -116,7 +116,7 @@ impl Driver {
         })
     }
 
-    /// Buffers a message once there is room.
+    /// Buffers a message once there is space.
     #[inline]
     fn poll_buffer(&mut self, cx: &mut Context<'_>, message: &mut SendSlot) -> Poll<SendResult> {
         ready!(self.poll_ready(cx))?;
@@ -128,14 +128,14 @@ impl Driver {
         Poll::Ready(Ok(()))
     }
 
-    /// Buffers a message, which may be sent.
+    /// Buffers a message that may be sent.
     #[inline]
     fn push(&mut self, message: &mut Outgoing) {
         let frames = self.endpoint.send(message);
         self.writer.count_frames(frames);
     }
 
-    /// Writes as much as the stream takes in this turn; does not wait.
+    /// Writes as much as the stream accepts in this turn, without waiting.
     #[inline(never)]
     fn write_some(&mut self, cx: &mut Context<'_>) -> SendResult {
         let written = self.poll_sending(cx, Reading::Never, |this, cx| {
@@ -153,14 +153,15 @@ impl Driver {
         written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
     }
 
-    /// Writes what is buffered and flushes the stream; `side` is told if it fails, or has failed.
+    /// Writes what is buffered and flushes the stream. If that fails, or has failed before, `side`
+    /// gets the error.
     pub(super) fn poll_flush_for(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.take_write_failure(side)?;
         let flushed = ready!(self.poll_flush_stream(cx));
         Poll::Ready(flushed.map_err(|error| self.fail_sending(error, Some(side))))
     }
 
-    /// Flushes on nobody's behalf: an error is kept, and returned by the next operation.
+    /// Flushes on nobody's behalf: an error is kept, and the next operation returns it.
     pub(super) fn poll_flush_and_keep_error(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Err(error) = ready!(self.poll_flush_stream(cx)) {
             self.fail_sending(error, None);
@@ -168,7 +169,7 @@ impl Driver {
         Poll::Ready(())
     }
 
-    /// Flushes what the stream takes now; an error is kept.
+    /// Flushes what the stream accepts now; an error is kept.
     pub(super) fn flush_and_keep_error(&mut self, cx: &mut Context<'_>) {
         let _ = self.poll_flush_and_keep_error(cx);
     }

@@ -1,8 +1,10 @@
-//! The tasks that wait on a connection: one that receives and one that sends, which may be two.
+//! The tasks that wait on a connection: one that receives and one that sends. They may be two
+//! tasks.
 //!
-//! A stream keeps one waker for each direction, that of its last poll. A task that polls a
-//! direction in which the other one waits hands the stream a waker for both, or the other task
-//! would sleep for ever. Where one task does both, as most handlers do, its own waker is all that a
+//! A stream keeps one waker for each direction, the one of its last poll. If a task polls a
+//! direction in which the other task waits, it passes the stream a waker for both. Otherwise the
+//! other task would sleep forever. If one task does both, as in most handlers, the stream gets only
+//! the task's own waker.
 //! stream gets.
 
 use std::{
@@ -12,14 +14,14 @@ use std::{
 
 use super::{Driver, Side};
 
-/// The tasks that wait.
+/// The waiting tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
-    /// The waker of the last `next` that was pending. It stays when the wait is over: to drop it
-    /// and clone it again would cost two atomic operations for each message.
+    /// The waker of the last pending `next`. It is kept when the wait is over: dropping and cloning
+    /// it again would cost two atomic operations for each message.
     receiver: Option<Waker>,
     receiver_waits: Waits,
-    /// In a box, because few senders ever wait.
+    /// Boxed, because few senders ever wait.
     sender: Option<Box<Sender>>,
 }
 
@@ -27,23 +29,23 @@ pub(crate) struct Tasks {
 #[derive(Debug)]
 struct Sender {
     waker: Waker,
-    /// What the stream was given last, for both tasks. It is used again: a stream may wake a waker
-    /// that it replaces by another one, as those of async-io do, and the two would wake each other
-    /// for ever.
+    /// The waker that the stream got last for both tasks. It is reused: a stream may wake a waker
+    /// that it replaces, as those of async-io do, and two different wakers would wake each other
+    /// forever.
     both: Option<Arc<Both>>,
 }
 
-/// What a task that receives waits for.
+/// What a receiving task waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waits {
     #[default]
     Nothing,
     ToRead,
-    /// For both sides of the stream.
+    /// Both sides of the stream.
     ToWrite,
 }
 
-/// What a task that sends may do with the read side of the stream.
+/// What a sending task may do with the read side of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Never,
@@ -56,7 +58,7 @@ impl Tasks {
         self.sender.is_some()
     }
 
-    /// Tells whether the task behind `cx` is another one than the last that waited for a message.
+    /// Returns whether the task behind `cx` is not the last one that waited for a message.
     #[inline]
     pub(super) fn is_other_than_receiver(&self, cx: &Context<'_>) -> bool {
         let receiver = self.receiver.as_ref();
@@ -88,7 +90,7 @@ impl Tasks {
         }))
     }
 
-    /// Forgets a task that waits no more, or is about to poll again.
+    /// Removes a task that no longer waits, or that is about to poll again.
     fn forget(&mut self, side: Side) {
         match side {
             Side::Sender => self.sender = None,
@@ -102,7 +104,7 @@ impl Tasks {
         }
     }
 
-    /// Wakes all of them; those that wait on are known again after their next poll.
+    /// Wakes all tasks. Those that still wait register again in their next poll.
     pub(crate) fn wake(self) {
         let Self {
             receiver, sender, ..
@@ -111,8 +113,8 @@ impl Tasks {
         receiver.into_iter().chain(sender).for_each(Waker::wake);
     }
 
-    /// Returns what wakes the task behind `cx` and the one that waits on the `other` side, unless
-    /// they are one.
+    /// Returns a waker for the task behind `cx` and for the task that waits on the `other` side.
+    /// Returns `None` if they are the same task, or if no task waits there.
     fn both(&mut self, cx: &Context<'_>, other: Side) -> Option<Arc<Both>> {
         let waker = self.waker(other)?.clone();
         if waker.will_wake(cx.waker()) {
@@ -151,7 +153,7 @@ impl Driver {
             };
             self.tasks.keep_receiver(cx, waits);
             if !self.is_shared {
-                // The task that sends is this one, and leaves the thread to others.
+                // This task is also the one that sends, and it yields the thread to others.
                 self.writer.begin_turn();
             }
         } else {
@@ -186,7 +188,7 @@ impl Driver {
         polled
     }
 
-    /// Polls while another task waits; it is woken if it may go on now.
+    /// Polls while another task waits, and wakes that task if it may be able to continue.
     #[cold]
     fn poll_beside<T>(
         &mut self,
@@ -201,7 +203,7 @@ impl Driver {
         let polled = poll(self, &mut Context::from_waker(&both.into()));
         if self.progress() != before {
             let waker = self.tasks.waker(other).cloned();
-            // If it still waits after its next poll, it is known again.
+            // If the task still waits after its next poll, it registers again.
             self.tasks.forget(other);
             waker.into_iter().for_each(Waker::wake);
         }

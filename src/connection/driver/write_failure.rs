@@ -1,4 +1,4 @@
-//! A failed write, and which side has yet to get the error.
+//! A failed write, and the sides that still have to get its error.
 //!
 //! Nothing can be sent after it, and what was buffered is lost. The call that made the write
 //! returns the error. If that call receives, or returns no error, the side that may have lost
@@ -9,7 +9,7 @@ use std::io;
 use super::{Driver, Side};
 use crate::error::{Error, Result};
 
-/// An error that a side has yet to get.
+/// An error that a side still has to get.
 #[derive(Debug)]
 pub(super) struct WriteFailure {
     error: io::Error,
@@ -18,14 +18,14 @@ pub(super) struct WriteFailure {
 }
 
 impl Driver {
-    /// Returns whether messages of the user's are lost if nothing more can be written: some are
-    /// buffered, here or in the stream. A Close that nobody gets is no loss.
+    /// Returns whether messages of the user are lost if nothing more can be written: some are
+    /// buffered, here or in the stream. A Close that nobody gets is not a loss.
     pub(super) fn has_unsent(&self) -> bool {
         self.writer.is_unflushed() || self.endpoint.has_unwritten_messages()
     }
 
     /// Ends the direction to the peer. Returns the error for `caller`, the side that returns it
-    /// now; the other side gets a copy later if it may have lost messages.
+    /// now. The other side gets a copy later if it may have lost messages.
     pub(super) fn fail_sending(&mut self, error: io::Error, caller: Option<Side>) -> Error {
         let has_lost = self.has_unsent();
         let pending = [
@@ -65,7 +65,7 @@ impl Driver {
     }
 }
 
-/// Copies an error: one of the system by its code, any other by its kind and text.
+/// Copies an error: a system error by its code, any other by its kind and text.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),

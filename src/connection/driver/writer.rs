@@ -1,4 +1,4 @@
-//! Buffered frames, and their way to a stream.
+//! Writes buffered frames to a stream.
 
 use std::{
     io::{self, IoSlice},
@@ -18,22 +18,22 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     budget: Budget,
-    /// Writes that have moved something; it wraps.
+    /// The number of writes that moved bytes; it wraps.
     written: u32,
-    /// Bytes were written that the stream was not told to flush.
+    /// Bytes were written that the stream has not yet been asked to flush.
     unflushed: bool,
     /// The write side was shut down.
     is_shut_down: bool,
 }
 
 impl Writer {
-    /// Is pending once the turn is over; then the task is woken for the next one.
+    /// Is pending once the turn is over, and wakes the task for the next one.
     #[inline]
     pub(super) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<()> {
         self.budget.poll_turn(cx)
     }
 
-    /// Begins a turn where a task has waited for something else.
+    /// Starts a new turn after the task has waited for something else.
     #[inline]
     pub(super) fn begin_turn(&mut self) {
         self.budget.begin();
@@ -50,7 +50,7 @@ impl Writer {
         self.budget.spend(frames);
     }
 
-    /// Returns whether the stream has yet to flush what was written.
+    /// Returns whether the stream still has to flush what was written.
     #[inline]
     pub(super) fn is_unflushed(&self) -> bool {
         self.unflushed
@@ -61,7 +61,7 @@ impl Writer {
         (self.written, self.unflushed)
     }
 
-    /// Writes what the stream takes in this turn; does not wait.
+    /// Writes what the stream accepts in this turn, without waiting.
     pub(super) fn try_write(
         &mut self,
         io: &mut BoxIo,
@@ -77,8 +77,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes and flushes what the stream takes at once, in as many turns as that needs: nobody
-    /// asks for another one.
+    /// Writes and flushes what the stream accepts at once, in as many turns as it needs: nobody
+    /// will ask for another turn.
     pub(super) fn write_at_once(
         &mut self,
         io: &mut BoxIo,
@@ -94,7 +94,7 @@ impl Writer {
         }
     }
 
-    /// Writes all that is buffered.
+    /// Writes everything that is buffered.
     pub(super) fn poll_write(
         &mut self,
         io: &mut BoxIo,
@@ -108,7 +108,7 @@ impl Writer {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes all that is buffered, and flushes the stream.
+    /// Writes everything that is buffered, and flushes the stream.
     pub(super) fn poll_flush(
         &mut self,
         io: &mut BoxIo,
@@ -159,8 +159,8 @@ impl Writer {
     }
 }
 
-/// Writes what is in several places with one call, if the stream can; returns also how many bytes
-/// the stream was given.
+/// Writes several slices with one call, if the stream can. Also returns how many bytes were passed
+/// to the stream.
 fn poll_write_slices(
     io: &mut BoxIo,
     buffer: &mut WriteBuffer,

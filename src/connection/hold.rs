@@ -80,6 +80,5 @@ pub(super) fn keep(connection: Connection) -> Option<Connection> {
 
 /// Replaces the connections that this thread holds. A thread that is ending holds none.
 fn swap(held: Option<Vec<Connection>>) -> Option<Vec<Connection>> {
-    HELD.try_with(|slot| slot.replace(held))
-        .unwrap_or_default()
+    HELD.try_with(|slot| slot.replace(held)).unwrap_or_default()
 }

@@ -16,8 +16,11 @@ pub const FILE: &str = "results.svg";
 
 const COLUMNS: usize = 2;
 const WIDTH: u32 = 1000;
-const TITLE: i32 = 60;
-const PANEL_TITLE: i32 = 34;
+const TITLE: i32 = 92;
+const LEGEND: i32 = 62;
+/// The side of a square of the legend.
+const SQUARE: i32 = 12;
+const PANEL_TITLE: i32 = 46;
 const BAR: i32 = 20;
 const GAP: i32 = 4;
 const PANEL_END: i32 = 18;
@@ -32,6 +35,20 @@ const INK: RGBColor = RGBColor(40, 40, 40);
 const FAINT: RGBColor = RGBColor(200, 200, 200);
 const OURS: RGBColor = RGBColor(200, 80, 20);
 const PEERS: RGBColor = RGBColor(120, 140, 165);
+/// What the colors mean, and how far to the right each text begins.
+const MEANINGS: [(RGBColor, i32, &str); 3] = [
+    (OURS, 16, "anyws"),
+    (
+        PEERS,
+        100,
+        "another library, the better of its plain and its tuned server",
+    ),
+    (
+        INK,
+        420,
+        "1×: bare TCP echo on the same runtime. Less is better; longer bars are cut.",
+    ),
+];
 
 /// A server and its ratio to the floor.
 type Bar = (&'static Contestant, f64);
@@ -61,6 +78,7 @@ pub fn write(options: &Options, results: &Results) -> Result<()> {
     root.fill(&WHITE)?;
     let title = "Server processor time for each message, as a multiple of bare TCP echo";
     root.draw_text(title, &style(20, INK, HPos::Left), (16, 30))?;
+    draw_legend(&root)?;
 
     let width = i32::try_from(WIDTH)? / i32::try_from(COLUMNS)?;
     for (number, (workload, bars)) in panels.iter().enumerate() {
@@ -93,6 +111,19 @@ fn bars(workload: &Workload, results: &Results) -> Vec<Bar> {
     bars
 }
 
+fn draw_legend(root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<()> {
+    for (color, left, meaning) in MEANINGS {
+        // A floor is a line in the panels, not a bar.
+        let width = if color == INK { 1 } else { SQUARE };
+        let upper = LEGEND - SQUARE / 2;
+        let corners = [(left, upper), (left + width, upper + SQUARE)];
+        root.draw(&Rectangle::new(corners, color.filled()))?;
+        let at = (left + width + 6, LEGEND);
+        root.draw_text(meaning, &style(13, INK, HPos::Left), at)?;
+    }
+    Ok(())
+}
+
 fn draw_panel(
     root: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
     (left, top): (i32, i32),
@@ -107,7 +138,7 @@ fn draw_panel(
     let end = |ratio: f64| from + (f64::from(full) * ratio.min(LONGEST) / LONGEST).round() as i32;
 
     root.draw_text(
-        workload.name,
+        &workload.in_words(),
         &style(16, INK, HPos::Left),
         (left + 16, top + 14),
     )?;

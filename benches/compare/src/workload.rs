@@ -131,6 +131,30 @@ impl Workload {
         }
     }
 
+    /// The load in words, for whoever does not know its name.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let size = match self.payload {
+            bytes if bytes >= MIB => format!("{} MiB", bytes / MIB),
+            bytes if bytes >= KIB => format!("{} KiB", bytes / KIB),
+            bytes => format!("{bytes} bytes"),
+        };
+        let frames = match self.framing {
+            Framing::Whole => String::new(),
+            Framing::Cut(frames) | Framing::CutWithPing(frames) => format!(" in {frames} frames"),
+        };
+        let how_many = match (self.duration, self.depth) {
+            (Duration::Once, _) => "a single message".to_owned(),
+            (Duration::Window, 1) => "one message at a time".to_owned(),
+            (Duration::Window, depth) => format!("{depth} messages at a time"),
+        };
+        let connections = match self.connections {
+            1 => "1 connection".to_owned(),
+            number => format!("{number} connections"),
+        };
+        format!("{size}{frames}, {how_many}, {connections}")
+    }
+
     const fn of(mut self, content: Content) -> Self {
         self.content = content;
         self
@@ -154,5 +178,27 @@ impl Workload {
     const fn once(mut self) -> Self {
         self.duration = Duration::Once;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_core_loads_in_words() {
+        let core = WORKLOADS.iter().filter(|load| load.group == Group::Core);
+        let words: Vec<_> = core.map(Workload::in_words).collect();
+        assert_eq!(
+            words,
+            [
+                "64 bytes, one message at a time, 50 connections",
+                "64 bytes, 16 messages at a time, 50 connections",
+                "1 KiB, 16 messages at a time, 16 connections",
+                "16 KiB, one message at a time, 16 connections",
+                "1 MiB, one message at a time, 4 connections",
+                "64 MiB in 4 frames, a single message, 1 connection",
+            ]
+        );
     }
 }

@@ -66,6 +66,10 @@ pub const CONTESTANTS: &[Contestant] = &[
     )
     .with_orders("tokio_websockets")
     .in_tail(),
+    peer("sockudo-ws", "sockudo_ws", "sockudo-ws", false),
+    peer("sockudo-ws tuned", "sockudo_ws", "sockudo-ws", true)
+        .with_orders("sockudo_ws")
+        .in_tail(),
     peer("yawc", "yawc", "yawc", false),
     peer("yawc tuned", "yawc", "yawc", true)
         .with_orders("yawc")

@@ -17,7 +17,6 @@ use axum_core::{
 };
 use http::request::Parts;
 
-use crate::handshake::UpgradeRequest;
 pub use crate::{
     config::{TransportConfig, WebSocketConfig},
     error::Error,
@@ -25,9 +24,10 @@ pub use crate::{
     message::{Bytes, CloseCode, CloseFrame, Message, Utf8Bytes},
     socket::{ReceiveHalf, SendHalf, WebSocket},
 };
+use crate::{handshake::UpgradeRequest, server::upgrade};
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of axum's responses.
-pub type WebSocketUpgrade = crate::WebSocketUpgrade<Body>;
+pub type WebSocketUpgrade = upgrade::WebSocketUpgrade<Body>;
 
 impl<S: Sync> FromRequestParts<S> for WebSocketUpgrade {
     type Rejection = Rejection;

@@ -17,6 +17,7 @@ use volo_http::{
     server::{IntoResponse, extract::FromContext},
 };
 
+use crate::server::upgrade;
 pub use crate::{
     config::{TransportConfig, WebSocketConfig},
     error::Error,
@@ -26,7 +27,7 @@ pub use crate::{
 };
 
 /// The extractor: [`WebSocketUpgrade`](crate::WebSocketUpgrade) with the body of Volo's responses.
-pub type WebSocketUpgrade = crate::WebSocketUpgrade<Body>;
+pub type WebSocketUpgrade = upgrade::WebSocketUpgrade<Body>;
 
 impl FromContext for WebSocketUpgrade {
     type Rejection = Rejection;

@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures_core::{
-    future::FusedFuture,
-    stream::{FusedStream, Stream},
-};
+use futures_core::future::FusedFuture;
 use futures_sink::Sink;
 
 pub use self::{
@@ -28,6 +25,7 @@ use crate::{
 
 mod close_frame;
 mod split;
+mod stream;
 
 /// An open WebSocket connection: a [`Stream`] of messages and a [`Sink`] for them.
 ///
@@ -95,6 +93,8 @@ mod split;
 ///     Ok(())
 /// }
 /// ```
+///
+/// [`Stream`]: futures_core::Stream
 #[derive(Debug)]
 pub struct WebSocket {
     connection: Connection,
@@ -424,22 +424,6 @@ impl WebSocket {
 
     pub(crate) fn from_connection(connection: Connection) -> Self {
         Self { connection }
-    }
-}
-
-impl Stream for WebSocket {
-    type Item = Result<Message>;
-
-    #[inline]
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.connection.poll_next(cx)
-    }
-}
-
-/// The stream is terminated once it has returned `None`.
-impl FusedStream for WebSocket {
-    fn is_terminated(&self) -> bool {
-        self.connection.is_terminated()
     }
 }
 

@@ -338,7 +338,6 @@ impl<B> WebSocketUpgrade<B> {
                 return response;
             }
         };
-
         let name = upgrading.protocol();
         let own = handlers.iter().position(|(own, _)| name == Some(own));
         let job = Job {

@@ -120,9 +120,8 @@ impl Job {
             guard,
             mut on_handler_error,
         } = self;
-        // A server has one of these tasks for each socket, so they are as small as possible. They
-        // are blocks because an `async fn` would hold its arguments twice. Most handlers cannot
-        // fail, and get a smaller block.
+        // A server has such a task for each socket, so they are small: blocks, because an `async
+        // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
         if !Fut::Output::MAY_FAIL {
             return contained(async move {
                 if let Some(socket) = upgraded(upgrading, guard).await {

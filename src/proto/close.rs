@@ -46,13 +46,14 @@ pub(super) fn payload(frame: Option<&CloseFrame>) -> Result<Bytes, InvalidMessag
     Ok([&code.to_be_bytes(), reason.as_bytes()].concat().into())
 }
 
-/// RFC 6455, section 7.4, and the registry it founds: 1012 to 1014 came later.
+/// Returns whether a code may be sent (RFC 6455, section 7.4, and its registry): 1012 to 1014 were
+/// added later.
 fn is_for_the_wire(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// Makes the Close frame that tells the peer what it did wrong. The texts are short enough for one,
-/// all but those with sizes in them, which the code tells well enough.
+/// Returns the Close frame that reports the peer's violation. The reason is the error's text,
+/// except for errors with sizes in it: their text may be too long, and the code says enough.
 pub(crate) fn closing_frame(error: &ProtocolError) -> CloseFrame {
     let reason = match error {
         ProtocolError::TooLarge { .. } => Utf8Bytes::from_static("message too large"),
@@ -64,7 +65,7 @@ pub(crate) fn closing_frame(error: &ProtocolError) -> CloseFrame {
     }
 }
 
-/// Makes the Close frame of a socket that its user dropped: 1011 if its handler has failed (RFC
+/// Returns the Close frame of a socket that its user dropped: 1011 if its handler has failed (RFC
 /// 6455, section 7.4.1).
 pub(crate) fn dropping_frame(has_failed: bool) -> CloseFrame {
     let code = if has_failed {

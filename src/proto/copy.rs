@@ -1,12 +1,11 @@
-//! Copies that take the same time wherever they go.
+//! Copies that take the same time for every alignment.
 
-/// Bytes that are copied at once. glibc copies from 2,112 on by `rep movsb` where the processor
-/// calls that fast; AMD's Zen 3 and 4 do, and are 20 times slower at it than otherwise if the place
-/// of a byte is 1 to 15 bytes further in its page than before, as it often is behind a frame's
-/// header.
+/// How many bytes are copied at once. From 2,112 bytes on, glibc copies with `rep movsb` if the
+/// processor reports that as fast. AMD's Zen 3 and 4 do, but are 20 times slower at it if a byte
+/// moves 1 to 15 bytes further in its page, as it often does after a frame's header.
 const STEP: usize = 2048;
 
-/// Copies bytes to memory of their own.
+/// Copies bytes to new memory.
 #[inline]
 pub(super) fn to_vec(bytes: &[u8]) -> Vec<u8> {
     let mut copy = Vec::with_capacity(bytes.len());
@@ -14,7 +13,7 @@ pub(super) fn to_vec(bytes: &[u8]) -> Vec<u8> {
     copy
 }
 
-/// Copies bytes behind others.
+/// Appends a copy of `bytes`.
 #[inline]
 pub(super) fn extend(to: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.len() <= STEP {
@@ -32,18 +31,18 @@ fn extend_in_steps(to: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Copies bytes over as many others.
+/// Overwrites `to` with `bytes`, which has the same length.
 pub(super) fn overwrite(to: &mut [u8], bytes: &[u8]) {
     for (to, step) in to.chunks_mut(STEP).zip(bytes.chunks(STEP)) {
         to.copy_from_slice(step);
     }
 }
 
-/// Copies text behind other.
+/// Appends a copy of `text`.
 #[inline]
 pub(super) fn push_str(to: &mut String, mut text: &str) {
     while text.len() > STEP {
-        // A character has four bytes at most.
+        // A character has at most four bytes.
         let end = (STEP - 3..=STEP).rfind(|&end| text.is_char_boundary(end));
         let (step, rest) = text.split_at(end.unwrap_or(STEP));
         to.push_str(step);

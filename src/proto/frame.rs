@@ -3,7 +3,7 @@
 use super::error::ProtocolError;
 use super::mask::Key;
 
-/// RFC 6455, section 5.5: the most that a control frame carries.
+/// The maximum payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub(super) const MAX_CONTROL: usize = 125;
 
 const FIN: u8 = 0x80;
@@ -11,12 +11,12 @@ const RESERVED: u8 = 0x70;
 const OPCODE: u8 = 0x0f;
 const MASK: u8 = 0x80;
 const LENGTH: u8 = 0x7f;
-/// In the place of a length: 2 bytes of it follow.
+/// The value of the length field if 2 bytes of length follow.
 const LENGTH_16: u8 = 126;
-/// In the place of a length: 8 bytes of it follow.
+/// The value of the length field if 8 bytes of length follow.
 const LENGTH_64: u8 = 127;
 
-/// What a frame is (RFC 6455, section 11.8).
+/// The type of a frame (RFC 6455, section 11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpCode {
     Continuation = 0,
@@ -40,18 +40,18 @@ impl OpCode {
         })
     }
 
-    /// Tells whether it controls the connection, and does not carry data (RFC 6455, section 5.5).
+    /// Returns whether it is a control frame, which carries no data (RFC 6455, section 5.5).
     pub(crate) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 }
 
-/// All of a frame but its payload.
+/// A frame without its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The frame is the last one of its message.
     pub(crate) fin: bool,
-    /// The reserved bits, which extensions use, at their place in the first byte.
+    /// The reserved bits, which extensions use, in their position in the first byte.
     pub(crate) reserved: u8,
     pub(crate) opcode: OpCode,
     pub(crate) key: Option<Key>,
@@ -60,13 +60,14 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Two bytes, the longest length and a key.
+    /// The longest header: two bytes, the longest length and a key.
     pub(crate) const MAX_LEN: usize = 14;
 
-    /// Reads a header from the beginning of `bytes`, and tells how long it is; `None` while it is
-    /// not complete.
+    /// Reads a header from the start of `bytes`, and returns it with its length. Returns `None`
+    /// while it is incomplete.
     ///
-    /// What is wrong whatever the connection is told as soon as the bytes that say so are there.
+    /// Errors that do not depend on role or settings are returned as soon as the offending byte is
+    /// in, even if the header is not complete.
     #[inline]
     pub(crate) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let [first, second, rest @ ..] = bytes else {
@@ -104,13 +105,13 @@ impl Header {
         Ok(Some((header, bytes.len() - rest.len())))
     }
 
-    /// Writes the header behind what `bytes` holds, with the shortest form of the length.
+    /// Appends the header to `bytes`, with the shortest form of the length.
     #[inline]
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let mask = if self.key.is_some() { MASK } else { 0 };
         let first = fin | self.reserved | self.opcode as u8;
-        // The match takes care that no length is cut.
+        // The match ensures that no length is truncated.
         #[expect(clippy::cast_possible_truncation, reason = "each arm has room for it")]
         match self.length {
             0..=125 => bytes.extend_from_slice(&[first, mask | self.length as u8]),
@@ -129,7 +130,7 @@ impl Header {
     }
 }
 
-/// Reads the length that `short` begins; `None` while it is not complete.
+/// Reads the length that starts with `short`. Returns `None` while it is incomplete.
 #[inline]
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, ProtocolError> {
     Ok(match short {
@@ -145,8 +146,8 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Protocol
     })
 }
 
-/// Checks a length that is not in one byte (RFC 6455, section 5.2): the most significant bit is 0,
-/// and there is no shorter form.
+/// Checks a length of more than one byte (RFC 6455, section 5.2): its most significant bit is 0,
+/// and it has no shorter form.
 #[inline]
 fn long(length: u64, least: u64) -> Result<u64, ProtocolError> {
     if length >> 63 != 0 || length < least {

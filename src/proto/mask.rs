@@ -1,11 +1,11 @@
-//! Masks of payloads (RFC 6455, section 5.3).
+//! Masking of payloads (RFC 6455, section 5.3).
 
-/// A masking key: its four bytes in the order of the wire, as one number, which is moved faster.
+/// A masking key: its four bytes in wire order, as one number, which is faster to move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(u32);
 
 impl Key {
-    /// Returns a key that nobody can foresee, as RFC 6455, section 10.3 asks for: it comes from a
+    /// Returns an unpredictable key, as RFC 6455, section 10.3 requires: it comes from a
     /// cryptographic generator.
     pub(super) fn random() -> Self {
         Self(rand::random())
@@ -20,7 +20,7 @@ impl Key {
     }
 }
 
-/// A masking key on its way through a payload.
+/// A masking key and its position in a payload.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mask(Key);
 
@@ -47,12 +47,11 @@ impl Mask {
         }
     }
 
-    /// Copies a payload, and unmasks it on the way.
+    /// Copies a payload and unmasks it on the way.
     ///
-    /// Words that are collected at once are faster than `extend` for small payloads, which are
-    /// most. To unmask it in place first would cost as much as the copy: that waits for what was
-    /// just written.
-    // Inlined it is a loop over 16 bytes or one over 8, by what is around it.
+    /// For small payloads, which are most, collecting words is faster than `extend`. Unmasking in
+    /// place first would cost as much as the copy: the copy waits for bytes that were just written.
+    // Not inlined: inlined, LLVM vectorises it to 16 or 8 bytes a step depending on the caller.
     #[inline(never)]
     pub(super) fn copy(self, bytes: &[u8]) -> Box<[u8]> {
         let twice = self.twice();
@@ -65,7 +64,7 @@ impl Mask {
         copy.into_flattened().into()
     }
 
-    /// Copies the next bytes of a payload behind others, and unmasks them on the way.
+    /// Appends a copy of the next bytes of a payload, and unmasks them on the way.
     pub(super) fn extend(&mut self, to: &mut Vec<u8>, bytes: &[u8]) {
         let twice = self.twice();
         let (words, rest) = bytes.as_chunks();
@@ -75,7 +74,7 @@ impl Mask {
         self.apply(&mut to[start..]);
     }
 
-    /// Copies as `copy` does what is not made of whole words.
+    /// Copies, as `copy` does, a payload that is not a whole number of words.
     #[expect(
         clippy::slow_vector_initialization,
         reason = "memory that is zeroed comes slower from the allocator"
@@ -95,8 +94,8 @@ impl Mask {
         copy.into()
     }
 
-    /// Returns the key two times: eight bytes are masked at once, from which the compiler makes as
-    /// many as the processor takes.
+    /// Returns the key twice, so that eight bytes are masked at once. The compiler turns that into
+    /// as many as the processor supports.
     #[inline]
     fn twice(self) -> u64 {
         let Self(Key(key)) = self;
@@ -150,7 +149,7 @@ mod tests {
         let mut keys: Vec<_> = (0..256).map(|_| Key::random().to_bytes()).collect();
         keys.sort_unstable();
         keys.dedup();
-        // Of 256 random keys two are equal once in 130,000 runs, and two pairs of them never.
+        // Two of 256 random keys are equal once in 130,000 runs; two pairs never are.
         assert!(keys.len() >= 255, "{keys:?}");
     }
 }

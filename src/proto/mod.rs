@@ -1,9 +1,9 @@
-//! The protocol without IO: bytes in, messages out, and the other way round.
+//! The protocol without IO: bytes in, messages out, and the reverse.
 //!
-//! [`Endpoint`] is one end of a connection. What arrives goes through [`recv`], which finds the
-//! header of each frame, unmasks the payload and assembles messages. What leaves goes through
-//! [`send`], which cuts messages into frames and buffers them until a stream has taken them.
-//! Nothing here knows a stream, a runtime or a clock.
+//! [`Endpoint`] is one end of a connection. Bytes that arrive pass through [`recv`], which parses
+//! the header of each frame, unmasks the payload and assembles messages. Messages to send pass
+//! through [`send`], which splits them into frames and buffers these until a stream has accepted
+//! them. Nothing here knows a stream, a runtime or a clock.
 
 pub(crate) mod buffer;
 mod close;
@@ -24,9 +24,9 @@ pub(crate) use self::{
 };
 use crate::message::Message;
 
-/// A slot for what is received: the next message, or an error in its place.
+/// A slot for what is received: the next message, or an error instead.
 ///
-/// An out-parameter, from the handler down to where the message is made: returned by value, the
-/// message would be copied at each level, and each copy waits for the stores of the one before.
-/// The error is the caller's own, so that the slot is the very value that a handler gets.
+/// It is an out-parameter, from the handler down to where the message is created. Returning the
+/// message by value would copy it at each level, and each copy waits for the stores of the previous
+/// one. The error type is the caller's own, so that the slot is the very value that a handler gets.
 pub(crate) type RecvSlot<E> = Option<Result<Message, E>>;

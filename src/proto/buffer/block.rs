@@ -9,19 +9,19 @@ use std::{
 
 use super::{Home, Local, with};
 
-/// Blocks of a thread in all: one to read into, and others while connections keep theirs. Few have
-/// a good part of a block unread, unless their handlers wait for something else; those that find
-/// no block to spare copy what is unread.
+/// How many blocks a thread has: one to read into, and others while connections keep theirs. Few
+/// connections have a large part of a block unread, unless their handlers wait for something else.
+/// If no block is free, a connection copies its unread bytes.
 const MAX_BLOCKS: usize = 4;
 
-/// A thread's own blocks.
+/// The blocks of a thread.
 pub(super) struct Blocks {
-    /// The idle one that was used last. It has a place of its own because connections that keep no
-    /// block use no other one.
+    /// The idle block that was used last. It has its own slot because connections that keep no
+    /// block use no other.
     last: Option<Box<[u8]>>,
-    /// The other idle ones.
+    /// The other idle blocks.
     others: Vec<Box<[u8]>>,
-    /// Blocks that connections keep. One is counted until it is home again, wherever it goes.
+    /// How many blocks connections keep. A block counts until it is back home, wherever it goes.
     kept: usize,
 }
 
@@ -61,7 +61,7 @@ impl Blocks {
         self.put(bytes);
     }
 
-    /// Tells whether one is left to read into if one more is kept.
+    /// Returns whether a block is left to read into if one more is kept.
     fn may_lend(&self) -> bool {
         self.kept < MAX_BLOCKS - 1
     }
@@ -72,10 +72,10 @@ impl Blocks {
 }
 
 impl Local {
-    /// Counts one more kept block, if another one of `size` bytes is there for the next read.
+    /// Counts one more kept block, if another block of `size` bytes is available for the next read.
     ///
-    /// Without one, each read would make and zero a block, which takes longer than to copy what is
-    /// unread.
+    /// Without one, each read would allocate and zero a block, which takes longer than copying the
+    /// unread bytes.
     fn lend_block(&mut self, size: usize) -> Option<Arc<Home>> {
         if !self.blocks.may_lend() || !self.blocks.has_idle() {
             self.fetch_blocks();
@@ -90,7 +90,7 @@ impl Local {
         Some(Arc::clone(self.home()))
     }
 
-    /// Fetches the blocks that other threads have sent back.
+    /// Collects the blocks that other threads have sent back.
     #[inline(never)]
     fn fetch_blocks(&mut self) {
         let returned = self.home().with(|shared| mem::take(&mut shared.blocks));
@@ -100,15 +100,15 @@ impl Local {
     }
 }
 
-/// A block for one read. It stays in its poll and so on its thread: it is not `Send`.
+/// A block for one read. It stays within its poll, and therefore on its thread: it is not `Send`.
 pub(crate) struct Block {
     bytes: Box<[u8]>,
     stays: PhantomData<*const ()>,
 }
 
 impl Block {
-    /// Takes a block of at least `size` bytes, which is not 0. Their values are arbitrary: a block
-    /// is zeroed when it is made, and not before each read.
+    /// Takes a block of at least `size` bytes; `size` must not be 0. The bytes have arbitrary
+    /// values: a block is zeroed when it is allocated, not before each read.
     #[inline]
     pub(crate) fn take(size: usize) -> Self {
         let idle = with(|local| local.blocks.take()).flatten();
@@ -119,13 +119,13 @@ impl Block {
         }
     }
 
-    /// Lends the block for longer than its poll, if the thread has another one to read into.
+    /// Lends the block beyond its poll, if the thread has another one to read into.
     pub(super) fn lend(mut self) -> Result<(Box<[u8]>, Arc<Home>), Self> {
         let Some(home) = with(|local| local.lend_block(self.len())).flatten() else {
             return Err(self);
         };
         let bytes = mem::take(&mut self.bytes);
-        // It would go back.
+        // Its destructor would send the block back.
         mem::forget(self);
         Ok((bytes, home))
     }
@@ -155,7 +155,7 @@ impl Drop for Block {
     }
 }
 
-/// Gives a block back that was lent, on whatever thread.
+/// Returns a lent block to its home, from any thread.
 pub(super) fn send_home(bytes: Box<[u8]>, home: &Arc<Home>) {
     let mut bytes = Some(bytes);
     with(|local| {
@@ -170,7 +170,7 @@ pub(super) fn send_home(bytes: Box<[u8]>, home: &Arc<Home>) {
     }
 }
 
-/// Makes a block where there is no idle one: the thread polls a stream, and has a home.
+/// Allocates a block if there is no idle one. The thread polls a stream, so it now has a home.
 #[cold]
 fn make_first(size: usize) -> Box<[u8]> {
     with(|local| {

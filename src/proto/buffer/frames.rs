@@ -1,4 +1,4 @@
-//! Buffers for frames that wait to be written, and the pool of idle buffers that grow.
+//! Buffers for frames that are not yet written, and the pool of idle buffers that grow.
 
 use std::{
     mem,
@@ -7,28 +7,28 @@ use std::{
 
 use super::{super::copy, with};
 
-/// Idle buffers of a kind that a thread keeps: more than it uses at once while its connections take
-/// turns.
+/// How many idle buffers of a kind a thread keeps: more than its connections use at once while they
+/// take turns.
 const MAX_IDLE_BUFFERS: usize = 8;
 
-/// What a buffer may have grown to and still be kept: it doubles, up to what holds all that is
-/// buffered by default before it is written, and the message with which that exceeds 64 KiB.
+/// The largest capacity at which a buffer is kept. A buffer doubles until it holds everything that
+/// is buffered by default before it is written, and the message that exceeds those 64 KiB.
 const MAX_CAPACITY: usize = 128 * 1024;
 
-/// A buffer of at most this capacity is lent for anything. A connection that waits takes about as
-/// much memory without it.
+/// A buffer of at most this capacity is lent for any size. A waiting connection uses about as much
+/// memory without it.
 pub(super) const ALWAYS_LENT: usize = 1024;
 
-/// A larger buffer has at most this many times the bytes that need it. So the first of 16 equal
-/// frames gets a buffer that holds all of them, if an earlier burst has left one.
+/// A larger buffer has at most this many times the bytes that need it. The first of 16 equal frames
+/// then gets a buffer that holds all of them, if an earlier burst has left one.
 const MAX_FRAMES_RATIO: usize = 16;
 
 /// Idle buffers of one kind.
 pub(super) struct Frames {
-    /// The one that was used last, or one without memory. It has a place of its own because
-    /// connections that take turns use no other one.
+    /// The buffer that was used last, or one without memory. It has its own slot because
+    /// connections that take turns use no other.
     last: Vec<u8>,
-    /// The others, in the order in which they were used.
+    /// The other buffers, in the order in which they were used.
     others: Vec<Vec<u8>>,
 }
 
@@ -40,7 +40,7 @@ impl Frames {
         }
     }
 
-    /// Takes the buffer that was used last, if it has such a capacity.
+    /// Takes the buffer that was used last, if its capacity is in the range.
     #[inline]
     fn take_last(&mut self, capacities: &RangeInclusive<usize>) -> Option<Vec<u8>> {
         capacities
@@ -48,7 +48,7 @@ impl Frames {
             .then(|| mem::take(&mut self.last))
     }
 
-    /// Takes the one that was used last of those that have such a capacity.
+    /// Takes the most recently used buffer whose capacity is in the range.
     #[inline]
     pub(super) fn take(&mut self, capacities: &RangeInclusive<usize>) -> Option<Vec<u8>> {
         self.take_last(capacities)
@@ -76,7 +76,7 @@ impl Frames {
         }
     }
 
-    /// Keeps a buffer beside others, and no longer the one that was not used for the longest time.
+    /// Keeps a buffer with the others, and frees the one that has been unused for the longest time.
     #[cold]
     fn put_behind(&mut self, buffer: Vec<u8>) {
         self.others.push(mem::replace(&mut self.last, buffer));
@@ -86,21 +86,21 @@ impl Frames {
     }
 }
 
-/// A buffer for frames that wait to be written, without memory while there are none.
+/// A buffer for frames that are not yet written. It has no memory while it is empty.
 ///
-/// Call [`reserve`](Self::reserve) before adding bytes: it takes buffers from the pool, where `Vec`
+/// Call [`reserve`](Self::reserve) before adding bytes: it takes buffers from the pool, while `Vec`
 /// would allocate.
 #[derive(Debug, Default)]
 pub(in crate::proto) struct FrameBuf(Vec<u8>);
 
 impl FrameBuf {
-    /// Tells how many bytes may be added before the next [`reserve`](Self::reserve).
+    /// Returns how many bytes can be added before the next [`reserve`](Self::reserve).
     #[inline]
     pub(in crate::proto) fn spare(&self) -> usize {
         self.0.capacity() - self.0.len()
     }
 
-    /// Makes room for more bytes.
+    /// Makes space for more bytes.
     pub(in crate::proto) fn reserve(&mut self, additional: usize) {
         if self.spare() >= additional {
             return;
@@ -115,22 +115,23 @@ impl FrameBuf {
         }
     }
 
-    /// Moves the frames to a larger buffer, which is at least twice as large: each byte is moved
-    /// once on average. The old one stays with the thread, for shorter bursts.
+    /// Moves the frames to a buffer that is at least twice as large, so each byte is moved once on
+    /// average. The thread keeps the old buffer for shorter bursts.
     #[cold]
     fn grow(&mut self, additional: usize) {
         let needed = self.0.len() + additional;
         let mut least = needed.max(2 * self.0.capacity());
         if needed <= MAX_CAPACITY && least > MAX_CAPACITY / 2 {
-            // The last step ends where a buffer is just kept: a larger one would be made each time.
+            // The last step ends at the largest buffer that is kept: a larger one would be
+            // allocated each time.
             least = MAX_CAPACITY;
         }
         let larger = take(least..=max_lent(needed), least);
         self.move_to(larger, 0);
     }
 
-    /// Removes the first `length` bytes. The others move to a smaller buffer if they fill too
-    /// little of this one.
+    /// Removes the first `length` bytes. If the others fill too little of this buffer, they move to
+    /// a smaller one.
     pub(in crate::proto) fn remove_front(&mut self, length: usize) {
         let left = self.0.len() - length;
         if left == 0 {
@@ -149,12 +150,12 @@ impl FrameBuf {
         self.0 = other;
     }
 
-    /// Tells whether the frames behind the first `length` bytes fill too little of the buffer.
+    /// Returns whether the frames after the first `length` bytes fill too little of the buffer.
     pub(in crate::proto) fn is_oversized_behind(&self, length: usize) -> bool {
         self.0.capacity() > max_lent(self.0.len() - length)
     }
 
-    /// Removes all frames, and gives the memory back.
+    /// Removes all frames and releases the memory.
     #[inline]
     pub(in crate::proto) fn release(&mut self) {
         let buffer = mem::take(&mut self.0);
@@ -190,13 +191,13 @@ impl Drop for FrameBuf {
     }
 }
 
-/// Takes an idle buffer of the thread, or makes one.
+/// Takes an idle buffer of the thread, or allocates one.
 fn take(capacities: RangeInclusive<usize>, made: usize) -> Vec<u8> {
     let idle = with(|local| local.buffered.take(&capacities));
     idle.flatten().unwrap_or_else(|| Vec::with_capacity(made))
 }
 
-/// Returns the capacity that a buffer for so many bytes may have.
+/// Returns the largest capacity of a buffer that is lent for `needed` bytes.
 #[inline]
 fn max_lent(needed: usize) -> usize {
     ALWAYS_LENT.max(MAX_FRAMES_RATIO * needed)
@@ -206,7 +207,7 @@ fn max_lent(needed: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The capacities of all buffers, taken one after the other.
+    /// Returns the capacities of all buffers, by taking one after the other.
     fn capacities(frames: &mut Frames) -> Vec<usize> {
         let taken = std::iter::from_fn(|| frames.take(&(1..=usize::MAX)));
         taken.map(|buffer| buffer.capacity()).collect()

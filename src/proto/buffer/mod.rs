@@ -1,33 +1,33 @@
 //! Buffers that the connections of a thread share, so that an idle one owns none.
 //!
-//! - [`Block`]: streams read into it.
-//! - [`Unread`]: what was read behind a message, in its block or in a copy.
-//! - [`FrameBuf`]: frames that wait to be written.
+//! - [`Block`]: a block that streams read into.
+//! - [`Unread`]: the bytes that were read after a message, in their block or in a copy.
+//! - [`FrameBuf`]: the frames that are not yet written.
 //! - [`PayloadBuf`]: the payload of a large message.
 //!
 //! # The invariant
 //!
-//! **A buffer has one owner.** An idle one belongs to a thread's home. A lent one belongs to a
-//! guard, which is in a poll, in a connection or in a message. The guard's `Drop` is the only way
-//! back, so no buffer is forgotten, whatever returns early or panics.
+//! **A buffer has one owner.** An idle buffer belongs to a thread's home. A lent buffer belongs to
+//! a guard, which is in a poll, in a connection or in a message. Only the guard's `Drop` gives the
+//! buffer back, so no buffer is lost after an early return or a panic.
 //!
-//! **A buffer is lent only for what fills a fair part of it.** A connection that waits with a few
-//! bytes, read or buffered, holds about as much. Each file states the fraction of its kind.
+//! **A buffer is lent only if a fair part of it is filled.** A connection that waits with a few
+//! bytes, read or buffered, therefore holds about that much memory. Each file states the fraction
+//! for its kind.
 //!
-//! **Every thread may drop a guard.**
+//! **Any thread may drop a guard.**
 //!
-//! - A block and a payload buffer go back to the home that they came from. The message of one
-//!   thread may be used by another, and the thread that receives would run out of buffers
-//!   otherwise.
-//! - A frame buffer, or the copy of what is unread, goes to the home of the thread that drops it.
-//!   Only a connection holds one, and it will need the next one on that thread.
-//! - A thread that has never read from a stream has no home, and keeps nothing: it may be one of
+//! - A block or a payload buffer returns to the home that it came from. Another thread may use the
+//!   message, and otherwise the thread that receives would run out of buffers.
+//! - A frame buffer, or a copy of unread bytes, goes to the home of the thread that drops it. Only
+//!   a connection holds one, and it will need the next one on that thread.
+//! - A thread that has never read from a stream has no home and keeps nothing. It may be one of
 //!   hundreds that only use messages or drop sockets.
-//! - A home ends with its thread. What comes back later is freed, and so is what is dropped while
-//!   the thread ends.
+//! - A home ends with its thread. Buffers that return later are freed, and so are those that are
+//!   dropped while the thread ends.
 //!
 //! **A home is bounded:** at most 4 blocks, 8 frame buffers and 8 copies of up to 128 KiB each, and
-//! 4 MiB of payload buffers. What came back from another thread counts as well.
+//! 4 MiB of payload buffers. Buffers that returned from another thread count too.
 
 use std::{
     cell::RefCell,
@@ -54,19 +54,19 @@ thread_local! {
     };
 }
 
-/// What a thread reaches without a lock.
+/// The buffers that a thread reaches without a lock.
 struct Local {
     blocks: Blocks,
-    /// Copies of what is unread.
+    /// Copies of unread bytes.
     unread: Frames,
-    /// Frames that are buffered.
+    /// Buffered frames.
     buffered: Frames,
     /// `None` until the thread reads from a stream.
     home: Option<Arc<Home>>,
 }
 
 impl Local {
-    /// Returns the thread's home, which it has from then on.
+    /// Returns the thread's home, and creates it if there is none.
     fn home(&mut self) -> &Arc<Home> {
         self.home.get_or_insert_with(|| {
             let idle = Shared::default();
@@ -78,7 +78,7 @@ impl Local {
         self.home.is_some()
     }
 
-    /// Tells whether `home` is the one of this thread.
+    /// Returns whether `home` is the one of this thread.
     fn is_at(&self, home: &Arc<Home>) -> bool {
         self.home.as_ref().is_some_and(|own| Arc::ptr_eq(own, home))
     }
@@ -92,22 +92,22 @@ impl Drop for Local {
     }
 }
 
-/// What other threads reach of a thread's buffers; `None` once that thread has ended.
+/// The buffers of a thread that other threads reach. `None` once that thread has ended.
 #[derive(Debug)]
 struct Home(Mutex<Option<Shared>>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Blocks that other threads have sent back: not more than were kept.
+    /// Blocks that other threads have sent back: no more than were kept.
     blocks: Vec<Box<[u8]>>,
-    /// All idle payload buffers. They are so large that a lock is no cost.
+    /// All idle payload buffers. They are so large that a lock costs nothing in comparison.
     payloads: Payloads,
 }
 
 impl Home {
-    /// Uses what is shared, unless the home has ended.
+    /// Calls `use_shared` with the shared buffers, unless the home has ended.
     ///
-    /// Large memory is not freed in here: others would wait for it.
+    /// Do not free large memory inside: others would wait for it.
     fn with<R>(&self, use_shared: impl FnOnce(&mut Shared) -> R) -> Option<R> {
         self.lock().as_mut().map(use_shared)
     }
@@ -118,12 +118,13 @@ impl Home {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Shared>> {
-        // No update is left half done.
+        // No update can be left half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Uses the thread's buffers; `None` while the thread ends and has none any more.
+/// Calls `use_local` with the thread's buffers. Returns `None` if the thread is ending and has none
+/// any more.
 #[inline]
 fn with<R>(use_local: impl FnOnce(&mut Local) -> R) -> Option<R> {
     LOCAL

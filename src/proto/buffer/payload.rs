@@ -10,23 +10,23 @@ use bytes::Bytes;
 
 use super::{super::copy, Home, with};
 
-/// Capacities of the buffers that are kept. A shorter payload is soon allocated, and one buffer of
-/// more than the upper end would be most of what a thread keeps.
+/// The capacities of the buffers that are kept. Shorter payloads are cheap to allocate, and one
+/// longer buffer would be most of what a thread keeps.
 const CAPACITIES: RangeInclusive<usize> = 64 * 1024 + 1..=2 * 1024 * 1024;
 
-/// Bytes that a thread keeps in idle buffers: what a few connections need that carry large messages
-/// at the same time. Memory that is given back to the system is paid for by a page fault for every
-/// 4 KiB when it is needed again, which takes longer than to receive what fills it.
+/// How many bytes of idle buffers a thread keeps: enough for a few connections that carry large
+/// messages at the same time. Memory that was returned to the system costs a page fault for every 4
+/// KiB when it is needed again. That takes longer than receiving the bytes that fill it.
 const MAX_IDLE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How many times its length the buffer of a payload may have: a user may keep it for long.
+/// A payload's buffer has at most this many times its length: a user may keep it for a long time.
 const MAX_SPARE: usize = 2;
 
-/// A buffer is lent once at least this part of it is filled, so that a peer cannot hold large ones
-/// by announcing payloads. The decoder takes 16 KiB at once: with as much as that, 1 MiB is lent.
+/// A buffer is lent once at least this part of it is filled, so that a peer cannot hold large
+/// buffers by announcing payloads. The decoder takes 16 KiB at once; for that much, 1 MiB is lent.
 const LENT_FRACTION: usize = 64;
 
-/// Idle buffers, by address.
+/// Idle buffers, sorted by address.
 #[derive(Debug, Default)]
 pub(super) struct Payloads(Vec<Vec<u8>>);
 
@@ -41,9 +41,10 @@ impl Payloads {
         Some(self.0.remove(index))
     }
 
-    /// Puts a buffer to the others; returns those that are too much.
+    /// Adds a buffer to the others, and returns those that exceed the limit.
     ///
-    /// The lowest are kept: allocators give memory back from the top, which one buffer holds.
+    /// It keeps the lowest buffers: allocators return memory from the top, and one buffer there
+    /// blocks that.
     fn put(&mut self, buffer: Vec<u8>) -> Vec<Vec<u8>> {
         let at = self.0.partition_point(|it| it.as_ptr() < buffer.as_ptr());
         self.0.insert(at, buffer);
@@ -57,7 +58,7 @@ impl Payloads {
     }
 }
 
-/// A buffer that becomes the payload of a message. One that has a home goes back there.
+/// A buffer that becomes the payload of a message. If it has a home, it returns there.
 #[derive(Debug, Default)]
 pub(in crate::proto) struct PayloadBuf {
     bytes: Vec<u8>,
@@ -65,11 +66,11 @@ pub(in crate::proto) struct PayloadBuf {
 }
 
 impl PayloadBuf {
-    /// Takes an idle buffer of the thread with room for `length` bytes and at most twice that;
-    /// `None` if none fits.
+    /// Takes an idle buffer of the thread with room for `length` bytes and at most twice that.
+    /// Returns `None` if none fits.
     ///
-    /// Its first `filled` bytes, which have arbitrary values, are to be replaced by those that have
-    /// arrived. `needed` counts these and the next ones.
+    /// Its first `filled` bytes have arbitrary values; replace them with those that have arrived.
+    /// `needed` counts these bytes and the next ones.
     pub(in crate::proto) fn take(length: usize, filled: usize, needed: usize) -> Option<Self> {
         if length < *CAPACITIES.start() {
             return None;
@@ -83,14 +84,14 @@ impl PayloadBuf {
         })
     }
 
-    /// Makes room for `room` bytes in all, and no more.
+    /// Makes space for exactly `room` bytes in all.
     pub(in crate::proto) fn grow(&mut self, room: usize) {
         self.bytes
             .reserve_exact(room.saturating_sub(self.bytes.len()));
     }
 
-    /// Makes a payload of the first `length` bytes. The buffer goes home once the last user of the
-    /// payload has dropped it.
+    /// Turns the first `length` bytes into a payload. The buffer returns home once the last user of
+    /// the payload has dropped it.
     pub(in crate::proto) fn into_bytes(mut self, length: usize) -> Bytes {
         if self.capacity() > MAX_SPARE * length {
             return copy::to_vec(&self[..length]).into();
@@ -129,7 +130,7 @@ impl Drop for PayloadBuf {
         if let Some(home) = home.filter(|_| CAPACITIES.contains(&self.bytes.capacity())) {
             let buffer = mem::take(&mut self.bytes);
             let surplus = home.with(|shared| shared.payloads.put(buffer));
-            // Freed where nobody waits for the lock.
+            // Freed here, where nobody waits for the lock.
             drop(surplus);
         }
     }

@@ -1,29 +1,29 @@
-//! What was read behind a message, until it is decoded.
+//! The bytes that were read after a message, until they are decoded.
 
 use std::{mem, sync::Arc};
 
 use super::{super::copy, Home, block, block::Block, frames::ALWAYS_LENT, with};
 
-/// A connection keeps its block if at least this part of it is unread. Of less it keeps a copy,
-/// which is soon made and leaves the block to others.
+/// A connection keeps its block if at least this part of it is unread. Fewer bytes are copied,
+/// which is quick and frees the block for others.
 const KEEP_FRACTION: usize = 8;
 
-/// A copy is in a buffer of at most this many times its bytes: no more will be added.
+/// A copy's buffer has at most this many times the bytes of the copy: no more will be added.
 const MAX_COPY_RATIO: usize = 8;
 
-/// Bytes that a connection has read and not decoded yet, in the block that they were read into or
-/// in a copy; without memory while there are none.
+/// Bytes that a connection has read but not yet decoded: in the block that they were read into, or
+/// in a copy. It has no memory while it is empty.
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     bytes: Vec<u8>,
     start: u32,
     end: u32,
-    /// The home of the block; `None` if it is a copy.
+    /// The home of the block; `None` for a copy.
     home: Option<Arc<Home>>,
 }
 
 impl Unread {
-    /// Keeps the bytes of a block from `start` to `end`, of which there is at least one.
+    /// Keeps the bytes of a block from `start` to `end`, at least one.
     #[inline]
     pub(crate) fn keep(block: Block, start: usize, end: usize) -> Self {
         let is_much = end - start >= block.len() / KEEP_FRACTION;
@@ -57,7 +57,7 @@ impl Unread {
         }
     }
 
-    /// Removes all bytes, and gives the memory back.
+    /// Removes all bytes and releases the memory.
     pub(crate) fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
         let bytes = mem::take(&mut self.bytes);
@@ -75,7 +75,7 @@ impl Unread {
     }
 }
 
-/// Bytes that are in memory of their own.
+/// Bytes with their own memory.
 impl From<Vec<u8>> for Unread {
     fn from(bytes: Vec<u8>) -> Self {
         if bytes.is_empty() {
@@ -96,7 +96,7 @@ impl Drop for Unread {
     }
 }
 
-/// Copies bytes to an idle buffer of the thread, or else to one that is no larger than they are.
+/// Copies bytes to an idle buffer of the thread, or to a new one of exactly their length.
 fn copy_of(bytes: &[u8]) -> Vec<u8> {
     let needed = bytes.len();
     let lent = needed..=ALWAYS_LENT.max(MAX_COPY_RATIO * needed);
@@ -106,7 +106,8 @@ fn copy_of(bytes: &[u8]) -> Vec<u8> {
     buffer
 }
 
-/// An offset in a block, which has 1 MiB at most, or in what came with a head, which is less.
+/// Converts an offset in a block, which has at most 1 MiB, or in what arrived with a head, which
+/// has less.
 fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -1,7 +1,7 @@
-//! One end of a WebSocket connection without its stream: what RFC 6455 makes an endpoint do.
+//! One end of a WebSocket connection without its stream: the rules of RFC 6455 for an endpoint.
 //!
-//! Bytes and messages go in; messages and bytes come out. The endpoint decides what is answered,
-//! what fails the connection, who closes first and when reading pauses. The driver around it moves
+//! Bytes and messages go in; messages and bytes come out. The endpoint decides what to answer, what
+//! fails the connection, who closes first, and when to pause reading. The driver around it moves
 //! the bytes.
 
 mod receiving;
@@ -51,24 +51,24 @@ pub(crate) struct Endpoint {
     role: Role,
     recv: RecvState,
     send: SendState,
-    /// The length of our Close frame; 0 before it was buffered.
+    /// The length of our Close frame; 0 until it is buffered.
     close_len: u8,
     decoder: Decoder,
     write_buffer: WriteBuffer,
-    /// More buffered bytes than this are written.
+    /// Writes start when more bytes than this are buffered.
     write_buffer_size: usize,
-    /// With more buffered bytes than this, senders wait.
+    /// Senders wait while more bytes than this are buffered.
     watermark: usize,
-    /// The largest payload of a frame that is sent, unless that makes too many frames.
+    /// The largest payload of a frame that is sent, unless that would need too many frames.
     fragment: usize,
     received_close: Option<Box<ReceivedClose>>,
 }
 
 /// The peer's Close.
 struct ReceivedClose {
-    /// `None` if it has no code.
+    /// `None` for a Close without a code.
     frame: Option<CloseFrame>,
-    /// It arrived in a call that discards messages: the user has yet to receive it.
+    /// The Close arrived in a call that discards messages: the user still has to receive it.
     is_pending: bool,
 }
 
@@ -81,8 +81,8 @@ impl Endpoint {
             close_len: 0,
             decoder: Decoder::new(role, limits),
             write_buffer: WriteBuffer::new(role),
-            // Tests may pass settings that were not validated: what is buffered above the
-            // watermark has to be written, and fragments must not be empty.
+            // Tests may pass settings that were not validated. What is buffered above the watermark
+            // must still be written, and fragments must not be empty.
             write_buffer_size: limits.write_buffer().min(limits.watermark()),
             watermark: limits.watermark(),
             fragment: limits.fragment_size.max(1),
@@ -99,14 +99,15 @@ impl Endpoint {
     }
 
     /// Returns whether the server ends the TCP connection now (RFC 6455, section 7.1.1): the
-    /// closing handshake is over, or the connection has failed. The client waits for that.
+    /// closing handshake is over, or the connection has failed. A client waits for the server's
+    /// end.
     pub(crate) fn ends_tcp_at_once(&self) -> bool {
         let is_over = matches!(self.recv, RecvState::Closed | RecvState::Failed);
         self.role == Role::Server && is_over
     }
 
-    /// Returns whether this end shuts the TCP connection down before the peer does. The server
-    /// does, so that the `TIME_WAIT` state is its own; a client only if no Close came (RFC 6455,
+    /// Returns whether this end shuts the TCP connection down before the peer does. A server does,
+    /// so that it is the one in `TIME_WAIT`. A client does so only if no Close arrived (RFC 6455,
     /// section 7.1.1).
     pub(crate) fn ends_tcp_first(&self) -> bool {
         self.role == Role::Server || self.recv != RecvState::Closed

@@ -1,4 +1,4 @@
-//! Bytes in, messages out, and the answers that the protocol demands.
+//! Bytes in, messages out, and the answers that the protocol requires.
 
 use super::{Endpoint, ReceivedClose, RecvState, SendState};
 use crate::{
@@ -6,17 +6,17 @@ use crate::{
     proto::{Decoded, ProtocolError, RecvSlot, closing_frame},
 };
 
-/// Bytes of unanswered pings that a peer may send while it does not read, however high the
-/// watermark is: what Linux buffers for a connection by default.
+/// How many bytes of unanswered pings a peer that does not read may send, even if the watermark is
+/// higher: what Linux buffers for a connection by default.
 const MAX_UNANSWERED: usize = 128 * 1024;
 
 impl Endpoint {
-    /// Takes bytes of the peer's off the front, up to the end of the first message, which goes to
+    /// Consumes bytes of the peer up to the end of the first message, and puts that message into
     /// `received`.
     ///
-    /// A ping is answered, and so is a Close. A violation goes to `received` too, and fails the
-    /// connection (RFC 6455, section 7.1.7): a Close with its code is buffered, and nothing is
-    /// parsed any more.
+    /// It answers pings and a Close. A violation is put into `received` too, and fails the
+    /// connection (RFC 6455, section 7.1.7): a Close with its code is buffered, and nothing more is
+    /// parsed.
     #[inline]
     pub(crate) fn receive<E: From<ProtocolError>>(
         &mut self,
@@ -47,7 +47,8 @@ impl Endpoint {
         self.decoder.direct_read_buffer()
     }
 
-    /// The stream has read `length` bytes into the [`direct_read_buffer`](Self::direct_read_buffer).
+    /// Accepts `length` bytes that the stream has read into the
+    /// [`direct_read_buffer`](Self::direct_read_buffer).
     pub(crate) fn receive_direct<E: From<ProtocolError>>(
         &mut self,
         length: usize,
@@ -63,54 +64,55 @@ impl Endpoint {
         self.recv == RecvState::Open
     }
 
-    /// Returns whether the closing handshake got as far as the peer's Close.
+    /// Returns whether the peer's Close was received.
     #[inline]
     pub(crate) fn has_received_close(&self) -> bool {
         self.recv == RecvState::Closed
     }
 
     /// Ends the direction from the peer without a Close: the stream has ended or failed, or the
-    /// user gives up.
+    /// user has given up.
     pub(crate) fn stop_receiving(&mut self) {
         if self.is_receiving() {
             self.end_receiving(RecvState::Gone);
         }
     }
 
-    /// Returns the frame of the peer's Close, once that was received with a code.
+    /// Returns the frame of the peer's Close, once it was received with a code.
     pub(crate) fn close_frame(&self) -> Option<CloseFrame> {
         self.received_close.as_ref()?.frame.clone()
     }
 
-    /// Keeps the peer's Close for the user, if it was received: the message itself was discarded.
+    /// Keeps the peer's Close for the user if it was received, because the message itself was
+    /// discarded.
     pub(crate) fn keep_close_pending(&mut self) {
         if let Some(close) = &mut self.received_close {
             close.is_pending = true;
         }
     }
 
-    /// Returns the peer's Close if it was kept, once.
+    /// Returns the peer's Close once, if it was kept.
     pub(crate) fn take_pending_close(&mut self) -> Option<Message> {
         let close = self.received_close.as_mut()?;
         let is_pending = std::mem::take(&mut close.is_pending);
         is_pending.then(|| Message::Close(close.frame.clone()))
     }
 
-    /// Returns whether the answer to one more ping can be buffered. If not, write before reading
-    /// on: a peer that reads is sent an answer to each ping.
+    /// Returns whether one more pong can be buffered. If not, write before you read on, so that a
+    /// peer that reads gets a pong for each ping.
     #[inline]
     pub(crate) fn has_pong_room(&self) -> bool {
         self.write_buffer.has_pong_room()
     }
 
-    /// Returns `true` once after the room for pongs ran out: the task has to yield before the peer
-    /// is taken for one that does not read, because its runtime may have held up the write.
+    /// Returns `true` once after the space for pongs ran out. The task then has to yield before the
+    /// peer counts as one that does not read, because the runtime may have held up the write.
     pub(crate) fn yields_for_pongs(&mut self) -> bool {
         self.write_buffer.yields_for_pongs()
     }
 
-    /// Returns whether reading pauses: the peer sends pings and does not read their answers. The
-    /// user's messages do not count, or two peers that both send first would both wait.
+    /// Returns whether reading pauses: the peer sends pings and does not read the pongs. The user's
+    /// messages do not count; otherwise two peers that both send first would both wait.
     #[inline]
     pub(crate) fn is_paused(&self) -> bool {
         let unanswered = self.write_buffer.unanswered_pings();
@@ -135,7 +137,7 @@ impl Endpoint {
             frame: frame.clone(),
             is_pending: false,
         }));
-        // What was received may be sent.
+        // A received frame is valid to send.
         let _ = self.close(frame);
         self.end_receiving(RecvState::Closed);
     }
@@ -147,7 +149,7 @@ impl Endpoint {
         violation: ProtocolError,
         received: &mut RecvSlot<E>,
     ) {
-        // These frames may always be sent.
+        // These frames are always valid to send.
         let _ = self.close(Some(closing_frame(&violation)));
         self.end_receiving(RecvState::Failed);
         *received = Some(Err(violation.into()));

@@ -14,7 +14,7 @@ impl Endpoint {
         self.send == SendState::Open && self.recv == RecvState::Open
     }
 
-    /// Buffers a message, which [may be sent](Self::can_send); returns in how many frames.
+    /// Buffers a message that [may be sent](Self::can_send); returns the number of its frames.
     #[inline]
     pub(crate) fn send(&mut self, message: &mut Outgoing) -> u32 {
         if message.is_close() {
@@ -35,7 +35,7 @@ impl Endpoint {
     #[cold]
     fn send_close(&mut self, close: &mut Outgoing) -> u32 {
         self.send = SendState::Closed;
-        // A waiting pong goes before the Close, not behind it.
+        // A waiting pong is sent before the Close, not after it.
         self.write_buffer.push_last_pong();
         let before = self.write_buffer.len();
         let frames = self.write_buffer.push(close, self.fragment);
@@ -44,13 +44,13 @@ impl Endpoint {
         frames
     }
 
-    /// The bytes to write, for whoever has a stream.
+    /// Returns the write buffer, for a caller that has a stream.
     #[inline]
     pub(crate) fn write_buffer(&mut self) -> &mut WriteBuffer {
         &mut self.write_buffer
     }
 
-    /// Returns how many bytes wait to be written.
+    /// Returns how many bytes are not yet written.
     #[inline]
     pub(crate) fn unwritten(&self) -> usize {
         self.write_buffer.len()
@@ -61,24 +61,24 @@ impl Endpoint {
         self.send != SendState::Failed
     }
 
-    /// Returns whether enough is buffered to be written.
+    /// Returns whether enough is buffered to write.
     #[inline]
     pub(crate) fn should_write(&self) -> bool {
         self.write_buffer.buffered() > self.write_buffer_size
     }
 
-    /// Returns whether so much is buffered that senders wait.
+    /// Returns whether so much is buffered that senders have to wait.
     pub(crate) fn is_full(&self) -> bool {
         self.write_buffer.buffered() > self.watermark
     }
 
-    /// Returns whether messages of the user's wait to be written. A Close that nobody gets is no
+    /// Returns whether messages of the user are not yet written. A Close that nobody gets is not a
     /// loss.
     pub(crate) fn has_unwritten_messages(&self) -> bool {
         self.write_buffer.buffered() > usize::from(self.close_len)
     }
 
-    /// Ends the direction to the peer; what is buffered is lost.
+    /// Ends the direction to the peer. What is buffered is lost.
     pub(crate) fn stop_sending(&mut self) {
         self.send = SendState::Failed;
         self.write_buffer.clear();

@@ -1,4 +1,5 @@
-//! The rules 39 to 57 of conformance/RULES.md without a stream, and the states that can exist.
+//! Tests of rules 39 to 57 of conformance/RULES.md without a stream, and of the states that can
+//! exist.
 
 use std::{collections::BTreeSet, fmt::Write, io::IoSlice};
 
@@ -25,7 +26,7 @@ fn client() -> Endpoint {
     Endpoint::new(Role::Client, &TransportConfig::default())
 }
 
-/// A frame of a client's, whose key is 0, so that the payload stays readable.
+/// A frame of a client. Its key is 0, so that the payload stays readable.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     const MASKED: u8 = 0x80;
     let payload = payload.as_ref();
@@ -45,7 +46,7 @@ fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
-/// Hands over bytes as a driver does, up to the end of the messages.
+/// Passes bytes as a driver does, until no more messages come.
 fn receive(endpoint: &mut Endpoint, bytes: &[u8]) -> Vec<Result<Message, ProtocolError>> {
     let (mut bytes, mut all) = (bytes.to_vec(), Vec::new());
     while endpoint.is_receiving() && !bytes.is_empty() {
@@ -57,7 +58,7 @@ fn receive(endpoint: &mut Endpoint, bytes: &[u8]) -> Vec<Result<Message, Protoco
     all
 }
 
-/// Takes what the endpoint has to write.
+/// Takes the bytes that the endpoint has to write.
 fn written(endpoint: &mut Endpoint) -> Vec<u8> {
     let mut bytes = Vec::new();
     while endpoint.unwritten() > 0 {
@@ -84,8 +85,8 @@ fn answer(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     .concat()
 }
 
-/// A server that is sent these bytes fails with this error: it writes a Close with the code, and
-/// parses nothing behind the violation.
+/// Asserts that these bytes fail a server with this error: it writes a Close with the code, and
+/// parses nothing after the violation.
 fn fails_with(bytes: &[u8], code: u16, error: impl Fn(&ProtocolError) -> bool) {
     let mut endpoint = server();
     let followed = [bytes, &frame(FIN | TEXT, "behind it")].concat();
@@ -143,7 +144,7 @@ fn rule_43_text_fails_at_its_first_wrong_byte() {
     let mut unfinished = frame(TEXT, "ab\u{e9}");
     let last = unfinished.len() - 1;
     unfinished[last] = b'!';
-    // One more byte is announced than comes.
+    // The header announces one byte more than follows.
     unfinished[1] += 1;
     let mut endpoint = server();
     let received = receive(&mut endpoint, &unfinished);
@@ -359,7 +360,7 @@ fn rule_56_the_end_of_the_stream_sends_nothing() {
     assert!(!endpoint.can_send());
     endpoint.close(None).unwrap();
     assert_eq!(endpoint.unwritten(), 0);
-    // A Close that came is not forgotten.
+    // A Close that arrived is kept.
     let mut endpoint = server();
     receive(&mut endpoint, &frame(FIN | CLOSE, ""));
     endpoint.stop_receiving();
@@ -399,7 +400,7 @@ fn what_is_lost_by_a_failed_write_is_known() {
     assert!(!endpoint.has_unwritten_messages() && !endpoint.can_send());
 }
 
-/// What can happen to an endpoint, as its driver does it.
+/// The events of an endpoint, as its driver causes them.
 const EVENTS: [fn(&mut Endpoint); 7] = [
     |it| drop(receive(it, &frame(FIN | TEXT, "a"))),
     |it| drop(receive(it, &frame(FIN | PING, "a"))),

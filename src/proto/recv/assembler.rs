@@ -8,14 +8,14 @@ use crate::{
     proto::{ProtocolError, RecvSlot, buffer::PayloadBuf, copy, frame::OpCode, mask::Mask},
 };
 
-/// The least capacity of a message that does not come in one piece.
+/// The minimum capacity of a message that arrives in several pieces.
 const MIN_CAPACITY: usize = 256;
 
-/// A stream reads at most this much into a message at once: it is still in the processor's second
-/// cache when it is unmasked.
+/// A stream reads at most this much into a message at once, so that it is still in the processor's
+/// second-level cache when it is unmasked.
 const MAX_DIRECT_READ: usize = 256 * 1024;
 
-/// What has arrived of a message, unmasked.
+/// The part of a message that has arrived, unmasked.
 #[derive(Debug)]
 pub(super) enum Assembler {
     Text(Text),
@@ -30,7 +30,8 @@ impl Assembler {
         }
     }
 
-    /// Makes a message of its only piece, which is still masked, and puts it in its slot.
+    /// Turns a message's only piece, which is still masked, into a message and puts it into its
+    /// slot.
     #[inline]
     pub(super) fn whole<E>(
         opcode: OpCode,
@@ -80,9 +81,9 @@ impl Assembler {
         }
     }
 
-    /// Returns memory for the next `length` bytes of the payload at most, for a stream to read into
-    /// directly; see [`push_direct`](Self::push_direct). Text has none: it is checked in the block,
-    /// then copied.
+    /// Returns memory for at most the next `length` bytes of the payload, for a stream to read into
+    /// directly; see [`push_direct`](Self::push_direct). Returns `None` for text, which is checked
+    /// in the block and then copied.
     pub(super) fn direct_read_buffer(
         &mut self,
         length: usize,
@@ -94,7 +95,7 @@ impl Assembler {
         }
     }
 
-    /// The stream has read `length` bytes into the
+    /// Accepts `length` bytes that the stream has read into the
     /// [`direct_read_buffer`](Self::direct_read_buffer).
     pub(super) fn push_direct(&mut self, length: usize, mask: Option<&mut Mask>) {
         if let Self::Binary(binary) = self {
@@ -106,7 +107,7 @@ impl Assembler {
         Ok(match self {
             Self::Text(text) => {
                 let mut text = text.finish()?;
-                // Spare capacity would be held for as long as the message is.
+                // The message would hold spare capacity for its whole life.
                 text.shrink_to_fit();
                 Message::Text(text.into())
             }
@@ -115,15 +116,15 @@ impl Assembler {
     }
 }
 
-/// Fills an empty slot. A plain assignment would look for an old value to drop, which costs 1 % of
+/// Fills an empty slot. A plain assignment would check for an old value to drop, which costs 1 % of
 /// a small message.
 #[inline]
 fn fill<E>(received: &mut RecvSlot<E>, message: Message) {
     mem::forget(received.replace(Ok(message)));
 }
 
-/// Makes a text of its payload, and puts it in its slot.
-// Not inlined: it would take registers from the decoder's way of a binary message.
+/// Turns a payload into a text message, and puts it into its slot.
+// Not inlined: inlined, it would take registers from the decoder's path for binary messages.
 #[inline(never)]
 fn whole_text<E>(payload: Box<[u8]>, received: &mut RecvSlot<E>) -> Result<(), ProtocolError> {
     fill(received, Message::Text(text::whole(payload)?.into()));
@@ -169,7 +170,7 @@ impl Binary {
         spare.get_mut(..length).filter(|spare| !spare.is_empty())
     }
 
-    /// Takes the next `length` bytes, which a stream has read into the spare part.
+    /// Accepts the next `length` bytes, which a stream has read into the spare part.
     fn fill(&mut self, length: usize, mask: Option<&mut Mask>) {
         let start = self.filled;
         self.filled += length;
@@ -193,8 +194,8 @@ impl Binary {
     }
 }
 
-/// Returns the capacity that a message gets for more bytes. It grows with what has arrived,
-/// whatever was announced, and is never more than the message needs.
+/// Returns the capacity of a message that gets more bytes. It grows with the bytes that have
+/// arrived, whatever length was announced, and never exceeds what the message needs.
 fn grown(length: usize, room: usize, additional: usize, max_len: usize) -> usize {
     let needed = length + additional;
     if needed <= room {

@@ -1,4 +1,4 @@
-//! Frames out of bytes, and messages out of frames.
+//! Decodes bytes into frames, and frames into messages.
 
 use std::mem;
 
@@ -15,60 +15,60 @@ use crate::{
     },
 };
 
-/// Fragments of a message at most: more than any peer has a use for, and few enough that to send
-/// them one byte each is no way to keep a thread busy.
+/// The maximum number of fragments of a message: more than any peer needs, and few enough that a
+/// peer cannot keep a thread busy with fragments of one byte.
 const MAX_FRAGMENTS: u32 = 131_072;
 
-/// A payload is unmasked, checked and copied in pieces of this size: it stays in the processor's
-/// nearest cache from the first step to the last.
+/// The size of the pieces in which a payload is unmasked, checked and copied. A piece stays in the
+/// processor's nearest cache from the first step to the last.
 const DECODED_PIECE: usize = 16 * 1024;
 
-/// The stream reads into the message itself while at least this much of a payload is to come. For
-/// less there is no gain: a read of its own would miss the frames that follow.
+/// The stream reads directly into the message while at least this much of a payload is still to
+/// come. For less, there is no gain: such a read would miss the frames that follow.
 const MIN_DIRECT_READ: usize = 32 * 1024;
 
-/// The reserved bits that an extension gives a meaning; none is negotiated.
+/// The reserved bits that an extension uses: none is negotiated.
 const NEGOTIATED_BITS: u8 = 0;
 
-/// Decodes the bytes of a peer into messages, in whatever pieces they come.
+/// Decodes the bytes of a peer into messages, in pieces of any size.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     role: Role,
     accept_unmasked: bool,
     max_frame: usize,
     max_message: usize,
-    /// The frame whose header was read last; while some of its payload is still to come, no other
-    /// begins.
+    /// The frame whose header was read last. While some of its payload is still to come, no other
+    /// frame starts.
     frame: Frame,
-    /// The data message of which a part has arrived.
+    /// The data message that has arrived in part.
     message: Option<Assembler>,
     fragments: u32,
-    /// What has arrived of a header, or of the payload of a control frame.
+    /// The part of a header, or of a control frame's payload, that has arrived.
     part: Vec<u8>,
 }
 
-/// What a call of [`Decoder::decode`] has consumed.
+/// The bytes and frames that one call of [`Decoder::decode`] has consumed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Decoded {
-    /// Bytes that were taken off the front: all of them, if no message ends in them.
+    /// How many bytes were consumed: all of them, if no message ends in them.
     pub(crate) taken: usize,
-    /// Frames that began in them.
+    /// How many frames started in them.
     pub(crate) frames: u32,
 }
 
-/// A frame on its way.
+/// A frame that is arriving.
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     opcode: OpCode,
     fin: bool,
     mask: Option<Mask>,
-    /// Bytes of payload that are still to come.
+    /// How many bytes of payload are still to come.
     remaining: usize,
 }
 
 impl Frame {
-    /// Returns the length of its message, of which `length` bytes have come; the limit if others
-    /// follow.
+    /// Returns the length of the frame's message, of which `length` bytes have arrived; the limit
+    /// if more frames follow.
     fn max_len(&self, length: usize, limit: usize) -> usize {
         if self.fin {
             length.saturating_add(self.remaining)
@@ -77,7 +77,7 @@ impl Frame {
         }
     }
 
-    /// Unmasks the next bytes of its payload, where they are.
+    /// Unmasks the next bytes of the payload in place.
     #[inline]
     fn unmask(&mut self, bytes: &mut [u8]) {
         if let Some(mask) = &mut self.mask {
@@ -85,7 +85,7 @@ impl Frame {
         }
     }
 
-    /// Tells whether its message is complete.
+    /// Returns whether the message is complete.
     fn is_last(&self) -> bool {
         self.fin && self.remaining == 0
     }
@@ -110,10 +110,10 @@ impl Decoder {
         }
     }
 
-    /// Takes bytes off the front, up to the end of the first message, which goes to `received`.
+    /// Consumes bytes up to the end of the first message, and puts that message into `received`.
     ///
-    /// The bytes may change: payloads are unmasked where they are. After an error nothing more can
-    /// be decoded.
+    /// The bytes may change: payloads are unmasked in place. After an error, nothing more can be
+    /// decoded.
     pub(crate) fn decode<E>(
         &mut self,
         bytes: &mut [u8],
@@ -150,14 +150,14 @@ impl Decoder {
         Ok(decoded)
     }
 
-    /// Frees what has arrived of a message: nothing will be decoded any more.
+    /// Frees the part of a message that has arrived: nothing more will be decoded.
     pub(crate) fn discard(&mut self) {
         self.message = None;
         self.part = Vec::new();
     }
 
-    /// While a large binary payload is arriving into a buffer that was used before, returns the
-    /// free part of that buffer, for the stream to read into directly.
+    /// While a large binary payload is arriving into a pooled buffer, returns its free part, for
+    /// the stream to read into directly.
     pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
         let is_large = frame.remaining >= MIN_DIRECT_READ;
@@ -166,7 +166,7 @@ impl Decoder {
         assembler.direct_read_buffer(frame.remaining, max_len)
     }
 
-    /// The stream has read `length` bytes into the
+    /// Accepts `length` bytes that the stream has read into the
     /// [`direct_read_buffer`](Self::direct_read_buffer).
     pub(crate) fn push_direct<E>(
         &mut self,
@@ -180,9 +180,9 @@ impl Decoder {
         self.finish_last(received)
     }
 
-    /// Reads the header of the next frame, which may have begun in earlier bytes, and begins the
-    /// frame once the header is complete. Returns how many bytes it took, and whether the frame has
-    /// begun.
+    /// Reads the header of the next frame, which may have started in earlier bytes, and starts the
+    /// frame once the header is complete. Returns how many bytes it consumed, and whether the frame
+    /// has started.
     #[inline]
     fn decode_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         if self.part.is_empty()
@@ -194,7 +194,7 @@ impl Decoder {
         self.decode_cut_header(bytes)
     }
 
-    /// Reads a header that does not come in one piece.
+    /// Reads a header that arrives in several pieces.
     #[cold]
     fn decode_cut_header(&mut self, bytes: &[u8]) -> Result<(usize, bool), ProtocolError> {
         let before = self.part.len();
@@ -208,7 +208,7 @@ impl Decoder {
         Ok((length - before, true))
     }
 
-    /// Checks a frame by its header alone, and begins it.
+    /// Checks a frame by its header alone, and starts it.
     #[inline]
     fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
         if header.reserved & !NEGOTIATED_BITS != 0 {
@@ -221,7 +221,7 @@ impl Decoder {
             (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
             _ => {}
         }
-        // What does not fit is above any limit: see `limit`.
+        // A length that does not fit exceeds every limit: see `limit`.
         let remaining = usize::try_from(header.length).unwrap_or(usize::MAX);
         if !header.opcode.is_control() {
             self.begin_data(header.opcode, remaining)?;
@@ -235,7 +235,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Checks the place of a data frame in its message, and its length.
+    /// Checks the position of a data frame in its message, and its length.
     #[inline]
     fn begin_data(&mut self, opcode: OpCode, length: usize) -> Result<(), ProtocolError> {
         let before = match (opcode, &self.message) {
@@ -277,7 +277,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds a piece to a message that does not come in one.
+    /// Adds a piece to a message that arrives in several pieces.
     #[inline(never)]
     fn push_part<E>(
         &mut self,
@@ -293,7 +293,7 @@ impl Decoder {
         self.finish_last(received)
     }
 
-    /// Finishes the message if all of its last frame has come.
+    /// Completes the message if its last frame has arrived whole.
     fn finish_last<E>(&mut self, received: &mut RecvSlot<E>) -> Result<(), ProtocolError> {
         if self.frame.is_last()
             && let Some(assembler) = self.message.take()
@@ -304,8 +304,8 @@ impl Decoder {
     }
 }
 
-/// Bounds a limit by what memory can hold in one piece: a length of 64 bits can be more on a
-/// processor of 32.
+/// Caps a limit at what memory can hold in one piece: a 64-bit length can exceed that on a 32-bit
+/// processor.
 fn limit(max: usize) -> usize {
     max.min(isize::MAX.unsigned_abs())
 }

@@ -1,4 +1,4 @@
-//! From bytes to messages: frames out of bytes, messages out of frames.
+//! Receiving: decodes bytes into frames, and frames into messages.
 
 mod assembler;
 mod decoder;

@@ -1,13 +1,13 @@
-//! Text that arrives in pieces, and is checked as it arrives (RFC 6455, section 8.1).
+//! Text that arrives in pieces and is checked as it arrives (RFC 6455, section 8.1).
 
 use crate::proto::{ProtocolError, copy};
 
-/// The longest character in UTF-8, but for its last byte.
+/// The length of the longest UTF-8 character without its last byte.
 const MAX_PART: usize = 3;
 
-/// A text, and the beginning of the character at which it was cut.
+/// A text, and the start of the character at which a piece was cut.
 ///
-/// The first piece with a byte that no text has at its place is refused.
+/// The first piece with an invalid byte is rejected.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     whole: String,
@@ -24,7 +24,7 @@ impl Text {
         self.whole.capacity()
     }
 
-    /// Makes room for `room` bytes in all, and no more.
+    /// Makes space for exactly `room` bytes in all.
     pub(super) fn grow(&mut self, room: usize) {
         self.whole
             .reserve_exact(room.saturating_sub(self.whole.len()));
@@ -48,7 +48,7 @@ impl Text {
         }
     }
 
-    /// Takes the rest of a character that was cut; returns what follows it.
+    /// Completes a character that was cut. Returns the bytes after it.
     fn complete_part<'a>(&mut self, mut piece: &'a [u8]) -> Result<&'a [u8], ProtocolError> {
         while self.part_len > 0
             && let Some((&byte, rest)) = piece.split_first()
@@ -59,10 +59,10 @@ impl Text {
         Ok(piece)
     }
 
-    /// Takes one byte of a character that is not complete.
+    /// Adds one byte of an incomplete character.
     fn push_part(&mut self, byte: u8) -> Result<(), ProtocolError> {
         let length = usize::from(self.part_len) + 1;
-        // A character of more than four bytes was refused before.
+        // A character of more than four bytes was rejected before.
         let part = self.part.get_mut(..length);
         let part = part.ok_or(ProtocolError::InvalidUtf8)?;
         part[length - 1] = byte;
@@ -78,10 +78,10 @@ impl Text {
     }
 }
 
-/// Makes text of all its bytes, in the memory that they are in.
+/// Turns bytes into text if all of them are valid, without copying them.
 ///
-/// To copy what was checked into a new string would need no `unsafe`, and make a text of 16 KiB 6 %
-/// dearer for the whole server: `benches/compare` measures it.
+/// Copying the checked text to a new string would need no `unsafe`, but would make a text of 16 KiB
+/// 6 % more expensive for the whole server; `benches/compare` measures it.
 #[expect(
     unsafe_code,
     reason = "a String takes no check but the standard library's own, which would be a second one"
@@ -97,12 +97,12 @@ fn check(bytes: &[u8]) -> Result<&str, ProtocolError> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::InvalidUtf8)
 }
 
-/// Returns how many bytes at the end begin a character that is not complete.
+/// Returns how many bytes at the end belong to an incomplete character.
 fn cut_len(bytes: &[u8]) -> usize {
     let end = bytes.iter().rev().take(MAX_PART);
     for (before, &byte) in end.enumerate() {
         let length = match byte {
-            // It continues a character.
+            // This byte continues a character.
             0x80..=0xbf => continue,
             0xc0..=0xdf => 2,
             0xe0..=0xef => 3,
@@ -119,7 +119,7 @@ fn cut_len(bytes: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// Pushes pieces, until one is refused.
+    /// Pushes pieces until one is rejected.
     fn text<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<String, ProtocolError> {
         let mut text = Text::default();
         let mut length = 0;

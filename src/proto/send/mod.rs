@@ -1,4 +1,4 @@
-//! From messages to bytes: what may be sent, in frames that wait to be written.
+//! Sending: checks messages, and buffers their frames until they are written.
 
 mod outgoing;
 mod pongs;

@@ -1,4 +1,4 @@
-//! Messages on their way out: what may be sent, and in which frames.
+//! Messages to send: which are allowed, and in which frames they are sent.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// A message that may go on the wire.
+/// A message that is allowed on the wire.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(super) opcode: OpCode,
@@ -18,7 +18,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Refuses what may not be sent.
+    /// Rejects a message that may not be sent.
     #[inline]
     pub(crate) fn new(message: Message) -> Result<Self, InvalidMessage> {
         let (opcode, payload) = match message {

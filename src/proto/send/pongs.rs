@@ -1,38 +1,39 @@
-//! The answers to pings: those that are buffered, and the latest one where a peer does not read
-//! them (RFC 6455, section 5.5.3).
+//! The answers to pings: those that are buffered, and the latest one if a peer does not read them
+//! (RFC 6455, section 5.5.3).
 
 use bytes::Bytes;
 
 use crate::proto::frame::{Header, MAX_CONTROL};
 
-/// Bytes of pongs in one of two batches; both together hold the answers to some hundred small
-/// pings, which leave in one write, and no more than a page for a peer that does not read.
+/// The size of one of two batches of pongs, in bytes. Both together hold the answers to some
+/// hundred small pings, which leave in one write. For a peer that does not read, they hold no more
+/// than a page.
 const BATCH: usize = 2 * 1024;
 
 /// The largest pong.
 const MAX_PONG: usize = Header::MAX_LEN + MAX_CONTROL;
 
-/// What became of the pings that have arrived; in a box, because most connections have none
-/// unanswered at most times, and every one of them has room for it.
+/// The state of the pings that have arrived. It is boxed: most connections have no unanswered ping
+/// most of the time, and each of them would need space for it.
 #[derive(Debug, Default)]
 pub(super) struct Pongs(Option<Box<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Two batches, so that there is room again while others are still buffered.
+    /// There are two batches, so that there is space again while some pongs are still buffered.
     older: Batch,
     newer: Batch,
     unanswered: Option<Unanswered>,
-    /// The task has yielded since there is no room, in case its runtime held the write up.
+    /// The task has yielded since the space ran out, in case its runtime held up the write.
     has_yielded: bool,
 }
 
-/// Pings for whose answers there is no room.
+/// Pings whose answers have no space.
 #[derive(Debug)]
 struct Unanswered {
-    /// The latest one; only this one is answered.
+    /// The payload of the latest ping. Only that one is answered.
     latest: Bytes,
-    /// Bytes of all of them; an empty one counts as 1.
+    /// The bytes of all these pings; an empty one counts as 1.
     bytes: usize,
 }
 
@@ -40,7 +41,7 @@ struct Unanswered {
 #[derive(Debug, Default)]
 struct Batch {
     len: usize,
-    /// Bytes that are buffered up to the end of the last of them, among them those of the user.
+    /// The number of buffered bytes up to the end of the last pong, including those of the user.
     end: usize,
 }
 
@@ -80,21 +81,21 @@ impl State {
 }
 
 impl Pongs {
-    /// Tells whether one more pong may be buffered.
+    /// Returns whether one more pong may be buffered.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.0.as_ref().is_none_or(|state| state.newer.has_room())
     }
 
-    /// Returns how many of the bytes that are buffered are those of pongs, or were until they were
-    /// written.
+    /// Returns how many bytes of the buffered batches are pongs. Those of a batch count until all
+    /// of it is written.
     #[inline]
     pub(super) fn len(&self) -> usize {
         let len = |state: &State| state.older.len + state.newer.len;
         self.0.as_deref().map_or(0, len)
     }
 
-    /// Returns how many bytes of pings came since a pong waits for room.
+    /// Returns how many bytes of pings have arrived since a pong has been waiting for space.
     #[inline]
     pub(super) fn unanswered(&self) -> usize {
         let state = self.0.as_ref();
@@ -102,32 +103,32 @@ impl Pongs {
         unanswered.map_or(0, |pings| pings.bytes)
     }
 
-    /// A pong of `length` bytes was buffered as the last of `end` bytes.
+    /// Adds a pong of `length` bytes, which was buffered as the last of `end` bytes.
     pub(super) fn add(&mut self, length: usize, end: usize) {
         self.0.get_or_insert_default().add(length, end);
     }
 
-    /// Keeps the answer to the latest ping, in the place of one that was waiting before.
+    /// Keeps the answer to the latest ping. It replaces an earlier one that was waiting.
     pub(super) fn wait(&mut self, latest: Bytes) {
         let bytes = self.unanswered() + latest.len().max(1);
         let state = self.0.get_or_insert_default();
         state.unanswered = Some(Unanswered { latest, bytes });
     }
 
-    /// Returns what was waiting, to be buffered or to be dropped.
+    /// Returns the waiting answer, to be buffered or dropped.
     pub(super) fn take_waiting(&mut self) -> Option<Bytes> {
         let unanswered = self.0.as_mut()?.unanswered.take();
         unanswered.map(|pings| pings.latest)
     }
 
-    /// Tells whether the task has to yield, once, before a peer is taken for one that does not
+    /// Returns whether the task has to yield, once, before the peer counts as one that does not
     /// read.
     pub(super) fn yields(&mut self) -> bool {
         let has_yielded = |state: &mut Box<State>| std::mem::replace(&mut state.has_yielded, true);
         !self.has_room() && !self.0.as_mut().is_some_and(has_yielded)
     }
 
-    /// So many bytes were written.
+    /// Removes the pongs among the first `written` bytes, which were written.
     #[inline]
     pub(super) fn advance(&mut self, written: usize) {
         if let Some(state) = &mut self.0

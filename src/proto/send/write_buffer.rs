@@ -1,4 +1,4 @@
-//! Frames that wait to be written.
+//! Frames that are not yet written.
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
@@ -15,46 +15,48 @@ use crate::{
     },
 };
 
-/// From this length on a payload is not copied behind others, but keeps its own memory.
+/// A payload of at least this length keeps its own memory; a shorter one is copied.
 const MIN_UNCOPIED: usize = 4 * 1024;
 
-/// What is buffered of a large payload together with its header where a stream takes one slice at a
-/// time: enough that no write is small.
+/// How much of a large payload is buffered together with its header if a stream accepts one slice
+/// at a time: enough that no write is small.
 const FIRST_PART: usize = 16 * 1024;
 
-/// Bytes that are copied and masked before the next ones are: they stay in the nearest cache.
+/// How many bytes are copied and masked at a time: they stay in the nearest cache.
 const MASKED_PIECE: usize = 8 * 1024;
 
-/// Written bytes in front of the buffered ones, above which these are moved to the front.
+/// Once more bytes than this were written at the start of the buffer, the rest moves to the front.
 const MAX_WRITTEN: usize = 4 * 1024;
 
-/// Fragments of a message that is sent, at most: half of what this crate accepts, for peers that
-/// accept less. Fragments of longer messages are longer than the setting says.
+/// The maximum number of fragments of a message that is sent: half of what this crate accepts, for
+/// peers that accept less. Fragments of longer messages are longer than the setting.
 const MAX_FRAGMENTS_SENT: usize = 65_536;
 
-/// Slices in one write at most: a stream that takes several takes these with one call.
+/// The maximum number of slices in one write. A stream that accepts several takes these with one
+/// call.
 pub(crate) const MAX_SLICES: usize = 16;
 
-/// What is to be written, in order.
+/// The frames to write, in order.
 ///
-/// Small frames stand behind each other in one buffer, which a large payload interrupts.
+/// Small frames are stored one after another in one buffer. Large payloads are stored separately,
+/// with their position in that buffer.
 #[derive(Debug)]
 pub(crate) struct WriteBuffer {
     role: Role,
     small: FrameBuf,
-    /// Bytes of `small` that were written.
+    /// How many bytes of `small` were written.
     written: usize,
     large: VecDeque<Large>,
-    /// All that waits, in bytes.
+    /// How many bytes are not yet written.
     len: usize,
     pongs: Pongs,
-    /// The stream takes only the first slice of a write.
+    /// The stream accepts only the first slice of a write.
     is_write_single: bool,
 }
 
 #[derive(Debug)]
 struct Large {
-    /// The place in `small` at which it follows.
+    /// The position in `small` that the payload follows.
     at: usize,
     payload: Bytes,
 }
@@ -77,24 +79,25 @@ impl WriteBuffer {
         self.len == 0
     }
 
-    /// Returns how many bytes wait.
+    /// Returns how many bytes are not yet written.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Returns how many bytes of the user's wait.
+    /// Returns how many bytes of the user are not yet written.
     #[inline]
     pub(crate) fn buffered(&self) -> usize {
         self.len - self.pongs.len()
     }
 
-    /// Returns how many bytes of pings came since a pong waits for room.
+    /// Returns how many bytes of pings have arrived since a pong has been waiting for space.
     #[inline]
     pub(crate) fn unanswered_pings(&self) -> usize {
         self.pongs.unanswered()
     }
 
-    /// Buffers a message, in fragments if it is longer than `fragment` bytes; returns how many.
+    /// Buffers a message, in fragments if it is longer than `fragment` bytes. Returns the number of
+    /// frames.
     #[inline]
     pub(crate) fn push(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
         let mut frames = 1;
@@ -105,7 +108,8 @@ impl WriteBuffer {
         frames
     }
 
-    /// Buffers all fragments of a message but the last, which is left of it; returns how many.
+    /// Buffers all fragments of a message except the last, which stays in `message`. Returns their
+    /// number.
     #[cold]
     fn push_parts(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
         let length = message.payload.len();
@@ -120,18 +124,18 @@ impl WriteBuffer {
         frames
     }
 
-    /// Tells whether the answer to one more ping can be buffered.
+    /// Returns whether one more pong can be buffered.
     #[inline]
     pub(crate) fn has_pong_room(&self) -> bool {
         self.pongs.has_room()
     }
 
-    /// Tells whether the task has to yield, once, to find out if there is no room for a pong.
+    /// Returns whether the task has to yield, once, before a missing space for a pong counts.
     pub(crate) fn yields_for_pongs(&mut self) -> bool {
         self.pongs.yields()
     }
 
-    /// Buffers the answer to a ping, or keeps it until there is room for it.
+    /// Buffers the answer to a ping, or keeps it until there is space for it.
     pub(crate) fn push_pong(&mut self, payload: Bytes) {
         if self.pongs.has_room() {
             self.push_pong_frame(payload);
@@ -140,14 +144,14 @@ impl WriteBuffer {
         }
     }
 
-    /// Buffers the answer that waits, as the last one.
+    /// Buffers the waiting answer as the last one.
     pub(crate) fn push_last_pong(&mut self) {
         if let Some(payload) = self.pongs.take_waiting() {
             self.push_pong_frame(payload);
         }
     }
 
-    /// A peer that has closed wants no answer any more.
+    /// Discards the waiting answer: a peer that has closed needs none.
     pub(crate) fn discard_waiting_pong(&mut self) {
         self.pongs.take_waiting();
     }
@@ -158,7 +162,7 @@ impl WriteBuffer {
         self.pongs.add(self.len - before, self.len);
     }
 
-    /// Buffers a frame; takes the payload out of its place if it is large.
+    /// Buffers a frame. Takes a large payload out of `payload`.
     fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
@@ -184,7 +188,8 @@ impl WriteBuffer {
         }
     }
 
-    /// Makes room for the next frame: for all of it, or for its header if the payload is large.
+    /// Makes space for the next frame: for all of it, or only for its header if the payload is
+    /// large.
     #[inline(never)]
     fn make_room(&mut self, payload: usize) {
         let copied = if payload < MIN_UNCOPIED { payload } else { 0 };
@@ -209,7 +214,7 @@ impl WriteBuffer {
         }
     }
 
-    /// Returns what is to be written next, if it is all in one place.
+    /// Returns the bytes to write next, if they are one slice.
     pub(crate) fn only_slice(&self) -> Option<&[u8]> {
         match self.large.front() {
             None => Some(&self.small[self.written..]),
@@ -218,7 +223,7 @@ impl WriteBuffer {
         }
     }
 
-    /// Fills in what is to be written next; returns how many slices that are.
+    /// Fills in the slices to write next. Returns how many there are.
     pub(crate) fn fill<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
         let mut add = |bytes: &'a [u8]| {
@@ -237,15 +242,17 @@ impl WriteBuffer {
         count
     }
 
-    /// A write took `taken` bytes, of which the first of several slices had `first`.
+    /// Records how many bytes a write of several slices has taken; `first` is the length of the
+    /// first.
     pub(crate) fn note_slices(&mut self, taken: usize, first: usize) {
-        // The last write counts: one that ends behind the first slice may have been a partial one.
+        // The last write counts: one that ends after the first slice may have been a partial one.
         if taken >= first {
             self.is_write_single = taken == first;
         }
     }
 
-    /// The first `taken` bytes were written. If that makes room for a waiting pong, it is buffered.
+    /// Removes the first `taken` bytes, which were written. If that makes space for a waiting pong,
+    /// the pong is buffered.
     pub(crate) fn advance(&mut self, taken: usize) {
         self.pongs.advance(taken);
         self.len -= taken;
@@ -280,14 +287,14 @@ impl WriteBuffer {
         self.compact();
     }
 
-    /// Nothing will be written any more.
+    /// Discards everything: nothing more will be written.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
         self.pongs = Pongs::default();
         self.release();
     }
 
-    /// Gives back all memory.
+    /// Releases all memory.
     fn release(&mut self) {
         self.written = 0;
         if self.large.capacity() > 0 {
@@ -296,8 +303,8 @@ impl WriteBuffer {
         self.small.release();
     }
 
-    /// Removes what was written, whenever that is most of the buffer: each byte is moved once at
-    /// most, on average, and little that is left does not hold what was large.
+    /// Removes the written bytes when they are most of the buffer. Each byte is then moved at most
+    /// once on average, and a small rest does not hold a large buffer.
     fn compact(&mut self) {
         let is_half = self.written >= MAX_WRITTEN.max(self.small.len() / 2);
         if is_half || self.small.is_oversized_behind(self.written) {
@@ -310,7 +317,7 @@ impl WriteBuffer {
     }
 }
 
-/// Copies a payload behind others, and masks it on the way.
+/// Appends a copy of a payload, and masks it on the way.
 #[inline]
 fn extend_masked(bytes: &mut Vec<u8>, payload: &[u8], key: Option<Key>) {
     match key {

@@ -1,13 +1,13 @@
-//! `Sec-WebSocket-Key` and the `Sec-WebSocket-Accept` that answers it.
+//! `Sec-WebSocket-Key`, and the `Sec-WebSocket-Accept` that answers it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderValue;
 use sha1::{Digest, Sha1};
 
-/// RFC 6455, section 1.3: what a server appends to the key before it hashes.
+/// The GUID that a server appends to the key before it hashes (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// RFC 6455, section 4.1: the length of the nonce behind `Sec-WebSocket-Key`, in bytes.
+/// The length of the nonce in `Sec-WebSocket-Key`, in bytes (RFC 6455, section 4.1).
 pub(super) const NONCE_LEN: usize = 16;
 
 /// Returns the `Sec-WebSocket-Accept` for `key`, or `None` if `key` is not the canonical base64 of

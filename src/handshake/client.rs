@@ -1,5 +1,5 @@
-//! The client's part of the handshake (RFC 6455, section 4.1): what its request says, and whether
-//! the answer opens a connection.
+//! The client's part of the handshake (RFC 6455, section 4.1): its request, and the check of the
+//! answer.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
@@ -15,18 +15,18 @@ use super::{
     tokens::has_token,
 };
 
-/// A handshake that a client has begun.
+/// A handshake that a client has started.
 #[derive(Debug)]
 pub(crate) struct ClientHandshake {
-    /// Which `Sec-WebSocket-Accept` the server has to answer with.
+    /// The `Sec-WebSocket-Accept` that the server has to send.
     accept: Option<HeaderValue>,
 }
 
-/// Why an answer opens no socket.
+/// Why an answer did not open a socket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The server refused: another status than 101.
+    /// The server refused: the status is not 101.
     #[error("the server answered {0}, not 101")]
     Status(StatusCode),
     /// A header of the answer is missing or wrong.
@@ -35,7 +35,8 @@ pub enum OpenError {
 }
 
 impl ClientHandshake {
-    /// Begins a handshake with a new key; returns the headers of its request, all but `Host`.
+    /// Starts a handshake with a new key. Returns it with the headers of its request, except
+    /// `Host`.
     pub(crate) fn begin() -> (Self, HeaderMap) {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let key = STANDARD.encode(nonce);
@@ -48,7 +49,7 @@ impl ClientHandshake {
         (Self { accept }, headers)
     }
 
-    /// Checks the answer; returns the subprotocol that the server chose.
+    /// Checks the answer. Returns the subprotocol that the server chose.
     ///
     /// No extension was offered, so none may be accepted.
     pub(crate) fn check<'a, B>(

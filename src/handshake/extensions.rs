@@ -4,13 +4,14 @@ use http::{HeaderMap, header::SEC_WEBSOCKET_EXTENSIONS};
 
 use super::{Rejection, tokens::is_token_byte};
 
-/// Checks that the header, over all its lines, is of the ABNF of RFC 6455, section 9.1.
+/// Checks that all lines of the header together match the ABNF of RFC 6455, section 9.1.
 ///
-/// A well-formed offer is declined: this crate supports no extension, and one that the answer does
-/// not name is not in use.
+/// A well-formed offer is declined: this crate supports no extension, and an extension that the
+/// answer does not name is not in use.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), Rejection> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS);
-    // Several lines are one list. No quoted string spans two of them, for no value has a comma.
+    // Several lines are one list. No quoted string can span two of them, because no value has a
+    // comma.
     let mut offers = 0;
     for line in lines {
         let mut rest = Rest(line.as_bytes());
@@ -22,7 +23,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// What is not parsed yet of a line. Each parser returns `None` where the line is malformed.
+/// The part of a line that is not parsed yet. Each parser returns `None` if the line is malformed.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -57,7 +58,7 @@ impl Rest<'_> {
         Some(())
     }
 
-    /// A token, or a quoted string that is a token once it is unescaped.
+    /// A token, or a quoted string that is a token after unescaping.
     fn value(&mut self) -> Option<()> {
         if !self.take(b'"') {
             return self.token();
@@ -85,7 +86,7 @@ impl Rest<'_> {
         (length > 0).then_some(())
     }
 
-    /// Takes a separator, and the space behind it.
+    /// Consumes a separator and the space after it.
     fn take(&mut self, separator: u8) -> bool {
         let Some((_, rest)) = self
             .0
@@ -95,14 +96,15 @@ impl Rest<'_> {
             return false;
         };
         self.0 = rest;
-        // The inside of a quoted string begins at once.
+        // Space inside a quoted string belongs to the string.
         if separator != b'"' {
             self.space();
         }
         true
     }
 
-    /// RFC 6455 takes its ABNF from RFC 2616, whose section 2.1 allows space around separators.
+    /// Consumes space. RFC 6455 takes its ABNF from RFC 2616, whose section 2.1 allows space around
+    /// separators.
     fn space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.0 {
             self.0 = rest;
@@ -178,7 +180,7 @@ mod tests {
             "=;,\"",
         ] {
             assert!(!is_well_formed(&[line]), "{line:?}");
-            // Beside another line an empty one is an empty member.
+            // If there is another line, an empty line is an empty member.
             let is_empty = line.trim_matches([',', ' ']).is_empty();
             assert_eq!(is_well_formed(&["x", line]), is_empty, "{line:?}");
         }

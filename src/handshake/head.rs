@@ -1,4 +1,4 @@
-//! The head of a request, where this crate reads it from the stream itself.
+//! The head of a request, for streams that this crate reads itself.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version};
 
@@ -11,10 +11,10 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HeadError {
-    /// The bytes are not a request of HTTP/1: 400.
+    /// The bytes are not an HTTP/1 request: 400.
     #[error("the head of the request is not valid HTTP/1")]
     Malformed,
-    /// The request is of another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
+    /// The request has another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
     #[error("the request is of another major version than HTTP/1")]
     Version,
     /// The head is longer than 64 KiB: 431.
@@ -39,7 +39,7 @@ impl HeadError {
     }
 }
 
-/// Gathers the bytes of a head, in pieces of any size, at a cost linear in their number.
+/// Collects the bytes of a head, in pieces of any size, at a cost linear in their number.
 #[derive(Default)]
 pub(crate) struct Head {
     bytes: Vec<u8>,
@@ -49,13 +49,13 @@ pub(crate) struct Head {
 /// A request whose head was read.
 pub(crate) struct Complete {
     pub(crate) request: Request<()>,
-    /// The bytes behind the head: the first frames.
+    /// The bytes after the head: the first frames.
     pub(crate) read_ahead: Vec<u8>,
 }
 
 impl Head {
-    /// Takes what arrived; returns the request once its head is complete. A head that cannot be
-    /// valid any more is refused at once.
+    /// Adds bytes that arrived. Returns the request once its head is complete. A head that can no
+    /// longer be valid is rejected at once.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Complete>, HeadError> {
         self.bytes.extend_from_slice(bytes);
         let Some(end) = self.scanner.scan(&self.bytes)? else {
@@ -80,7 +80,7 @@ fn parse(bytes: &[u8]) -> Result<Request<()>, HeadError> {
     request(&parsed).ok_or(HeadError::Malformed)
 }
 
-/// Turns httparse's view into a request; `None` if a part of it is not valid.
+/// Converts httparse's view into a request. Returns `None` if a part of it is not valid.
 fn request(parsed: &httparse::Request<'_, '_>) -> Option<Request<()>> {
     let mut headers = HeaderMap::with_capacity(parsed.headers.len());
     for line in parsed.headers.iter() {

@@ -1,15 +1,14 @@
-//! `host[:port]`, as it is in `Host`, in origins and in the target of a request (RFC 3986, section
-//! 3.2).
+//! `host[:port]`, as in `Host`, in origins and in the target of a request (RFC 3986, section 3.2).
 
 use std::net::Ipv6Addr;
 
-/// Splits `host[:port]`; the host is valid and not empty (RFC 9110, section 4.2.1), and the port
-/// has digits only, if any.
+/// Splits `host[:port]`. Returns `None` unless the host is valid and not empty (RFC 9110, section
+/// 4.2.1), and the port, if any, has only digits.
 ///
-/// User information has no place in an origin (RFC 6454) nor in `Host` (RFC 9112, section 3.2), and
-/// in the target of a request it is an error (RFC 9110, section 4.2.4).
+/// User information is not allowed in an origin (RFC 6454) or in `Host` (RFC 9112, section 3.2). In
+/// the target of a request it is an error (RFC 9110, section 4.2.4).
 pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
-    // The colons of an IP literal are in its brackets.
+    // An IP literal has its colons in brackets.
     let literal = text.starts_with('[').then(|| text.find(']')).flatten();
     let end = match literal {
         Some(bracket) => bracket + 1,
@@ -24,7 +23,8 @@ pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<&str>)> {
     (is_host(host) && port.is_none_or(is_port)).then_some((host, port))
 }
 
-/// RFC 3986, section 3.2.2: an IP literal in brackets, or a name, which an IPv4 address is too.
+/// Returns whether a host is valid (RFC 3986, section 3.2.2): an IP literal in brackets, or a name.
+/// An IPv4 address is also a name.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(literal) => literal
@@ -34,7 +34,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`, an address of a version to come.
+/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`: an address of a future IP version.
 fn is_future(address: &str) -> bool {
     let Some((version, address)) = address
         .strip_prefix(['v', 'V'])

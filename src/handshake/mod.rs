@@ -1,8 +1,8 @@
 //! The opening handshake (RFC 6455, section 4): `http` types in, a decision out.
 //!
-//! Nothing here does IO or knows a runtime. [`UpgradeRequest::read`] checks a request;
-//! [`UpgradeRequest::decide`] applies the server's policy to it; [`Negotiated::response`] makes the
-//! answer of 101.
+//! Nothing here does IO or knows a runtime. [`UpgradeRequest::read`] checks a request.
+//! [`UpgradeRequest::decide`] applies the server's policy to it. [`Negotiated::response`] returns
+//! the answer of 101.
 
 mod accept_key;
 #[cfg(feature = "testing")]

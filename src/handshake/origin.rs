@@ -1,4 +1,4 @@
-//! The `Origin` of a request, for servers that allow only some (RFC 6455, section 10.2; RFC 6454).
+//! The `Origin` of a request, for servers that restrict it (RFC 6455, section 10.2; RFC 6454).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -7,11 +7,11 @@ use http::{HeaderMap, header::ORIGIN};
 use super::host::host_and_port;
 use crate::config::ConfigError;
 
-/// What a request says of its origin.
+/// The origin of a request.
 pub(crate) enum RequestOrigin {
-    /// There is no `Origin`: no browser sent the request.
+    /// There is no `Origin`: the request does not come from a browser.
     Missing,
-    /// `Origin` is there twice, or is none.
+    /// There are two `Origin` lines, or one that is malformed.
     Invalid,
     One(Origin),
 }
@@ -31,14 +31,14 @@ impl RequestOrigin {
 /// An origin (RFC 6454, section 7).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// `null`: the page has an origin that is kept private, as in a sandboxed frame.
+    /// `null`: the page's origin is private, as in a sandboxed frame.
     Null,
-    /// `file://`, which some browsers send for a page that is a file.
+    /// `file://`, which some browsers send for a page from a file.
     File,
     Site(Site),
 }
 
-/// Scheme, host and port: what makes two origins the same (RFC 6454, section 5).
+/// Scheme, host and port: two origins are the same if these are (RFC 6454, section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Site {
     scheme: String,
@@ -59,7 +59,7 @@ impl Origin {
 }
 
 impl Site {
-    /// Reads `scheme://host[:port]` with nothing behind it.
+    /// Parses `scheme://host[:port]`, with nothing after it.
     fn parse(text: &str) -> Option<Self> {
         let (scheme, authority) = text.split_once("://")?;
         let is_scheme = scheme.bytes().next()?.is_ascii_alphabetic()
@@ -90,7 +90,7 @@ impl Site {
 /// The origins that may connect, parsed once.
 #[derive(Clone, Debug)]
 pub(crate) struct AllowedOrigins(
-    /// The error is the first text that is no pattern.
+    /// The error is the first text that is not a pattern.
     Result<Arc<[Pattern]>, Cow<'static, str>>,
 );
 
@@ -103,7 +103,8 @@ impl AllowedOrigins {
         )
     }
 
-    /// Finds what cannot work: a text that is no pattern, or a list that nothing matches.
+    /// Returns an error if the list cannot work: a text is not a pattern, or nothing matches the
+    /// list.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match &self.0 {
             Err(text) => Err(ConfigError::Origin(text.to_string())),
@@ -122,7 +123,7 @@ impl AllowedOrigins {
 #[derive(Clone, Debug)]
 enum Pattern {
     Exactly(Origin),
-    /// Scheme and port are these, and the host has one or more labels before this one.
+    /// The same scheme and port, and a host with one or more labels before this one.
     Below(Site),
 }
 
@@ -160,7 +161,7 @@ impl Pattern {
     }
 }
 
-/// Tells whether no label of a name is empty.
+/// Returns whether no label of a name is empty.
 fn has_labels(name: &str) -> bool {
     !name.split('.').any(str::is_empty)
 }

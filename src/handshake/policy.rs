@@ -1,4 +1,4 @@
-//! Whom a server accepts: the part of its settings that a handshake is held against.
+//! The settings of a server that decide which handshakes it accepts.
 
 use super::{
     ProtocolChoice,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::config::ConfigError;
 
-/// Supported subprotocols and allowed origins; the default accepts everybody.
+/// Supported subprotocols and allowed origins. The default accepts every client.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) protocols: Supported,
@@ -18,7 +18,7 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Finds a setting that cannot work, however the subprotocol is chosen.
+    /// Returns an error for a setting that cannot work, however the subprotocol is chosen.
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         self.protocols.check()?;
         match self.allowed_origins.as_ref().map(AllowedOrigins::check) {
@@ -27,7 +27,7 @@ impl Policy {
         }
     }
 
-    /// Finds a required subprotocol that nothing can choose.
+    /// Returns an error if a subprotocol is required but nothing can choose one.
     pub(crate) fn check_choice(&self, choice: &ProtocolChoice) -> Result<(), ConfigError> {
         let chooses_none = matches!(choice, ProtocolChoice::List) && self.protocols.is_empty();
         if self.require_protocol && chooses_none {

@@ -1,4 +1,5 @@
-//! Subprotocols: what the client offers and which one the server takes (RFC 6455, section 4.2.2).
+//! Subprotocols: which ones the client offers, and which one the server chooses (RFC 6455, section
+//! 4.2.2).
 
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
@@ -10,9 +11,10 @@ use super::{
 };
 use crate::config::ConfigError;
 
-/// Returns the subprotocols of a request in the client's order.
+/// Returns the subprotocols of a request, in the client's order.
 ///
-/// RFC 6455, section 4.1, item 10: unique tokens, at least one when the header is there.
+/// They have to be unique tokens, and at least one if the header is present (RFC 6455, section 4.1,
+/// item 10).
 pub(super) fn requested(headers: &HeaderMap) -> Result<Vec<String>, Rejection> {
     let mut names = Vec::new();
     let mut seen = HashSet::new();
@@ -47,7 +49,7 @@ impl Supported {
         }
     }
 
-    /// Appends the names that are not there yet.
+    /// Appends the names that are not in the list yet.
     pub(crate) fn add<'a>(&mut self, names: impl Iterator<Item = &'a Cow<'static, str>>) {
         for name in names {
             if !self.names.contains(name) {
@@ -61,7 +63,7 @@ impl Supported {
         self.names.is_empty()
     }
 
-    /// Finds a name that no client can offer.
+    /// Returns an error for a name that no client can offer.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let mut names = self.names.iter().filter(|_| !self.are_tokens);
         match names.find(|name| !is_token(name.as_bytes())) {
@@ -71,7 +73,7 @@ impl Supported {
     }
 }
 
-/// None. It allocates nothing, for each request begins with it.
+/// The default is no subprotocol. It allocates nothing, because each request starts with it.
 impl Default for Supported {
     fn default() -> Self {
         Self {
@@ -83,14 +85,14 @@ impl Default for Supported {
 
 /// How the subprotocol of a connection is chosen.
 pub(crate) enum ProtocolChoice {
-    /// The first name of the server's list that the client offers.
+    /// By the list: the first of the server's names that the client offers.
     List,
-    /// What a callback of the user's said.
+    /// By the user's callback: its result.
     Callback(Option<Cow<'static, str>>),
 }
 
 impl ProtocolChoice {
-    /// Returns the chosen one of the `requested` subprotocols.
+    /// Returns the subprotocol that is chosen from the `requested` ones.
     pub(crate) fn select<'a>(
         &'a self,
         supported: &'a Supported,

@@ -1,4 +1,4 @@
-//! Why an opening handshake is refused, and the HTTP answer that says so.
+//! Why an opening handshake is refused, and the HTTP answer that reports it.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
@@ -7,13 +7,13 @@ use http::{
 
 use super::HeadError;
 
-/// The type of a refusal's body: a line of text.
+/// The content type of a refusal's body, which is a line of text.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Why a request is not upgraded to a WebSocket; the client is at fault unless a variant says so.
 ///
-/// It is an HTTP answer: [`status`](Self::status), [`headers`](Self::headers), and a body that
-/// names the header at fault, which is the `Display` text.
+/// It converts into an HTTP answer: its [`status`](Self::status), its [`headers`](Self::headers),
+/// and a body that names the header at fault. The body is the `Display` text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -22,14 +22,14 @@ pub enum Rejection {
     Method,
     /// The request is HTTP/1.0, where `Upgrade` has no meaning (RFC 9110, section 7.8): 426.
     ///
-    /// Nearly always a proxy before the server is the cause: nginx speaks HTTP/1.0 to it, unless
-    /// `proxy_http_version 1.1` says otherwise.
+    /// The cause is nearly always a proxy in front of the server. nginx, for example, sends
+    /// HTTP/1.0 unless `proxy_http_version 1.1` is set.
     #[error(
         "a WebSocket handshake needs HTTP/1.1, and this request is HTTP/1.0: a proxy in between \
          may speak no other (nginx needs `proxy_http_version 1.1`)"
     )]
     Http10,
-    /// The request is of another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
+    /// The request has another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.
     #[error("a WebSocket handshake needs HTTP/1.1")]
     HttpVersion,
     /// There is not exactly one valid `Host` (RFC 9112, section 3.2): 400.
@@ -53,7 +53,7 @@ pub enum Rejection {
     #[error("header `Sec-WebSocket-Key`: exactly one is needed, 16 bytes in base64")]
     KeyHeader,
     /// `Sec-WebSocket-Version` is not 13 (RFC 6455, section 4.4): 426.
-    #[error("header `Sec-WebSocket-Version`: exactly one is needed, and only 13 is spoken here")]
+    #[error("header `Sec-WebSocket-Version`: exactly one is needed, and only 13 is supported")]
     VersionHeader,
     /// `Sec-WebSocket-Protocol` is not a list of unique tokens (RFC 6455, section 4.1): 400.
     #[error("header `Sec-WebSocket-Protocol` is not a list of unique tokens")]
@@ -61,26 +61,26 @@ pub enum Rejection {
     /// `Sec-WebSocket-Extensions` is not a list of extensions (RFC 6455, section 9.1): 400.
     #[error("header `Sec-WebSocket-Extensions` is not a list of extensions with parameters")]
     ExtensionsHeader,
-    /// The request announces a body, whose bytes would pass for frames: 400.
+    /// The request announces a body, whose bytes would be parsed as frames: 400.
     #[error("headers `Content-Length` and `Transfer-Encoding`: a WebSocket handshake has no body")]
     Body,
     /// `Origin` is not one of the allowed ones (RFC 6455, section 10.2): 403.
     #[error("header `Origin` names no origin that is allowed here")]
     Origin,
-    /// None of the offered subprotocols is supported, and the server insists on one: 400.
+    /// The client offers no supported subprotocol, and the server requires one: 400.
     #[error("header `Sec-WebSocket-Protocol` offers no subprotocol that is supported here")]
     NoProtocol,
-    /// The HTTP server gave no way to upgrade, or it was taken already: 500.
+    /// The HTTP server provided no upgrade, or it was already taken: 500.
     ///
-    /// The fault is the server's: it serves without upgrades, two extractors of one request both
-    /// want the connection, or it is built on hyper and this crate without feature `hyper`.
+    /// The server is at fault. It serves without upgrades, two extractors of one request both want
+    /// the connection, or the server is built on hyper and this crate without feature `hyper`.
     #[error(
         "this server did not hand over the connection: it serves without upgrades, \
          another extractor took it, or anyws was built without feature `hyper`"
     )]
     NotUpgradable,
-    /// The head of the request could not be read, where this crate reads it itself: 400, 408, 431
-    /// or 505.
+    /// The head of the request could not be read, on a stream that this crate reads itself: 400,
+    /// 408, 431 or 505.
     #[error("{0}")]
     Head(HeadError),
 }
@@ -108,8 +108,8 @@ impl Rejection {
         }
     }
 
-    /// Returns the headers of the answer: those that the RFCs demand for its status, and the type
-    /// of the body.
+    /// Returns the headers of the answer: those that the RFCs require for its status, and the
+    /// content type.
     #[must_use]
     pub fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, TEXT)]);

@@ -1,4 +1,4 @@
-//! What a valid opening handshake asks for, and the answer to it (RFC 6455, section 4.2).
+//! A valid opening handshake, and the answer to it (RFC 6455, section 4.2).
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
@@ -28,9 +28,9 @@ pub(crate) enum Refusal {
     Server(ConfigError),
 }
 
-/// An opening handshake whose every header was found valid.
+/// An opening handshake with valid headers.
 ///
-/// It has no `Debug`, nor has [`Negotiated`]: clients send tokens as names of subprotocols.
+/// Neither it nor [`Negotiated`] implements `Debug`: clients send tokens as names of subprotocols.
 pub(crate) struct UpgradeRequest {
     accept: HeaderValue,
     requested: Vec<String>,
@@ -78,21 +78,22 @@ impl UpgradeRequest {
         })
     }
 
-    /// Tells whether a request asks for a WebSocket at all, be it in the wrong way.
+    /// Returns whether a request asks for a WebSocket at all, even incorrectly.
     ///
-    /// One of HTTP/1.0 does not: its `Upgrade` has no meaning (RFC 9110, section 7.8).
+    /// An HTTP/1.0 request does not: its `Upgrade` has no meaning (RFC 9110, section 7.8).
     pub(crate) fn is_asked_for(version: Version, headers: &HeaderMap) -> bool {
         version > Version::HTTP_10
             && (has_token(headers, &UPGRADE, "websocket")
                 || headers.contains_key(SEC_WEBSOCKET_KEY))
     }
 
-    /// Returns the subprotocols that the client offers, in its order.
+    /// Returns the subprotocols that the client offers, in the client's order.
     pub(crate) fn requested(&self) -> &[String] {
         &self.requested
     }
 
-    /// Applies the server's policy, which is valid: who may connect, and with which subprotocol.
+    /// Applies the server's policy, which has to be valid: who may connect, and with which
+    /// subprotocol.
     pub(crate) fn decide(
         self,
         policy: &Policy,
@@ -113,7 +114,8 @@ impl UpgradeRequest {
         })
     }
 
-    /// RFC 6455, section 4.2.2: only what was offered may be answered.
+    /// Returns the answer's subprotocol, which has to be one that was offered (RFC 6455, section
+    /// 4.2.2).
     fn answer(&self, name: &str) -> Result<HeaderValue, ConfigError> {
         Some(name)
             .filter(|name| is_token(name.as_bytes()))
@@ -123,7 +125,7 @@ impl UpgradeRequest {
     }
 }
 
-/// A handshake that the server takes, with the subprotocol it chose.
+/// An accepted handshake, with the subprotocol that the server chose.
 pub(crate) struct Negotiated {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
@@ -135,7 +137,7 @@ impl Negotiated {
         self.protocol.as_ref().and_then(|name| name.to_str().ok())
     }
 
-    /// Makes the answer that switches protocols (RFC 6455, section 4.2.2, item 5).
+    /// Returns the answer that switches protocols (RFC 6455, section 4.2.2, item 5).
     pub(crate) fn response<B>(&self, body: B) -> Response<B> {
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -149,7 +151,7 @@ impl Negotiated {
         response
     }
 
-    /// Makes the same answer with more headers, none of which may be one of its own.
+    /// Returns the same answer with more headers, none of which may belong to the handshake.
     pub(crate) fn response_with<B>(
         &self,
         body: B,
@@ -164,28 +166,29 @@ impl Negotiated {
     }
 }
 
-/// Tells whether a header is the handshake's, or would announce a body: the client would take the
-/// frames for it.
+/// Returns whether a header belongs to the handshake, or would announce a body: the client would
+/// read the frames as that body.
 fn belongs_to_handshake(name: &HeaderName) -> bool {
     [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
         || name.as_str().starts_with("sec-websocket-")
 }
 
-/// Returns the value of a header that is there exactly once.
+/// Returns the value of a header that is present exactly once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut lines = headers.get_all(name).into_iter();
     let first = lines.next()?;
     lines.next().is_none().then_some(first)
 }
 
-/// RFC 9112, section 3.2: host and optional port, without user information.
+/// Returns whether a value is a host with an optional port, without user information (RFC 9112,
+/// section 3.2).
 fn is_host(value: &HeaderValue) -> bool {
     value
         .to_str()
         .is_ok_and(|host| host_and_port(host).is_some())
 }
 
-/// Tells whether bytes of a body follow the head: they would be parsed as frames.
+/// Returns whether the request has a body after its head: its bytes would be parsed as frames.
 fn announces_body(headers: &HeaderMap) -> bool {
     let is_zero = |length: &HeaderValue| {
         !length.is_empty() && length.as_bytes().iter().all(|&digit| digit == b'0')

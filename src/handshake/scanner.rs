@@ -1,37 +1,38 @@
-//! Looks for the end of a head, and refuses it at the first byte that cannot be in one.
+//! Finds the end of a head, and rejects the head at the first byte that cannot be in one.
 
 use http::Method;
 
 use super::{HeadError, target, tokens::is_token_byte};
 
-/// Bytes that a head may have; a request with more is refused. 64 KiB hold the largest cookies that
-/// browsers send many times over.
+/// The maximum size of a head, in bytes; a longer one is refused. 64 KiB hold the largest cookies
+/// that browsers send many times over.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// Header lines that a head may have.
+/// The maximum number of header lines in a head.
 pub(super) const MAX_HEADERS: usize = 128;
 
-/// What a request line ends with, but for the minor version (RFC 9112, section 2.3).
+/// The end of a request line, without the minor version (RFC 9112, section 2.3).
 const VERSION: &[u8] = b"HTTP/1.";
 
 /// Scans the bytes of a head, each of them once.
 ///
-/// A peer that speaks something else, such as TLS or SSH, is refused before it waits for an answer,
-/// and not at the deadline. What a [`Scanner`] lets pass is parsed once it is complete.
+/// A peer that speaks another protocol, such as TLS or SSH, may wait for an answer. It is refused
+/// at once, and not at the deadline. A head that passes the [`Scanner`] is parsed once it is
+/// complete.
 #[derive(Default)]
 pub(super) struct Scanner {
     state: State,
     /// How many bytes were scanned.
     at: usize,
-    /// Where the request line begins.
+    /// Where the request line starts.
     line: usize,
-    /// Where the target begins.
+    /// Where the target starts.
     target: usize,
-    /// How many header lines have begun.
+    /// How many header lines have started.
     headers: usize,
 }
 
-/// What the next byte is part of, or what it has to be.
+/// What the next byte is a part of, or what it has to be.
 #[derive(Clone, Copy, Default)]
 enum State {
     /// The request line, or an empty line before it, which is skipped (RFC 9112, section 2.2).
@@ -41,28 +42,28 @@ enum State {
     StartLf,
     Method,
     Target,
-    /// The version, of which this many bytes were there.
+    /// The version, of which this many bytes have arrived.
     Version(usize),
     /// The end of the request line.
     RequestEnd,
-    /// The LF behind a line.
+    /// The LF at the end of a line.
     LineLf,
-    /// A header line, or the empty line behind the last one.
+    /// A header line, or the empty line after the last one.
     LineStart,
-    /// The LF of the empty line behind the last header line.
+    /// The LF of the empty line after the last header line.
     EndLf,
     Name,
     Value,
-    /// Behind the head.
+    /// After the head.
     End,
 }
 
 impl Scanner {
-    /// Scans on: `bytes` are all that have come so far. Returns the length of the head once it is
-    /// complete.
+    /// Continues to scan; `bytes` are all bytes that have arrived so far. Returns the length of the
+    /// head once it is complete.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
         while let Some(&byte) = bytes.get(self.at) {
-            // The limit holds for the head alone, not for frames that came with it.
+            // The limit is for the head only, not for frames that arrive with it.
             if self.at == MAX_HEAD {
                 return Err(HeadError::TooLarge);
             }
@@ -75,7 +76,7 @@ impl Scanner {
         Ok(None)
     }
 
-    /// Returns what follows `byte`, which is the next one of `bytes`.
+    /// Returns the state after `byte`, which is the next one of `bytes`.
     fn step(&mut self, byte: u8, bytes: &[u8]) -> Result<State, HeadError> {
         Ok(match (self.state, byte) {
             (State::Start, b'\r') => State::StartLf,
@@ -116,7 +117,7 @@ impl Scanner {
         })
     }
 
-    /// Tells whether the target, which ends here, is one that the method allows.
+    /// Returns whether the target, which ends here, is one that the method allows.
     fn is_target(&self, bytes: &[u8]) -> bool {
         let method = Method::from_bytes(&bytes[self.line..self.target - 1]);
         let target = std::str::from_utf8(&bytes[self.target..self.at]);

@@ -1,10 +1,11 @@
-//! The target of a request, where this crate reads the head itself (RFC 9112, section 3.2).
+//! The target of a request, for heads that this crate reads itself (RFC 9112, section 3.2).
 
 use http::{Method, Uri};
 
 use super::host::host_and_port;
 
-/// Parses a target; `None` if it is no URI, or not of a form that its method allows.
+/// Parses a target. Returns `None` if it is not a URI, or has a form that its method does not
+/// allow.
 pub(super) fn parse(method: &Method, text: &str) -> Option<Uri> {
     // A URI is ASCII (RFC 3986, section 2), and a target has no fragment. `Uri` would drop one.
     if !text.is_ascii() || text.contains('#') {
@@ -19,7 +20,7 @@ pub(super) fn parse(method: &Method, text: &str) -> Option<Uri> {
             let port = host_and_port(authority.as_str()).and_then(|(_, port)| port);
             method == Method::CONNECT && port.is_some_and(|port| !port.is_empty())
         }
-        // asterisk-form; PRI is what a client of HTTP/2 begins with, whose version is refused next
+        // asterisk-form; a client of HTTP/2 starts with PRI, and its version is refused next
         (None, None) if text == "*" => method == Method::OPTIONS || method.as_str() == "PRI",
         // origin-form
         (None, None) => text.starts_with('/'),

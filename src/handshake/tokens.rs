@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// Returns the members of a list header: all its lines, split at commas, without the spaces and
-/// tabs around them, empty members left out.
+/// Returns the members of a list header: all its lines, split at commas, without surrounding spaces
+/// and tabs, and without empty members.
 pub(crate) fn members<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -16,14 +16,14 @@ pub(crate) fn members<'a>(
         .filter(|member| !member.is_empty())
 }
 
-/// Tells whether a list of tokens holds `token` as a whole member, ASCII case-insensitively.
+/// Returns whether a list of tokens contains `token` as a whole member, ASCII case-insensitively.
 ///
-/// A list with a member that is no token, such as a quoted string, holds nothing: the header is
-/// malformed, and a comma inside it separates nothing.
+/// A list with a member that is not a token, such as a quoted string, contains nothing: the header
+/// is malformed, and a comma in it does not separate members.
 pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     let mut found = false;
     for member in members(headers, name) {
-        // RFC 9110, section 7.8: a member of `Upgrade` may carry a version behind a slash.
+        // A member of `Upgrade` may have a version after a slash (RFC 9110, section 7.8).
         if !member.split(|&byte| byte == b'/').all(is_token) {
             return false;
         }
@@ -32,17 +32,17 @@ pub(crate) fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> 
     found
 }
 
-/// Tells whether `bytes` is a token (RFC 9110, section 5.6.2): not empty, and no separator in it.
+/// Returns whether `bytes` is a token (RFC 9110, section 5.6.2): not empty, and without separators.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
-/// Tells whether `byte` may be in a token.
+/// Returns whether `byte` may be in a token.
 pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Strips optional white space (RFC 9110, section 5.6.3): spaces and tabs, nothing else.
+/// Strips optional white space (RFC 9110, section 5.6.3): only spaces and tabs.
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;

@@ -1,11 +1,10 @@
-//! The extractor in axum, with what a handler needs.
+//! The extractor for axum, with the types that a handler needs.
 //!
 #![cfg_attr(not(doctest), doc = include_str!("axum.md"))]
 //!
-//! `Option<WebSocketUpgrade>` serves requests for a page and for a WebSocket by one handler: `None`
-//! is a request that asks for no WebSocket: it has neither `Upgrade: websocket` nor
-//! `Sec-WebSocket-Key`, or it is HTTP/1.0, which knows no upgrade. One that asks in the wrong way
-//! is rejected.
+//! With `Option<WebSocketUpgrade>`, one handler serves both a page and a WebSocket. `None` is a
+//! request that asks for no WebSocket: it has neither `Upgrade: websocket` nor `Sec-WebSocket-Key`,
+//! or it is HTTP/1.0, which has no upgrade. A malformed request for a WebSocket is rejected.
 //!
 //! `axum::serve` sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.

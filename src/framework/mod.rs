@@ -1,4 +1,4 @@
-//! The extractor in HTTP frameworks; beside the adapters, the only code that names one.
+//! The extractors for HTTP frameworks. Apart from the adapters, only this code names a framework.
 
 #[cfg(feature = "axum")]
 pub mod axum;

@@ -1,10 +1,10 @@
-//! The extractor in Volo-HTTP, with what a handler needs.
+//! The extractor for Volo-HTTP, with the types that a handler needs.
 //!
 #![cfg_attr(not(doctest), doc = include_str!("volo.md"))]
 //!
-//! `Option<WebSocketUpgrade>` is Volo's own: `None` is any request that is no valid handshake, also
-//! one that asks for a WebSocket in the wrong way. `Result<WebSocketUpgrade, Rejection>` tells the
-//! two apart.
+//! `Option<WebSocketUpgrade>` is Volo's own. `None` is any request that is not a valid handshake,
+//! including a malformed request for a WebSocket. To distinguish the two, use
+//! `Result<WebSocketUpgrade, Rejection>`.
 //!
 //! Volo's server sets no timeout and no limit of its own on the head of a request: see
 //! `SECURITY.md`.

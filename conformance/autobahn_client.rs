@@ -1,4 +1,4 @@
-//! The client of an Autobahn fuzzing server: runs each of its cases and echoes what it says.
+//! A client for an Autobahn fuzzing server: runs each of its cases and echoes its messages.
 //!
 //! `cargo run --example autobahn_client --features rt-tokio,rt-smol,testing -- RUNTIME ADDRESS`,
 //! where the runtime is `tokio` or `smol`.
@@ -13,7 +13,7 @@ use anyws::{
 };
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-/// The longest head of an answer, in bytes, and the most headers in it.
+/// The maximum size of an answer's head, in bytes, and its maximum number of headers.
 const MAX_HEAD: usize = 4096;
 const MAX_HEADERS: usize = 32;
 
@@ -28,7 +28,7 @@ async fn open(mut io: impl Io + 'static, target: &str, host: &str) -> Result<Web
     Ok(client.open_on(io, &response)?)
 }
 
-/// Writes out the head of a request in HTTP/1.1.
+/// Encodes the head of a request as HTTP/1.1.
 fn head(request: &Request<()>) -> Result<Vec<u8>> {
     let target = request.uri().path_and_query().ok_or("no path")?;
     let mut head = format!("GET {target} HTTP/1.1\r\n");
@@ -38,7 +38,7 @@ fn head(request: &Request<()>) -> Result<Vec<u8>> {
     Ok((head + "\r\n").into_bytes())
 }
 
-/// Reads the head of the answer byte by byte: what follows it are frames, and for the socket.
+/// Reads the head of the answer byte by byte: the bytes after it are frames for the socket.
 async fn read_response(io: &mut (impl Io + 'static)) -> Result<Response<()>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -59,8 +59,8 @@ async fn read_response(io: &mut (impl Io + 'static)) -> Result<Response<()>> {
     Ok(response.body(())?)
 }
 
-/// Sends messages back until the connection ends. That the server breaks the protocol is a part of
-/// many a case, and no error here.
+/// Sends messages back until the connection ends. In many cases the server breaks the protocol, so
+/// that is no error here.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next().await {
         let is_data = matches!(message, Message::Text(_) | Message::Binary(_));
@@ -68,11 +68,11 @@ async fn echo(mut socket: WebSocket) {
             break;
         }
     }
-    // What is left to be done: the server ends the TCP connection.
+    // Waits for the server to end the TCP connection.
     let _ = socket.close(None).await;
 }
 
-/// Runs all cases, over connections that `connect` makes.
+/// Runs all cases, over connections from `connect`.
 async fn run<T: Io + 'static>(
     agent: &str,
     host: &str,

@@ -18,11 +18,11 @@ use volo_http::{
     },
 };
 
-/// Somebody who has a token.
+/// A user with a token.
 struct User(String);
 
-/// Extractors run in the order of the handler's parameters: this one refuses before the WebSocket
-/// is looked at.
+/// Extractors run in the order of the handler's parameters: this one refuses the request before the
+/// WebSocket is checked.
 impl FromContext for User {
     type Rejection = StatusCode;
 

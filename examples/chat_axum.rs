@@ -2,10 +2,10 @@
 //!
 //! `cargo run --example chat_axum --features axum,rt-tokio [ADDRESS [ORIGIN...]]`
 //!
-//! Every message is a text of lines, the first of which says what it is; so no name has a line
-//! break in it. A page says `ROOM` and `NAME` first, and all that follows is what the person says.
-//! The server answers with `people` and a line for each name, and goes on with `joined` and a name,
-//! `left` and a name, `said` and a name and the text.
+//! Every message is a text of several lines, and the first line is its type; names therefore cannot
+//! contain line breaks. A page first sends `ROOM` and `NAME`; everything after that is what the
+//! person says. The server answers with `people` and a line for each name. After that it sends
+//! `joined` and a name, `left` and a name, or `said` with a name and the text.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -34,11 +34,11 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-/// The lines that a room keeps for a member who is slow to read.
+/// How many lines a room keeps for a member who reads slowly.
 const BACKLOG: usize = 128;
 /// How long a member may take to introduce themselves, or to read one line.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a member is pinged; who is silent for three times as long has gone.
+/// How often a member is pinged. A member who is silent for three times as long has gone.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// The pause after each line of a member: nobody can flood a room.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -53,11 +53,11 @@ struct Chat {
 
 struct Room {
     people: BTreeSet<String>,
-    /// Bounded, and shared by the members: who falls behind loses lines, and nobody waits.
+    /// Bounded, and shared by the members: a member who falls behind loses lines, and nobody waits.
     lines: broadcast::Sender<Utf8Bytes>,
 }
 
-/// A member's place in a room, which is left when this is dropped.
+/// A member's seat in a room. Dropping it leaves the room.
 struct Seat {
     chat: Arc<Chat>,
     room: String,
@@ -72,7 +72,8 @@ impl Chat {
 }
 
 impl Seat {
-    /// Lets a member in: returns the seat, the first line for the member, and those that follow.
+    /// Lets a member in. Returns the seat, the first line for the member, and the lines that
+    /// follow.
     fn take(
         chat: &Arc<Chat>,
         introduction: &str,
@@ -86,7 +87,7 @@ impl Seat {
             .filter(|(room, name)| is_name(room) && is_name(name))
             .ok_or("A room and a name have 1 to 32 characters each.")?;
 
-        // The lock is kept to the end: so the list and the news that follow it fit together.
+        // Hold the lock to the end, so that the list and the lines after it are consistent.
         let mut rooms = chat.rooms();
         let Room { people, lines } = rooms.entry(room.to_owned()).or_insert_with(|| Room {
             people: BTreeSet::new(),
@@ -108,9 +109,9 @@ impl Seat {
         Ok((seat, list.into(), lines.subscribe()))
     }
 
-    /// Tells everybody in the room; the copies of a line share one buffer.
+    /// Sends a line to everybody in the room. The copies of a line share one buffer.
     fn announce(&self, line: String) {
-        // It fails if nobody is there to hear it.
+        // It fails if nobody is in the room.
         let _ = self.lines.send(line.into());
     }
 }
@@ -141,20 +142,20 @@ async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
             end = tell(&mut sender, list, lines) => Some(end),
         },
     };
-    // The seat is free by now. A peer that has gone does not answer, and there is nobody to tell.
+    // The seat is free by now. A peer that has gone does not answer, and nobody needs the error.
     let _ = match end {
         Some(end) => sender.close(end).await,
         None => sender.close(None).await,
     };
 }
 
-/// Tells the room what a member says, up to the end of the connection.
+/// Sends what a member says to the room, until the connection ends.
 async fn hear(mut receiver: ReceiveHalf, seat: &Seat) -> Option<End> {
     loop {
         match timeout(3 * HEARTBEAT, receiver.next()).await {
             Ok(Some(Ok(Message::Text(text)))) => {
                 seat.announce(format!("said\n{}\n{text}", seat.name));
-                // Nothing is read meanwhile: TCP slows down who writes faster.
+                // Nothing is read meanwhile, so TCP slows down a member who writes faster.
                 sleep(PAUSE).await;
             }
             // The pong of a heartbeat, for example.
@@ -165,7 +166,7 @@ async fn hear(mut receiver: ReceiveHalf, seat: &Seat) -> Option<End> {
     }
 }
 
-/// Tells a member what is said in the room, as long as the member keeps up.
+/// Sends a member what is said in the room, as long as the member keeps up.
 async fn tell(
     sender: &mut SendHalf,
     list: Utf8Bytes,
@@ -200,8 +201,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
 
-    // Pages of other sites must not chat in a visitor's name. Behind a public name, that name is
-    // the origin: https://chat.example.
+    // Other sites' pages must not chat in a visitor's name. On a public server, use its name as the
+    // origin: https://chat.example.
     let own = format!("http://{address}");
     let local = format!("http://localhost:{}", address.port());
     let transport = TransportConfig::default()
@@ -222,7 +223,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/chat", any(ws_handler))
         .with_state(chat);
     println!("listening on http://{address}/");
-    // A socket that cannot be told not to delay is about to fail anyway.
+    // If `set_nodelay` fails, the socket is about to fail anyway.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app).await?;
     Ok(())

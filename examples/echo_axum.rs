@@ -6,7 +6,7 @@ use anyws::axum::{WebSocket, WebSocketUpgrade};
 use axum::{Router, response::Response, routing::any, serve::ListenerExt};
 use tokio::net::TcpListener;
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -29,7 +29,7 @@ async fn main() -> std::io::Result<()> {
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/", listener.local_addr()?);
-    // A socket that cannot be told not to delay is about to fail anyway.
+    // If `set_nodelay` fails, the socket is about to fail anyway.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let app = Router::new().route("/", any(ws_handler));
     axum::serve(listener, app).await

@@ -9,7 +9,7 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use smol::net::TcpListener;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -34,7 +34,7 @@ fn main() -> std::io::Result<()> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    // hyper itself bounds the head of a request only by what is set here.
+    // hyper limits the head of a request only by these settings.
     let mut server = http1::Builder::new();
     server
         .timer(SmolTimer::new())
@@ -50,7 +50,7 @@ fn main() -> std::io::Result<()> {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     eprintln!("no connection: {error}");
-                    // Too many open files, say: no reason to stop, nor to spin.
+                    // For example too many open files: do not stop, and do not spin.
                     smol::Timer::after(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -60,7 +60,7 @@ fn main() -> std::io::Result<()> {
             }
             let connection = server
                 .serve_connection(FuturesIo::new(stream), service_fn(service))
-                // Without it hyper never hands the connection over.
+                // Without this call, hyper never hands the connection over.
                 .with_upgrades();
             smol::spawn(async {
                 if let Err(error) = connection.await {

@@ -9,7 +9,7 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -24,7 +24,7 @@ async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Inf
     Ok(match WebSocketUpgrade::from_request(&mut request) {
         Ok(ws) => ws
             .refusal_body(|reason| reason)
-            // What fails behind the answer of 101 is seen here only.
+            // Failures after the answer of 101 are reported only here.
             .on_failed_upgrade(|error| eprintln!("no WebSocket: {error:#}"))
             .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),
@@ -36,7 +36,7 @@ async fn main() -> std::io::Result<()> {
     let address = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    // hyper itself bounds the head of a request only by what is set here.
+    // hyper limits the head of a request only by these settings.
     let mut server = http1::Builder::new();
     server
         .timer(TokioTimer::new())
@@ -51,7 +51,7 @@ async fn main() -> std::io::Result<()> {
             Ok((stream, _)) => stream,
             Err(error) => {
                 eprintln!("no connection: {error}");
-                // Too many open files, say: no reason to stop, nor to spin.
+                // For example too many open files: do not stop, and do not spin.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -61,7 +61,7 @@ async fn main() -> std::io::Result<()> {
         }
         let connection = server
             .serve_connection(TokioIo::new(stream), service_fn(service))
-            // Without it hyper never hands the connection over.
+            // Without this call, hyper never hands the connection over.
             .with_upgrades();
         tokio::spawn(async {
             if let Err(error) = connection.await {

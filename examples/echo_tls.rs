@@ -2,7 +2,8 @@
 //!
 //! `cargo run --example echo_tls --features rt-smol,tls [ADDRESS] [CERTIFICATES] [KEY]`
 //!
-//! The certificates and the key are yours, in PEM; by default `cert.pem` and `key.pem`. For a test:
+//! The certificates and the key are yours, in PEM; the defaults are `cert.pem` and `key.pem`. For a
+//! test:
 //!
 //! ```sh
 //! openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost \
@@ -19,10 +20,10 @@ use futures_rustls::{
 };
 use smol::net::TcpListener;
 
-/// A client that has not done its TLS handshake by then is left.
+/// A client that has not finished its TLS handshake by then is dropped.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes an acceptor of a chain of certificates and its key.
+/// Creates an acceptor from a chain of certificates and its key.
 pub(crate) fn acceptor(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -31,7 +32,7 @@ pub(crate) fn acceptor(
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
-    // A WebSocket begins as a request of HTTP/1.1.
+    // A WebSocket starts as an HTTP/1.1 request.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
@@ -46,7 +47,7 @@ pub(crate) async fn open(
     anyws::accept(stream, WebSocketConfig::new().set_runtime(runtime)).await
 }
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 pub(crate) async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -75,7 +76,7 @@ fn main() -> Result<(), BoxError> {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     eprintln!("no connection: {error}");
-                    // Too many open files, say: no reason to stop, nor to spin.
+                    // For example too many open files: do not stop, and do not spin.
                     rt::sleep(&runtime, Duration::from_millis(100)).await?;
                     continue;
                 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyws::{WebSocket, WebSocketConfig, io::TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -36,7 +36,7 @@ async fn main() -> std::io::Result<()> {
             Ok((stream, _)) => stream,
             Err(error) => {
                 eprintln!("no connection: {error}");
-                // Too many open files, say: no reason to stop, nor to spin.
+                // For example too many open files: do not stop, and do not spin.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

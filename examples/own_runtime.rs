@@ -1,10 +1,10 @@
-//! An echo server on a runtime of one's own: bare threads, one for each task and each timer.
+//! An echo server on a custom runtime: bare threads, one for each task and each timer.
 //!
 //! `cargo run --example own_runtime [ADDRESS]`
 //!
-//! It needs no feature of anyws. The TCP streams are smol's, which run on any executor; every other
-//! stream does as well that is `futures_io::AsyncRead + AsyncWrite` and whose `poll_close` shuts
-//! down its write side. (That of a bare `async_io::Async<TcpStream>` does not: clients would wait.)
+//! It needs no feature of anyws. The TCP streams are smol's, which run on any executor. Any other
+//! stream works too if it is `futures_io::AsyncRead + AsyncWrite` and its `poll_close` shuts down
+//! the write side. A bare `async_io::Async<TcpStream>` does not do that: clients would wait.
 
 use std::{
     pin::Pin,
@@ -26,7 +26,7 @@ struct Threads;
 
 impl Runtime for Threads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        // `thread::spawn` would panic where no thread is left, which a runtime must not.
+        // `thread::spawn` would panic if no thread is left, and a runtime must not panic.
         if let Err(error) = thread::Builder::new().spawn(|| block_on(task)) {
             eprintln!("no thread: {error}");
         }
@@ -39,10 +39,10 @@ impl Runtime for Threads {
     }
 }
 
-/// When to wake whom.
+/// A deadline, and the task to wake.
 type Alarm = (Instant, Waker);
 
-/// Wakes at each alarm, unless another takes its place; ends when its timer is dropped.
+/// Wakes at each alarm, unless another replaces it. Ends when its timer is dropped.
 fn ring(requests: &mpsc::Receiver<Alarm>) {
     let mut request = requests.recv().ok();
     while let Some((deadline, waker)) = request {
@@ -68,7 +68,7 @@ impl Future for Timer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let alarm = (self.deadline, cx.waker().clone());
-        // Without its thread a timer could not wake anybody: then nothing may wait for it.
+        // Without its thread, a timer could wake nobody, so nothing may wait for it.
         if self.deadline <= Instant::now() || self.alarms.send(alarm).is_err() {
             return Poll::Ready(());
         }
@@ -82,7 +82,7 @@ impl Sleep for Timer {
     }
 }
 
-/// Sends each message back as it was.
+/// Sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -113,7 +113,7 @@ fn main() -> std::io::Result<()> {
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     eprintln!("no connection: {error}");
-                    // Too many open files, say: no reason to stop, nor to spin.
+                    // For example too many open files: do not stop, and do not spin.
                     runtime
                         .sleep_until(runtime.now() + Duration::from_millis(100))
                         .await;

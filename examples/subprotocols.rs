@@ -1,4 +1,4 @@
-//! A route with two subprotocols on axum: a handler for each, and one for everybody else.
+//! A route with two subprotocols on axum: a handler for each, and one for all other clients.
 //!
 //! `cargo run --example subprotocols --features axum,rt-tokio [ADDRESS]`
 
@@ -18,7 +18,7 @@ async fn upper(mut socket: WebSocket) {
     }
 }
 
-/// `reverse.example`: sends each text back from its end to its beginning.
+/// `reverse.example`: sends each text back reversed.
 async fn reverse(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next().await {
         if let Message::Text(text) = message {
@@ -30,7 +30,7 @@ async fn reverse(mut socket: WebSocket) {
     }
 }
 
-/// No subprotocol, or none that this server knows: sends each message back as it was.
+/// No subprotocol, or none that this server knows: sends each message back unchanged.
 async fn echo(mut socket: WebSocket) {
     while let Some(Ok(message)) = socket.next_data().await {
         // `feed` buffers the answer: a burst of messages is answered in one write, which
@@ -42,8 +42,8 @@ async fn echo(mut socket: WebSocket) {
 }
 
 async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-    // A client that offers both gets the one that is named first here. After
-    // `.require_protocol(true)` one that offers neither would be refused with 400.
+    // A client that offers both gets the one that is registered first. With
+    // `.require_protocol(true)`, a client that offers neither would be refused with 400.
     ws.on_protocol("upper.example", upper)
         .on_protocol("reverse.example", reverse)
         .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
@@ -57,7 +57,7 @@ async fn main() -> std::io::Result<()> {
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
     let listener = TcpListener::bind(address).await?;
     println!("listening on ws://{}/", listener.local_addr()?);
-    // A socket that cannot be told not to delay is about to fail anyway.
+    // If `set_nodelay` fails, the socket is about to fail anyway.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let app = Router::new().route("/", any(ws_handler));
     axum::serve(listener, app).await

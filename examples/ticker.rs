@@ -1,4 +1,4 @@
-//! A server that only sends, on smol: the seconds since a client came, until it leaves.
+//! A server that only sends, on smol: the seconds since a client connected, until it leaves.
 //!
 //! `cargo run --example ticker --features rt-smol [ADDRESS]`
 
@@ -12,7 +12,7 @@ use smol::net::{TcpListener, TcpStream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Sends the seconds, up to the end of the connection. It names no runtime.
+/// Sends the seconds until the connection ends. It names no runtime.
 async fn tick(mut socket: WebSocket) -> anyws::Result<()> {
     let runtime = socket.runtime().ok_or(Error::NoRuntime)?;
     for second in 0_u64.. {
@@ -43,7 +43,7 @@ fn main() -> std::io::Result<()> {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
-                // Too many open files, for example: no reason to stop, nor to spin.
+                // For example too many open files: do not stop, and do not spin.
                 Err(error) => {
                     eprintln!("no connection: {error}");
                     smol::Timer::after(Duration::from_millis(100)).await;

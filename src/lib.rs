@@ -151,7 +151,7 @@ pub use self::{
 #[doc(no_inline)]
 pub use http;
 
-/// Handlers in edition 2021, where the output of a handler that loops for ever is `()`.
+/// Handlers in edition 2021, in which a handler that loops forever returns `()`.
 ///
 /// ```edition2021
 /// use anyws::{TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade, http::Response};

@@ -1,4 +1,4 @@
-// hint: `anyws::CloseCode` is no Close frame
+// hint: `anyws::CloseCode` is not a Close frame
 // hint: pass `None`, `(CloseCode::Away, "reason")`
 // hint: the trait `IntoCloseFrame` is not implemented
 // fix: CloseCode::Away) => (CloseCode::Away, "restart"))

@@ -1,4 +1,4 @@
-// hint: `tokio::net::TcpStream` is no byte stream for a WebSocket
+// hint: `tokio::net::TcpStream` is not a byte stream for a WebSocket
 // hint: `anyws::io::TokioIo::new(stream)`
 // hint: the trait `anyws::Io` is not implemented
 // fix: accept(stream, => accept(anyws::io::TokioIo::new(stream),

@@ -59,7 +59,7 @@ pub use self::tokio::TokioIo;
 /// end of the stream would see it only after the close timeout. `smol::net::TcpStream` shuts down
 /// correctly.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no byte stream for a WebSocket",
+    message = "`{Self}` is not a byte stream for a WebSocket",
     label = "not a stream of `futures-io` that is `Send` and `Unpin`",
     note = "wrap a stream of tokio: `anyws::io::TokioIo::new(stream)` (feature `rt-tokio`)",
     note = "wrap a stream of hyper: `anyws::io::HyperIo::new(stream)` (feature `hyper`)"

@@ -17,7 +17,7 @@ use crate::message::{CloseCode, CloseFrame, Utf8Bytes};
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no Close frame",
+    message = "`{Self}` is not a Close frame",
     label = "not a Close frame",
     note = "pass `None`, `(CloseCode::Away, \"reason\")`, `(4000, \"reason\")` or a `CloseFrame`"
 )]

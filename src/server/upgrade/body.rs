@@ -5,7 +5,7 @@
 /// The trait is `Default` under a name of this crate. It lets the compiler say what to do when a
 /// handler of axum or Volo uses the `WebSocketUpgrade` of the crate's root.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no body that `WebSocketUpgrade` can make a response with",
+    message = "`{Self}` cannot be the body of a response of `WebSocketUpgrade`",
     label = "in axum use `anyws::axum::WebSocketUpgrade`, in Volo `anyws::volo::WebSocketUpgrade`",
     note = "elsewhere name the body of your server, which implements `Default`: \
             `WebSocketUpgrade<String>`"

@@ -102,8 +102,8 @@ impl<B> WebSocketUpgrade<B> {
     /// # Errors
     ///
     /// A [`Rejection`] if the request is not a valid handshake. [`Rejection::NotUpgradable`] if the
-    /// server provides no connection, or if it was taken already. After an error, the connection is
-    /// still in the request.
+    /// server provides no connection, or if it was taken already. After an error, the connection
+    /// is left untouched.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
     where
         B: ResponseBody,

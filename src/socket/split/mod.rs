@@ -27,7 +27,7 @@ mod receiver;
 mod sender;
 mod tasks;
 
-/// One half's share of the connection. Dropping it tells the other half.
+/// One half's share of the connection. Dropping it leaves the rest to the other half.
 #[derive(Debug)]
 struct Half {
     side: Side,

@@ -1,8 +1,8 @@
 //! The example servers of anyws, and the tests and documents that need them or a framework.
 //!
-//! The files are in the repository's folders `examples/` and `tests/`. They belong to this package
-//! because cargo builds all dev-dependencies of a package for each of its examples. Here they are
-//! optional dependencies, so each example builds the crates of its own features only.
+//! The files are in the repository's folders `examples/` and `tests/servers/`. They belong to this
+//! package because cargo builds all dev-dependencies of a package for each of its examples. Here
+//! they are optional dependencies, so each example builds the crates of its own features only.
 
 /// The snippets of documents, as tests. Some need a framework, so they are run with all features.
 #[cfg(all(doctest, feature = "full"))]

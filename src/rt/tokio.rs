@@ -89,7 +89,7 @@ impl Runtime for TokioRuntime {
 
 /// A part of tokio's panic message when its runtime was shut down. The message says that the
 /// runtime "is being shutdown", or, if that happens during the call, that "the timer is shutdown".
-/// tokio guarantees neither text; a test in `tests/runtimes.rs` fails if they change.
+/// tokio guarantees neither text; a test in `tests/runtimes/contract.rs` fails if they change.
 const SHUT_DOWN: &str = "shutdown";
 
 struct TokioSleep(Pin<Box<tokio::time::Sleep>>);

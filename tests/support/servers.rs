@@ -25,7 +25,7 @@ macro_rules! against {
         mod $test {
             $(#[test]
             fn $server() {
-                super::$test(&$crate::support::servers::Server::start(stringify!($server)));
+                super::$test(&$crate::servers::Server::start(stringify!($server)));
             })+
         }
     };

@@ -1,5 +1,4 @@
 //! Servers over TCP in this process, each on a thread of its own.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -9,7 +8,7 @@ use std::{
 use futures::channel::oneshot;
 use http::StatusCode;
 
-use crate::support::raw::{Raw, Request, TEXT, masked};
+use crate::raw::{Raw, Request, TEXT, masked};
 
 /// A running server, stopped on drop.
 pub struct TcpServer {
@@ -67,7 +66,6 @@ impl Drop for TcpServer {
 }
 
 /// Starts `serve` on a tokio runtime of one thread.
-#[cfg(feature = "rt-tokio")]
 pub fn on_tokio(serve: impl AsyncFnOnce(tokio::net::TcpListener) + Send + 'static) -> TcpServer {
     TcpServer::start(|listener, stopped| {
         let tokio = tokio::runtime::Builder::new_current_thread()
@@ -85,7 +83,6 @@ pub fn on_tokio(serve: impl AsyncFnOnce(tokio::net::TcpListener) + Send + 'stati
 }
 
 /// Starts `serve` on smol's global executor, but for the accepting itself.
-#[cfg(feature = "rt-smol")]
 pub fn on_smol(serve: impl AsyncFnOnce(smol::net::TcpListener) + Send + 'static) -> TcpServer {
     TcpServer::start(|listener, stopped| {
         let listener = smol::Async::new(listener).unwrap().into();

@@ -1,5 +1,4 @@
 //! Upgrades in memory, and what comes of them.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::{future::Future, sync::Arc};
 
@@ -10,7 +9,7 @@ use anyws::{
 use futures::{AsyncRead, AsyncReadExt, FutureExt, channel::oneshot, future::BoxFuture};
 use http::{Request, Response};
 
-use crate::support::{config, raw::parse_head};
+use crate::{config, raw::parse_head};
 
 /// The extractor of a server whose bodies are strings.
 pub type Upgrade = WebSocketUpgrade<String>;

@@ -1,0 +1,13 @@
+//! From a request to a socket: on bare streams, and in the extractor.
+
+mod accept;
+mod config;
+mod extractor_settings;
+mod handler_errors;
+mod head_properties;
+mod heads;
+mod plain_requests;
+mod secrets;
+mod subprotocols;
+mod testing;
+mod upgrade;

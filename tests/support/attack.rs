@@ -10,11 +10,12 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Wake, Waker},
-    time::Instant,
 };
 
-use anyws::{Bytes, Runtime, Sleep, WebSocketConfig};
-use futures::{AsyncRead, AsyncWrite, channel::oneshot, future::BoxFuture};
+use anyws::{Bytes, WebSocketConfig};
+use futures::{AsyncRead, AsyncWrite, channel::oneshot};
+
+use crate::still::Still;
 
 /// What follows the first bytes that are read.
 #[derive(Clone, Debug)]
@@ -215,47 +216,13 @@ pub fn drive<T>(future: impl Future<Output = T>, mut each: impl FnMut() -> bool)
     }
 }
 
-/// A runtime that runs nothing, and whose clock stands still if it has one.
-#[derive(Debug)]
-struct Still {
-    has_timers: bool,
-}
-
-impl Runtime for Still {
-    fn spawn(&self, task: BoxFuture<'static, ()>) {
-        drop(task);
-    }
-
-    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Never)
-    }
-
-    fn has_timers(&self) -> bool {
-        self.has_timers
-    }
-}
-
-struct Never;
-
-impl Future for Never {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
-    }
-}
-
-impl Sleep for Never {
-    fn reset(self: Pin<&mut Self>, _: Instant) {}
-}
-
 /// Settings of a socket that does all it does on the thread of the test: without timers it is
 /// dropped for good.
 pub fn alone() -> WebSocketConfig {
-    WebSocketConfig::new().set_runtime(Arc::new(Still { has_timers: false }))
+    Still::without_timers().config()
 }
 
 /// Settings of such a socket that waits for its peer's Close as long as it takes.
 pub fn alone_and_patient() -> WebSocketConfig {
-    WebSocketConfig::new().set_runtime(Arc::new(Still { has_timers: true }))
+    Still::default().config()
 }

@@ -1,4 +1,4 @@
-//! A runtime on which nothing moves: it never runs a task, and its timers never fire.
+//! A runtime on which nothing moves: it never runs a task, and its timers, if any, never fire.
 
 use std::{
     fmt,
@@ -14,18 +14,42 @@ use anyws::{Runtime, Sleep, WebSocketConfig};
 use futures::future::BoxFuture;
 
 /// The runtime; its tasks are dropped at once, or kept for the test.
-#[derive(Clone, Default)]
-pub struct Still(Option<Arc<Mutex<Vec<BoxFuture<'static, ()>>>>>);
+#[derive(Clone)]
+pub struct Still {
+    tasks: Option<Arc<Mutex<Vec<BoxFuture<'static, ()>>>>>,
+    has_timers: bool,
+}
+
+/// It has timers, and drops tasks.
+impl Default for Still {
+    fn default() -> Self {
+        Self {
+            tasks: None,
+            has_timers: true,
+        }
+    }
+}
 
 impl Still {
     /// Keeps the tasks.
     pub fn keeping() -> Self {
-        Self(Some(Arc::default()))
+        Self {
+            tasks: Some(Arc::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Has no timers.
+    pub fn without_timers() -> Self {
+        Self {
+            has_timers: false,
+            ..Self::default()
+        }
     }
 
     /// Returns the tasks that were spawned since the last call.
     pub fn tasks(&self) -> Vec<BoxFuture<'static, ()>> {
-        let tasks = self.0.as_ref().expect("it keeps its tasks");
+        let tasks = self.tasks.as_ref().expect("it keeps its tasks");
         mem::take(&mut tasks.lock().unwrap())
     }
 
@@ -43,13 +67,17 @@ impl fmt::Debug for Still {
 
 impl Runtime for Still {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        if let Some(tasks) = &self.0 {
+        if let Some(tasks) = &self.tasks {
             tasks.lock().unwrap().push(task);
         }
     }
 
     fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
         Box::pin(Never)
+    }
+
+    fn has_timers(&self) -> bool {
+        self.has_timers
     }
 }
 

@@ -135,7 +135,7 @@ pub use self::rt::TokioRuntime;
 pub use self::{
     config::{ConfigError, TransportConfig, WebSocketConfig},
     error::{BoxError, Error, Result, TimeoutPhase},
-    handshake::{HeadError, Rejection},
+    handshake::{HeadError, Rejection, RequestedProtocols},
     io::Io,
     proto::{InvalidMessage, ProtocolError},
     rt::{Runtime, Sleep},

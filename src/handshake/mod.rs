@@ -2,7 +2,7 @@
 //!
 //! Nothing here does IO or knows a runtime. [`UpgradeRequest::read`] checks a request.
 //! [`UpgradeRequest::decide`] applies the server's policy to it. [`Negotiated::response`] returns
-//! the answer of 101.
+//! the 101 response.
 
 mod accept_key;
 #[cfg(feature = "testing")]
@@ -19,7 +19,7 @@ mod scanner;
 mod target;
 pub(crate) mod tokens;
 
-pub use self::{head::HeadError, rejection::Rejection};
+pub use self::{head::HeadError, protocols::RequestedProtocols, rejection::Rejection};
 pub(crate) use self::{
     head::{Complete, Head},
     origin::AllowedOrigins,

@@ -1,7 +1,7 @@
 //! Subprotocols: which ones the client offers, and which one the server chooses (RFC 6455, section
 //! 4.2.2).
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, fmt, iter::FusedIterator, slice, sync::Arc};
 
 use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
 
@@ -29,6 +29,47 @@ pub(super) fn requested(headers: &HeaderMap) -> Result<Vec<String>, Rejection> {
         return Err(Rejection::ProtocolHeader);
     }
     Ok(names)
+}
+
+/// The subprotocols that a client offers, in its order: an iterator over their names.
+#[derive(Clone)]
+pub struct RequestedProtocols<'a>(slice::Iter<'a, String>);
+
+impl<'a> RequestedProtocols<'a> {
+    pub(super) fn new(names: &'a [String]) -> Self {
+        Self(names.iter())
+    }
+}
+
+impl<'a> Iterator for RequestedProtocols<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next().map(String::as_str)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl DoubleEndedIterator for RequestedProtocols<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        self.0.next_back().map(String::as_str)
+    }
+}
+
+impl ExactSizeIterator for RequestedProtocols<'_> {}
+
+impl FusedIterator for RequestedProtocols<'_> {}
+
+/// Shows no name: some clients send tokens in this header.
+impl fmt::Debug for RequestedProtocols<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestedProtocols")
+            .field("len", &self.0.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The subprotocols that a server supports, the preferred one first.
@@ -96,14 +137,14 @@ impl ProtocolChoice {
     pub(crate) fn select<'a>(
         &'a self,
         supported: &'a Supported,
-        requested: &[String],
+        requested: &RequestedProtocols<'_>,
     ) -> Option<&'a str> {
         match self {
             Self::List => supported
                 .names
                 .iter()
                 .map(|name| &**name)
-                .find(|name| requested.iter().any(|offered| offered == name)),
+                .find(|name| requested.clone().any(|offered| offered == *name)),
             Self::Callback(selected) => selected.as_deref(),
         }
     }

@@ -26,7 +26,7 @@ pub enum Rejection {
     /// HTTP/1.0 unless `proxy_http_version 1.1` is set.
     #[error(
         "a WebSocket handshake needs HTTP/1.1, and this request is HTTP/1.0: a proxy in between \
-         may speak no other (nginx needs `proxy_http_version 1.1`)"
+         may be using HTTP/1.0 (nginx needs `proxy_http_version 1.1`)"
     )]
     Http10,
     /// The request has another major version than HTTP/1 (RFC 9110, section 15.6.6): 505.

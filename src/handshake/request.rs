@@ -14,7 +14,7 @@ use super::{
     host::host_and_port,
     origin::RequestOrigin,
     policy::Policy,
-    protocols::{ProtocolChoice, requested},
+    protocols::{ProtocolChoice, RequestedProtocols, requested},
     rejection::Rejection,
     tokens::{has_token, is_token},
 };
@@ -88,8 +88,8 @@ impl UpgradeRequest {
     }
 
     /// Returns the subprotocols that the client offers, in the client's order.
-    pub(crate) fn requested(&self) -> &[String] {
-        &self.requested
+    pub(crate) fn requested_protocols(&self) -> RequestedProtocols<'_> {
+        RequestedProtocols::new(&self.requested)
     }
 
     /// Applies the server's policy, which has to be valid: who may connect, and with which
@@ -102,7 +102,7 @@ impl UpgradeRequest {
         if !policy.allows(&self.origin) {
             return Err(Refusal::Client(Rejection::Origin));
         }
-        let selected = choice.select(&policy.protocols, &self.requested);
+        let selected = choice.select(&policy.protocols, &self.requested_protocols());
         if selected.is_none() && policy.require_protocol {
             return Err(Refusal::Client(Rejection::NoProtocol));
         }

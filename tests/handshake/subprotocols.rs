@@ -146,6 +146,24 @@ fn a_callback_is_given_the_clients_order_and_chooses() {
 }
 
 #[test]
+fn what_is_offered_is_an_iterator_with_all_methods_of_one() {
+    let offered = &["v1", "token-s3cret", "v2"];
+    let chosen = choice(offered, |ws| {
+        let names = ws.requested_protocols();
+        assert_eq!(names.len(), 3);
+        assert!(!format!("{names:?}").contains("s3cret"));
+        assert_eq!(names.clone().next_back(), Some("v2"));
+        ws.select_protocol(|offered| {
+            assert!(offered.clone().any(|name| name == "v2"));
+            let name = offered.find(|name| name.starts_with("token-"));
+            assert_eq!(offered.next(), Some("v2"));
+            name.map(str::to_owned)
+        })
+    });
+    assert_eq!(chosen.as_deref(), Some("token-s3cret"));
+}
+
+#[test]
 fn a_callback_may_choose_none() {
     let chosen = choice(&["a"], |ws| {
         ws.protocols(["a"]).select_protocol(|_| None::<&str>)

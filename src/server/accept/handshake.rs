@@ -8,7 +8,7 @@ use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
 use crate::{
     config::WebSocketConfig,
     error::{Error, Result},
-    handshake::{Complete, ProtocolChoice, UpgradeRequest},
+    handshake::{Complete, ProtocolChoice, RequestedProtocols, UpgradeRequest},
     io::Io,
     socket::WebSocket,
 };
@@ -137,8 +137,9 @@ impl ServerHandshake {
     }
 
     /// Returns the subprotocols that the client offers, in the client's order.
-    pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
-        self.upgrade_request.requested().iter().map(String::as_str)
+    #[must_use]
+    pub fn requested_protocols(&self) -> RequestedProtocols<'_> {
+        self.upgrade_request.requested_protocols()
     }
 
     /// Answers 101 and starts the socket, unless the settings refuse the client.

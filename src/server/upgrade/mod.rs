@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     error::{BoxError, Error, Result},
-    handshake::{ProtocolChoice, Rejection, UpgradeRequest},
+    handshake::{ProtocolChoice, Rejection, RequestedProtocols, UpgradeRequest},
     rt::Runtime,
     socket::WebSocket,
     sync::Exclusive,
@@ -161,14 +161,14 @@ impl<B> WebSocketUpgrade<B> {
     /// # use anyws::WebSocketUpgrade;
     /// # fn newest(ws: WebSocketUpgrade<String>) -> WebSocketUpgrade<String> {
     /// ws.select_protocol(|offered| {
-    ///     let versions = offered.filter(|name| name.starts_with("chat.v"));
-    ///     versions.max().map(str::to_owned)
+    ///     let name = offered.find(|name| name.starts_with("chat.v"));
+    ///     name.map(str::to_owned)
     /// })
     /// # }
     /// ```
     pub fn select_protocol<P>(
         mut self,
-        select: impl FnOnce(&mut dyn Iterator<Item = &str>) -> Option<P>,
+        select: impl FnOnce(&mut RequestedProtocols<'_>) -> Option<P>,
     ) -> Self
     where
         P: Into<Cow<'static, str>>,
@@ -179,8 +179,9 @@ impl<B> WebSocketUpgrade<B> {
     }
 
     /// Returns the subprotocols that the client offers, in the client's order.
-    pub fn requested_protocols(&self) -> impl Iterator<Item = &str> {
-        self.upgrade_request.requested().iter().map(String::as_str)
+    #[must_use]
+    pub fn requested_protocols(&self) -> RequestedProtocols<'_> {
+        self.upgrade_request.requested_protocols()
     }
 
     /// Returns the subprotocol that the settings so far choose.
@@ -188,7 +189,7 @@ impl<B> WebSocketUpgrade<B> {
     pub fn selected_protocol(&self) -> Option<&str> {
         self.choice.select(
             &self.settings.config.policy.protocols,
-            self.upgrade_request.requested(),
+            &self.upgrade_request.requested_protocols(),
         )
     }
 
@@ -294,7 +295,7 @@ impl<B> WebSocketUpgrade<B> {
     /// If the chosen subprotocol has a handler of its own ([`on_protocol`](Self::on_protocol)),
     /// that handler runs instead.
     ///
-    /// Return the response to the server. It is the answer of 101 or a refusal: 403 for an origin
+    /// Return the response to the server. It is the 101 response or a refusal: 403 for an origin
     /// that is not allowed; 400 if a subprotocol is required and none matches; 500 if the settings
     /// cannot work, if there is no runtime, or if the runtime was shut down.
     ///

@@ -14,7 +14,7 @@ use crate::{
     io::{BoxIo, Io, boxed},
 };
 
-/// A connection that a server hands over once its answer of 101 is sent. It is for servers that are
+/// A connection that a server hands over once its 101 response is sent. It is for servers that are
 /// not built on hyper, and for tests.
 ///
 /// The server puts one into the extensions of the request before the handler gets it. It can be
@@ -25,7 +25,7 @@ use crate::{
 ///
 /// use anyws::{BoxError, Io, UpgradeIo, http::Request};
 ///
-/// /// Prepares a request in a server whose `upgraded` is ready once the answer of 101 is sent.
+/// /// Prepares a request in a server whose `upgraded` is ready once the 101 response is sent.
 /// fn prepare<T: Io + 'static>(
 ///     request: &mut Request<()>,
 ///     upgraded: impl Future<Output = Result<T, BoxError>> + Send + 'static,

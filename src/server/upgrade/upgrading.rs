@@ -1,4 +1,4 @@
-//! The state between the answer of 101 and the socket.
+//! The state between the 101 response and the socket.
 
 use std::{
     fmt,

@@ -24,7 +24,7 @@ async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Inf
     Ok(match WebSocketUpgrade::from_request(&mut request) {
         Ok(ws) => ws
             .refusal_body(|reason| reason)
-            // Failures after the answer of 101 are reported only here.
+            // Failures after the 101 response are reported only here.
             .on_failed_upgrade(|error| eprintln!("no WebSocket: {error:#}"))
             .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),

@@ -10,7 +10,7 @@
 //!   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem
 //! ```
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyws::{BoxError, Io, Runtime, SmolRuntime, WebSocket, WebSocketConfig, rt};
 use futures_rustls::{
@@ -64,9 +64,12 @@ fn main() -> Result<(), BoxError> {
     let address = argument("127.0.0.1:9001");
     let certificates = argument("cert.pem");
     let key = argument("key.pem");
-    let chain = CertificateDer::pem_file_iter(Path::new(&certificates))?;
-    let key = PrivateKeyDer::from_pem_file(Path::new(&key))?;
-    let tls = acceptor(chain.collect::<Result<_, _>>()?, key)?;
+    let chain = CertificateDer::pem_file_iter(&certificates)
+        .and_then(Iterator::collect)
+        .map_err(|error| format!("cannot read the certificates in {certificates}: {error}"))?;
+    let key = PrivateKeyDer::from_pem_file(&key)
+        .map_err(|error| format!("cannot read the key in {key}: {error}"))?;
+    let tls = acceptor(chain, key)?;
     let runtime: Arc<dyn Runtime> = Arc::new(SmolRuntime::new());
     smol::block_on(async {
         let listener = TcpListener::bind(address).await?;

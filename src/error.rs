@@ -57,7 +57,7 @@ pub enum Error {
     #[error("timed out {0}")]
     Timeout(TimeoutPhase),
     /// No handler got the connection; the source says why. Either the HTTP server did not hand it
-    /// over after the answer of 101, for instance because the client left first. Or the runtime was
+    /// over after the 101 response, for instance because the client left first. Or the runtime was
     /// shut down and dropped the connection's task.
     #[error(fmt = display_upgrade)]
     Upgrade(#[source] BoxError),

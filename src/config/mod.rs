@@ -144,7 +144,7 @@ impl WebSocketConfig {
         self
     }
 
-    /// Sets how long the HTTP server may take to send the answer of 101 and hand over the
+    /// Sets how long the HTTP server may take to send the 101 response and hand over the
     /// connection; default 10 s; a working server needs far less.
     ///
     /// The time runs from [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) or

@@ -40,7 +40,9 @@ fn the_counts_of_crates_are_plausible() {
 fn the_counts_have_their_command_and_their_date() {
     let text = read(Path::new("features.md"));
     assert!(
-        text.contains("\ncargo tree -e normal -p anyws --no-default-features --features FEATURE ")
+        text.contains(
+            "\ncargo tree -e normal -p anyws --no-default-features --features \"FEATURE\" "
+        )
     );
     let (_, after) = text.split_once("Measured on ").expect("a date");
     let date: Vec<u32> = after[..10]

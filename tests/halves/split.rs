@@ -602,32 +602,99 @@ runtimes! {
 }
 
 /// A waker that owns a half, as one does whose executor keeps its task nowhere else.
+#[derive(Default)]
 struct Owner(Mutex<Option<ReceiveHalf>>);
 
 impl Wake for Owner {
     fn wake(self: Arc<Self>) {}
 }
 
+/// Runs `polls` on a thread, which has to come to its end: it must not wait for its own lock.
+fn ends(polls: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        polls();
+        done.send(()).unwrap();
+    });
+    let ended = is_done.recv_timeout(Duration::from_secs(10));
+    assert_ne!(
+        ended,
+        Err(mpsc::RecvTimeoutError::Timeout),
+        "the thread waits for itself"
+    );
+    thread.join().unwrap();
+}
+
+/// The sending half of a socket whose receiving half belongs to a waker that nobody else owns: it
+/// has waited for a message, as a half or as the whole socket, and now waits for something else.
+fn sender_beside_owner(waits_before_split: bool) -> (WebSocket, SendHalf) {
+    let (client, mut server) = testing::pair();
+    let owner = Arc::new(Owner::default());
+    let waker = Waker::from(Arc::clone(&owner));
+    if waits_before_split {
+        assert!(poll_with(&waker, pin!(server.next())).is_pending());
+    }
+    let (sender, mut receiver) = server.split();
+    if !waits_before_split {
+        assert!(poll_with(&waker, pin!(receiver.next())).is_pending());
+    }
+    *owner.0.lock().unwrap() = Some(receiver);
+    (client, sender)
+}
+
 #[test]
 fn a_waker_that_owns_the_other_half_may_be_dropped_as_it_is_woken() {
-    let (done, is_done) = mpsc::channel();
-    let sending = std::thread::spawn(move || {
-        let (_client, server) = testing::pair();
-        let (mut sender, receiver) = server.split();
-        let owner = Arc::new(Owner(Mutex::new(Some(receiver))));
+    for waits_before_split in [false, true] {
+        ends(move || {
+            let (_client, mut sender) = sender_beside_owner(waits_before_split);
+            // More than a turn: the sender wakes its own task, and with it the other one.
+            let sent = (0..1000).take_while(|_| sender.send("x".into()).now_or_never().is_some());
+            assert!(sent.count() < 1000, "no turn has ended");
+        });
+    }
+}
+
+#[test]
+fn a_waker_that_owns_the_other_half_may_be_dropped_by_abort() {
+    for waits_before_split in [false, true] {
+        ends(move || sender_beside_owner(waits_before_split).1.abort());
+    }
+}
+
+#[test]
+fn a_waker_that_owns_the_other_half_may_be_dropped_by_the_stream() {
+    ends(|| {
+        let (_client, mut server) = testing::pair();
+        let owner = Arc::new(Owner::default());
         let waker = Waker::from(Arc::clone(&owner));
-        let waits = {
-            let mut receiver = owner.0.lock().unwrap();
-            let next = pin!(receiver.as_mut().unwrap().next());
-            poll_with(&waker, next).is_pending()
-        };
-        drop((owner, waker));
-        // More than a turn: the sender wakes its own task, and with it the other one.
-        let sent = (0..1000).take_while(|_| sender.send("x".into()).now_or_never().is_some());
-        done.send((waits, sent.count())).unwrap();
+        let large = Message::binary(vec![0; 300 * 1024]);
+        assert!(poll_with(&waker, pin!(server.send(large))).is_pending());
+        drop(waker);
+        let (mut sender, receiver) = server.split();
+        *owner.0.lock().unwrap() = Some(receiver);
+        drop(owner);
+        // The stream is full, and replaces the waker that it has.
+        assert!(sender.flush().now_or_never().is_none());
+        // The receiver is dropped, so this one reads.
+        assert!(sender.closed().now_or_never().is_none());
     });
-    let (waits, sent) = is_done.recv_timeout(Duration::from_secs(10)).unwrap();
-    sending.join().unwrap();
-    assert!(waits);
-    assert!(sent < 1000, "no turn has ended");
+}
+
+#[test]
+fn a_waker_of_before_the_split_keeps_no_half() {
+    for waits_before_split in [false, true] {
+        ends(move || {
+            let (mut client, mut sender) = sender_beside_owner(waits_before_split);
+            // The stream wakes the receiver's task, which is gone with that: the sender reads.
+            assert!(sender.closed().now_or_never().is_none());
+            client
+                .send("for nobody".into())
+                .now_or_never()
+                .unwrap()
+                .unwrap();
+            assert!(sender.closed().now_or_never().is_none());
+            client.close(None).now_or_never();
+            sender.closed().now_or_never().unwrap().unwrap();
+        });
+    }
 }

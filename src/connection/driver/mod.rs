@@ -102,8 +102,11 @@ impl Driver {
         }
     }
 
+    /// Says whether one task sends and another one receives. Forgets the tasks so far, which poll
+    /// this connection no more.
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.is_shared = is_shared;
+        self.tasks = Tasks::default();
     }
 
     /// Returns the frame of the peer's Close, once it was received with a code.

@@ -5,7 +5,6 @@
 //! direction in which the other task waits, it passes the stream a waker for both. Otherwise the
 //! other task would sleep forever. If one task does both, as in most handlers, the stream gets only
 //! the task's own waker.
-//! stream gets.
 
 use std::{
     sync::Arc,

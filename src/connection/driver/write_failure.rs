@@ -65,10 +65,12 @@ impl Driver {
     }
 }
 
-/// Copies an error: a system error by its code, any other by its kind and text.
+/// Copies an error: a system error by its code, any other by its kind, and by its text if it has
+/// one.
 fn copy(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
+        None if error.get_ref().is_none() => error.kind().into(),
         None => io::Error::new(error.kind(), error.to_string()),
     }
 }

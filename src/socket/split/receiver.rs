@@ -11,7 +11,7 @@ use futures_core::{
     stream::{FusedStream, Stream},
 };
 
-use super::Half;
+use super::{Half, shared::lock};
 use crate::{
     connection::Connection,
     error::Result,
@@ -110,6 +110,6 @@ impl Stream for ReceiveHalf {
 /// The stream is terminated once it has returned `None`.
 impl FusedStream for ReceiveHalf {
     fn is_terminated(&self) -> bool {
-        self.0.shared.lock().is_terminated()
+        lock(&self.0.shared).is_terminated()
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use futures_core::future::FusedFuture;
 use futures_sink::Sink;
 
-use super::{Half, ReceiveHalf, ReuniteError};
+use super::{Half, ReceiveHalf, ReuniteError, shared::lock};
 use crate::{
     connection::{Closer, Connection, Reading, Side},
     error::{Error, Result},
@@ -198,7 +198,7 @@ impl SendHalf {
             return Err(ReuniteError(self, receiver));
         }
         // Dropping the halves then finds nothing to finish.
-        let mut connection = self.0.shared.lock().take();
+        let mut connection = lock(&self.0.shared).take();
         connection.set_shared(false);
         Ok(WebSocket::from_connection(connection))
     }
@@ -240,7 +240,7 @@ impl SendHalf {
 
     /// A waiting receiver writes what is buffered, as a whole socket does before it waits.
     fn wake_receiver(&self) {
-        self.0.shared.tasks.of(Side::Receiver).wake();
+        self.0.shared.wake(Side::Receiver);
     }
 }
 
@@ -255,7 +255,7 @@ impl Sink<Message> for SendHalf {
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<()> {
-        self.0.shared.lock().start_send(message)?;
+        lock(&self.0.shared).start_send(message)?;
         self.wake_receiver();
         Ok(())
     }

@@ -10,22 +10,26 @@ use crate::{
 /// A task was woken during a poll.
 const WOKEN: usize = 1;
 
+/// The receiver was dropped during a poll.
+const LEFT: usize = 2;
+
 /// One poll; polls are counted in the bits above.
-const POLL: usize = 2;
+const POLL: usize = 4;
 
 /// The waiting tasks of the halves.
 ///
 /// A stream keeps one waker for each direction, but each half may have to both read and write: a
 /// receiver writes pongs, and a closing sender reads up to the end. So the stream wakes both.
 ///
-/// A wakeup waits until the lock of the connection is released. A waker may own the last reference
-/// to a task, and that task the other half, whose destructor locks too.
+/// A poll holds the lock of the connection. What needs the lock, or may run any code, waits until
+/// the poll has ended: wakeups, and the end of a receiver. A waker may own the last reference to a
+/// task, and that task the other half.
 #[derive(Default)]
 pub(super) struct Tasks {
     sender: AtomicWaker,
     receiver: AtomicWaker,
-    /// The number of polls, and whether a task was woken during one. They share a word, so that
-    /// either the waker sees that no poll is left, or the last poll sees the wakeup.
+    /// The number of polls, and what happened during one. They share a word, so that either who
+    /// does it sees that no poll is left, or the last poll sees what is left to do.
     state: AtomicUsize,
 }
 
@@ -37,16 +41,39 @@ impl Tasks {
         }
     }
 
-    /// Defers wakeups until the guard is dropped. Drop it after the lock is released.
-    pub(super) fn begin_poll(&self) -> PollGuard<'_> {
+    /// Begins a poll; call it before locking.
+    pub(super) fn begin_poll(&self) {
         self.state.fetch_add(POLL, Ordering::AcqRel);
-        PollGuard(self)
+    }
+
+    /// Ends a poll; call it after unlocking. Wakes the tasks that were woken meanwhile. Returns
+    /// whether the caller has to do what is left of a receiver that was dropped meanwhile.
+    pub(super) fn end_poll(&self) -> bool {
+        let before = self.state.fetch_sub(POLL, Ordering::AcqRel);
+        if before >= 2 * POLL {
+            return false;
+        }
+        if before & WOKEN != 0 {
+            self.wake_both();
+        }
+        before & LEFT != 0 && self.take(LEFT)
+    }
+
+    /// The receiver is dropped. Returns whether the caller has to do the rest; otherwise a poll is
+    /// going on, perhaps below the caller, and does it.
+    pub(super) fn leave(&self) -> bool {
+        self.state.fetch_or(LEFT, Ordering::AcqRel) < POLL && self.take(LEFT)
     }
 
     fn wake_both(&self) {
-        self.state.fetch_and(!WOKEN, Ordering::AcqRel);
+        self.take(WOKEN);
         self.sender.wake();
         self.receiver.wake();
+    }
+
+    /// Clears a bit; returns whether it was set.
+    fn take(&self, bit: usize) -> bool {
+        self.state.fetch_and(!bit, Ordering::AcqRel) & bit != 0
     }
 }
 
@@ -58,18 +85,6 @@ impl Wake for Tasks {
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.fetch_or(WOKEN, Ordering::AcqRel) < POLL {
             self.wake_both();
-        }
-    }
-}
-
-/// A poll that holds the lock of the connection, or is about to.
-pub(super) struct PollGuard<'a>(&'a Tasks);
-
-impl Drop for PollGuard<'_> {
-    fn drop(&mut self) {
-        let before = self.0.state.fetch_sub(POLL, Ordering::AcqRel);
-        if before == POLL | WOKEN {
-            self.0.wake_both();
         }
     }
 }

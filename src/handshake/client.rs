@@ -3,16 +3,17 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
     header::{
-        CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+        UPGRADE,
     },
 };
 
 use super::{
     accept_key::{NONCE_LEN, accept_key},
-    tokens::has_token,
+    tokens::{has_token, is_token, one},
 };
 
 /// A handshake that a client has started.
@@ -29,8 +30,11 @@ pub enum OpenError {
     /// The server refused: the status is not 101.
     #[error("the server answered {0}, not 101")]
     Status(StatusCode),
-    /// A header of the answer is missing or wrong.
-    #[error("header `{0}` of the answer is missing or wrong")]
+    /// The answer is not HTTP/1.1.
+    #[error("the answer is {0:?}, not HTTP/1.1")]
+    Version(Version),
+    /// A header of the answer is missing, wrong, repeated or forbidden.
+    #[error("header `{0}` of the answer is missing, wrong, repeated or forbidden")]
     Header(&'static str),
 }
 
@@ -49,7 +53,8 @@ impl ClientHandshake {
         (Self { accept }, headers)
     }
 
-    /// Checks the answer. Returns the subprotocol that the server chose.
+    /// Checks the answer (RFC 6455, sections 4.1 and 11.3). Returns the subprotocol that the server
+    /// chose, which the caller has to compare with what it offered.
     ///
     /// No extension was offered, so none may be accepted.
     pub(crate) fn check<'a, B>(
@@ -59,21 +64,39 @@ impl ClientHandshake {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(OpenError::Status(response.status()));
         }
+        if response.version() != Version::HTTP_11 {
+            return Err(OpenError::Version(response.version()));
+        }
         let headers = response.headers();
-        if !has_token(headers, &UPGRADE, "websocket") {
+        let upgrade = one(headers, &UPGRADE).map(HeaderValue::as_bytes);
+        if !upgrade.is_some_and(|it| it.eq_ignore_ascii_case(b"websocket")) {
             return Err(OpenError::Header("Upgrade"));
         }
         if !has_token(headers, &CONNECTION, "upgrade") {
             return Err(OpenError::Header("Connection"));
         }
-        if headers.get(SEC_WEBSOCKET_ACCEPT) != self.accept.as_ref() {
+        if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != self.accept.as_ref()) {
             return Err(OpenError::Header("Sec-WebSocket-Accept"));
         }
-        if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-            return Err(OpenError::Header("Sec-WebSocket-Extensions"));
+        if let Some((_, name)) = FORBIDDEN.iter().find(|(it, _)| headers.contains_key(it)) {
+            return Err(OpenError::Header(name));
         }
-        let protocol = headers.get(SEC_WEBSOCKET_PROTOCOL);
-        let protocol = protocol.map(HeaderValue::to_str).transpose();
-        protocol.map_err(|_| OpenError::Header("Sec-WebSocket-Protocol"))
+        if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+            return Ok(None);
+        }
+        let protocol = one(headers, &SEC_WEBSOCKET_PROTOCOL)
+            .and_then(|name| name.to_str().ok())
+            .filter(|name| is_token(name.as_bytes()));
+        protocol
+            .map(Some)
+            .ok_or(OpenError::Header("Sec-WebSocket-Protocol"))
     }
 }
+
+/// Headers that the answer must not have: no extension was offered, and a 101 has no body (RFC 9110,
+/// sections 8.6 and 15.2; RFC 9112, section 6.1).
+const FORBIDDEN: [(HeaderName, &str); 3] = [
+    (SEC_WEBSOCKET_EXTENSIONS, "Sec-WebSocket-Extensions"),
+    (CONTENT_LENGTH, "Content-Length"),
+    (TRANSFER_ENCODING, "Transfer-Encoding"),
+];

@@ -16,7 +16,7 @@ use super::{
     policy::Policy,
     protocols::{ProtocolChoice, RequestedProtocols, requested},
     rejection::Rejection,
-    tokens::{has_token, is_token},
+    tokens::{has_token, is_token, one},
 };
 use crate::config::ConfigError;
 
@@ -171,13 +171,6 @@ impl Negotiated {
 fn belongs_to_handshake(name: &HeaderName) -> bool {
     [CONNECTION, UPGRADE, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name)
         || name.as_str().starts_with("sec-websocket-")
-}
-
-/// Returns the value of a header that is present exactly once.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut lines = headers.get_all(name).into_iter();
-    let first = lines.next()?;
-    lines.next().is_none().then_some(first)
 }
 
 /// Returns whether a value is a host with an optional port, without user information (RFC 9112,

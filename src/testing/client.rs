@@ -66,8 +66,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`OpenError::Status`] if the server refused. [`OpenError::Header`] if its answer is not a
-    /// valid handshake (RFC 6455, section 4.1).
+    /// [`OpenError::Status`] if the server refused. Otherwise the first fault of an answer that is
+    /// not a valid handshake (RFC 6455, sections 4.1 and 11.3). Not checked is whether the
+    /// subprotocol was offered: see [`WebSocket::protocol`].
     pub fn open<B>(self, response: &Response<B>) -> Result<WebSocket, OpenError> {
         let Self {
             io,
@@ -78,7 +79,7 @@ impl Client {
     }
 
     /// Opens the client's socket on the test's own stream, over which it has sent the request and
-    /// read `response`.
+    /// read `response`. The next byte of `io` is the first one behind the head of the answer.
     ///
     /// # Errors
     ///

@@ -289,11 +289,42 @@ fn settings_that_contradict_each_other_do_not_make_a_client_hang() {
 }
 
 #[test]
-fn an_answer_with_an_extension_opens_none_as_none_was_offered() {
-    let name = "Sec-WebSocket-Extensions";
-    let value = "permessage-deflate".parse().unwrap();
-    let opened = opened(|response| drop(response.headers_mut().insert(name, value)));
-    assert_eq!(opened.unwrap_err(), OpenError::Header(name));
+fn an_answer_that_a_client_must_fail_opens_none() {
+    let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    for (name, value) in [
+        // None was offered.
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+        // A 101 has no body.
+        ("Content-Length", "0"),
+        ("Transfer-Encoding", "chunked"),
+        // These are sent once.
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Accept", accept),
+    ] {
+        let value = value.parse().unwrap();
+        let error = opened(|response| {
+            response.headers_mut().append(name, value);
+        });
+        assert_eq!(error.unwrap_err(), OpenError::Header(name));
+    }
+    let upgrade = "h2c, websocket".parse().unwrap();
+    let error = opened(|response| drop(response.headers_mut().insert("upgrade", upgrade)));
+    assert_eq!(error.unwrap_err(), OpenError::Header("Upgrade"));
+    let error = opened(|response| *response.version_mut() = Version::HTTP_10);
+    assert_eq!(error.unwrap_err(), OpenError::Version(Version::HTTP_10));
+}
+
+#[test]
+fn an_answer_with_another_subprotocol_than_one_token_opens_none() {
+    let name = "Sec-WebSocket-Protocol";
+    for values in [&["a", "a"][..], &["a, b"], &[""], &["a b"], &["a(\""]] {
+        let error = opened(|response| {
+            for value in values {
+                response.headers_mut().append(name, value.parse().unwrap());
+            }
+        });
+        assert_eq!(error.unwrap_err(), OpenError::Header(name), "{values:?}");
+    }
 }
 
 #[test]

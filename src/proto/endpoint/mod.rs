@@ -85,7 +85,7 @@ impl Endpoint {
             // must still be written, and fragments must not be empty.
             write_buffer_size: limits.write_buffer().min(limits.watermark()),
             watermark: limits.watermark(),
-            fragment: limits.fragment_size.max(1),
+            fragment: limits.fragment_size,
             received_close: None,
         }
     }

@@ -219,6 +219,26 @@ fn rule_47_of_a_peer_that_does_not_read_the_latest_ping_is_answered_and_reading_
 }
 
 #[test]
+fn rule_47_a_waiting_pong_goes_before_our_own_close_and_after_the_peers_there_is_none() {
+    let fill = |endpoint: &mut Endpoint| {
+        while endpoint.has_pong_room() {
+            receive(endpoint, &frame(FIN | PING, [b'x'; 125]));
+        }
+        receive(endpoint, &frame(FIN | PING, "waits"));
+    };
+    let mut endpoint = server();
+    fill(&mut endpoint);
+    endpoint.close(None).unwrap();
+    let end = [answer(PONG, "waits"), answer(CLOSE, "")].concat();
+    assert!(written(&mut endpoint).ends_with(&end));
+    let mut endpoint = server();
+    fill(&mut endpoint);
+    receive(&mut endpoint, &frame(FIN | CLOSE, ""));
+    let end = [answer(PONG, [b'x'; 125]), answer(CLOSE, "")].concat();
+    assert!(written(&mut endpoint).ends_with(&end));
+}
+
+#[test]
 fn rule_48_a_pong_that_nobody_asked_for_is_harmless() {
     let mut endpoint = server();
     let received = receive(&mut endpoint, &frame(FIN | PONG, "so"));
@@ -280,6 +300,15 @@ fn rules_51_and_52_the_server_ends_tcp_and_a_client_waits_for_that() {
     let mut alone = self::client();
     alone.stop_receiving();
     assert!(alone.ends_tcp_first(), "no Close of the server's has come");
+    let mut failed = self::client();
+    let mut masked = frame(FIN | TEXT, "a");
+    failed.receive::<ProtocolError>(&mut masked, &mut None);
+    assert_eq!(failed.state().recv, RecvState::Failed);
+    assert!(
+        !failed.has_received_close(),
+        "a failure is no closing handshake"
+    );
+    assert!(!failed.ends_tcp_at_once() && failed.ends_tcp_first());
 }
 
 #[test]
@@ -400,26 +429,49 @@ fn what_is_lost_by_a_failed_write_is_known() {
     assert!(!endpoint.has_unwritten_messages() && !endpoint.can_send());
 }
 
+#[test]
+fn settings_that_contradict_each_other_make_nobody_wait_forever() {
+    let limits = TransportConfig::default()
+        .write_buffer_size(1000)
+        .max_write_buffer_size(10)
+        .fragment_size(0);
+    let mut endpoint = Endpoint::new(Role::Server, &limits);
+    assert!(!endpoint.is_full() && !endpoint.should_write());
+    while !endpoint.is_full() {
+        endpoint.send(&mut outgoing("a"));
+    }
+    assert!(
+        endpoint.should_write(),
+        "senders wait, and nobody would write"
+    );
+}
+
 /// The events of an endpoint, as its driver causes them.
-const EVENTS: [fn(&mut Endpoint); 7] = [
+const EVENTS: [fn(&mut Endpoint); 8] = [
     |it| drop(receive(it, &frame(FIN | TEXT, "a"))),
     |it| drop(receive(it, &frame(FIN | PING, "a"))),
     |it| drop(receive(it, &frame(FIN | CLOSE, ""))),
     |it| drop(receive(it, &frame(FIN | 3, ""))),
     |it| drop(it.close(None)),
+    |it| {
+        if it.can_send() {
+            it.send(&mut outgoing(Message::Close(None)));
+        }
+    },
     Endpoint::stop_receiving,
     Endpoint::stop_sending,
 ];
 
 #[test]
 fn the_table_of_states_in_architecture_md_is_complete_and_no_pair_of_it_is_impossible() {
+    // Two events change each direction at most once; two more may come in between.
+    const DEPTH: u32 = 4;
     let mut reached = BTreeSet::new();
-    let depth = u32::try_from(EVENTS.len()).unwrap().min(4);
-    for path in 0..EVENTS.len().pow(depth) {
+    for path in 0..EVENTS.len().pow(DEPTH) {
         let mut endpoint = server();
         let mut rest = path;
         reached.insert(endpoint.state());
-        for _ in 0..depth {
+        for _ in 0..DEPTH {
             EVENTS[rest % EVENTS.len()](&mut endpoint);
             rest /= EVENTS.len();
             reached.insert(endpoint.state());

@@ -9,6 +9,7 @@ mod accept_key;
 pub(crate) mod client;
 mod extensions;
 mod head;
+mod headers;
 mod host;
 mod origin;
 mod policy;

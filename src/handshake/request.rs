@@ -11,12 +11,13 @@ use http::{
 use super::{
     accept_key::accept_key,
     extensions,
+    headers::{announces_body, one},
     host::host_and_port,
     origin::RequestOrigin,
     policy::Policy,
     protocols::{ProtocolChoice, RequestedProtocols, requested},
     rejection::Rejection,
-    tokens::{has_token, is_token, one},
+    tokens::{has_token, is_token},
 };
 use crate::config::ConfigError;
 
@@ -179,12 +180,4 @@ fn is_host(value: &HeaderValue) -> bool {
     value
         .to_str()
         .is_ok_and(|host| host_and_port(host).is_some())
-}
-
-/// Returns whether the request has a body after its head: its bytes would be parsed as frames.
-fn announces_body(headers: &HeaderMap) -> bool {
-    let is_zero = |length: &HeaderValue| {
-        !length.is_empty() && length.as_bytes().iter().all(|&digit| digit == b'0')
-    };
-    headers.contains_key(TRANSFER_ENCODING) || !headers.get_all(CONTENT_LENGTH).iter().all(is_zero)
 }

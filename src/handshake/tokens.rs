@@ -1,6 +1,6 @@
 //! Lists of tokens in header fields (RFC 9110, sections 5.6.1 and 5.6.2).
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 /// Returns the members of a list header: all its lines, split at commas, without surrounding spaces
 /// and tabs, and without empty members.
@@ -51,13 +51,6 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
-}
-
-/// Returns the value of a header that is present exactly once.
-pub(super) fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut lines = headers.get_all(name).into_iter();
-    let first = lines.next()?;
-    lines.next().is_none().then_some(first)
 }
 
 #[cfg(test)]

@@ -294,9 +294,6 @@ fn an_answer_that_a_client_must_fail_opens_none() {
     for (name, value) in [
         // None was offered.
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
-        // A 101 has no body.
-        ("Content-Length", "0"),
-        ("Transfer-Encoding", "chunked"),
         // These are sent once.
         ("Upgrade", "websocket"),
         ("Sec-WebSocket-Accept", accept),
@@ -306,6 +303,11 @@ fn an_answer_that_a_client_must_fail_opens_none() {
             response.headers_mut().append(name, value);
         });
         assert_eq!(error.unwrap_err(), OpenError::Header(name));
+    }
+    for (name, value) in [("Content-Length", "5"), ("Transfer-Encoding", "chunked")] {
+        let value = value.parse().unwrap();
+        let error = opened(|response| drop(response.headers_mut().insert(name, value)));
+        assert_eq!(error.unwrap_err(), OpenError::Body);
     }
     let upgrade = "h2c, websocket".parse().unwrap();
     let error = opened(|response| drop(response.headers_mut().insert("upgrade", upgrade)));

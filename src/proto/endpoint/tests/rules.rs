@@ -1,110 +1,16 @@
-//! Tests of rules 39 to 57 of conformance/RULES.md without a stream, and of the states that can
-//! exist.
+//! The rules 39 to 57 of conformance/RULES.md.
 
-use std::{collections::BTreeSet, fmt::Write, io::IoSlice};
+use std::fmt::Write;
 
-use super::{Endpoint, RecvState, SendState, State};
+use super::{
+    BINARY, CLOSE, CONTINUATION, Endpoint, FIN, PING, PONG, RecvState, TEXT, answer, client,
+    close_payload, fails_with, frame, outgoing, receive, server, written,
+};
 use crate::{
     config::TransportConfig,
     message::{Bytes, CloseCode, CloseFrame, Message, Role},
-    proto::{InvalidMessage, Outgoing, ProtocolError, RecvSlot},
+    proto::{InvalidMessage, Outgoing, ProtocolError},
 };
-
-const FIN: u8 = 0x80;
-const CONTINUATION: u8 = 0;
-const TEXT: u8 = 1;
-const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
-const PING: u8 = 9;
-const PONG: u8 = 10;
-
-fn server() -> Endpoint {
-    Endpoint::new(Role::Server, &TransportConfig::default())
-}
-
-fn client() -> Endpoint {
-    Endpoint::new(Role::Client, &TransportConfig::default())
-}
-
-/// A frame of a client. Its key is 0, so that the payload stays readable.
-fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    const MASKED: u8 = 0x80;
-    let payload = payload.as_ref();
-    let length = (payload.len() as u64).to_be_bytes();
-    let mut bytes = vec![first];
-    match payload.len() {
-        0..=0x7d => bytes.push(MASKED | length[7]),
-        0x7e..=0xffff => bytes.extend([&[MASKED | 0x7e], &length[6..]].concat()),
-        _ => bytes.extend([&[MASKED | 0x7f], &length[..]].concat()),
-    }
-    bytes.extend([0; 4]);
-    bytes.extend(payload);
-    bytes
-}
-
-fn close_payload(code: u16, reason: &str) -> Vec<u8> {
-    [&code.to_be_bytes(), reason.as_bytes()].concat()
-}
-
-/// Passes bytes as a driver does, until no more messages come.
-fn receive(endpoint: &mut Endpoint, bytes: &[u8]) -> Vec<Result<Message, ProtocolError>> {
-    let (mut bytes, mut all) = (bytes.to_vec(), Vec::new());
-    while endpoint.is_receiving() && !bytes.is_empty() {
-        let mut received: RecvSlot<ProtocolError> = None;
-        let taken = endpoint.receive(&mut bytes, &mut received).taken;
-        bytes.drain(..taken);
-        all.extend(received);
-    }
-    all
-}
-
-/// Takes the bytes that the endpoint has to write.
-fn written(endpoint: &mut Endpoint) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while endpoint.unwritten() > 0 {
-        let buffer = endpoint.write_buffer();
-        let mut slices = [IoSlice::new(&[]); 4];
-        let count = buffer.fill(&mut slices);
-        let part: Vec<u8> = slices[..count]
-            .iter()
-            .flat_map(|it| it.iter().copied())
-            .collect();
-        buffer.advance(part.len());
-        bytes.extend(part);
-    }
-    bytes
-}
-
-/// An unmasked frame with a payload below 126 bytes, as a server writes it.
-fn answer(opcode: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
-    let payload = payload.as_ref();
-    [
-        &[FIN | opcode, u8::try_from(payload.len()).unwrap()],
-        payload,
-    ]
-    .concat()
-}
-
-/// Asserts that these bytes fail a server with this error: it writes a Close with the code, and
-/// parses nothing after the violation.
-fn fails_with(bytes: &[u8], code: u16, error: impl Fn(&ProtocolError) -> bool) {
-    let mut endpoint = server();
-    let followed = [bytes, &frame(FIN | TEXT, "behind it")].concat();
-    let received = receive(&mut endpoint, &followed);
-    assert!(
-        error(received.last().unwrap().as_ref().unwrap_err()),
-        "{received:?}"
-    );
-    assert_eq!(endpoint.state().recv, RecvState::Failed);
-    assert_eq!(endpoint.state().send, SendState::Closed);
-    let close = written(&mut endpoint);
-    assert_eq!(close[0], FIN | CLOSE);
-    assert_eq!(close[2..4], code.to_be_bytes(), "{received:?}");
-}
-
-fn outgoing(message: impl Into<Message>) -> Outgoing {
-    Outgoing::new(message.into()).unwrap()
-}
 
 #[test]
 fn rule_39_control_frames_are_short_and_whole() {
@@ -444,50 +350,4 @@ fn settings_that_contradict_each_other_make_nobody_wait_forever() {
         endpoint.should_write(),
         "senders wait, and nobody would write"
     );
-}
-
-/// The events of an endpoint, as its driver causes them.
-const EVENTS: [fn(&mut Endpoint); 8] = [
-    |it| drop(receive(it, &frame(FIN | TEXT, "a"))),
-    |it| drop(receive(it, &frame(FIN | PING, "a"))),
-    |it| drop(receive(it, &frame(FIN | CLOSE, ""))),
-    |it| drop(receive(it, &frame(FIN | 3, ""))),
-    |it| drop(it.close(None)),
-    |it| {
-        if it.can_send() {
-            it.send(&mut outgoing(Message::Close(None)));
-        }
-    },
-    Endpoint::stop_receiving,
-    Endpoint::stop_sending,
-];
-
-#[test]
-fn the_table_of_states_in_architecture_md_is_complete_and_no_pair_of_it_is_impossible() {
-    // Two events change each direction at most once; two more may come in between.
-    const DEPTH: u32 = 4;
-    let mut reached = BTreeSet::new();
-    for path in 0..EVENTS.len().pow(DEPTH) {
-        let mut endpoint = server();
-        let mut rest = path;
-        reached.insert(endpoint.state());
-        for _ in 0..DEPTH {
-            EVENTS[rest % EVENTS.len()](&mut endpoint);
-            rest /= EVENTS.len();
-            reached.insert(endpoint.state());
-        }
-    }
-    let name = |State { recv, send }: &State| format!("| `{recv:?}` | `{send:?}` |");
-    let reached: BTreeSet<_> = reached.iter().map(name).collect();
-    let document = include_str!("../../../ARCHITECTURE.md");
-    let (_, table) = document
-        .split_once("\n| From the peer | To the peer |")
-        .unwrap();
-    let rows = table
-        .lines()
-        .skip(2)
-        .take_while(|line| line.starts_with('|'));
-    let pair = |line: &str| line.splitn(4, '|').take(3).collect::<Vec<_>>().join("|") + "|";
-    let documented: BTreeSet<_> = rows.map(pair).collect();
-    assert_eq!(documented, reached);
 }

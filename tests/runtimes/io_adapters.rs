@@ -9,7 +9,6 @@ use std::{
 
 use anyws::{Message, TransportConfig, WebSocket, WebSocketConfig};
 use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, future::join};
-use support::runtimes;
 
 /// A stream that gives what it is told to, and records how it is written to.
 #[derive(Debug, Default)]
@@ -310,7 +309,7 @@ mod over_hyper {
         }
     }
 
-    runtimes! {
+    support::runtimes! {
         async fn two_sockets_talk_and_close(rt) {
             // No test is to end by a timeout.
             let config = config().set_runtime(rt).set_close_timeout(Duration::from_secs(3600));

@@ -89,18 +89,25 @@ impl Pipe {
     }
 
     fn end(&self) {
-        let mut state = self.lock();
-        state.ended = true;
-        wake(state.reader.take());
+        let reader = {
+            let mut state = self.lock();
+            state.ended = true;
+            state.reader.take()
+        };
+        wake(reader);
     }
 
     fn abandon(&self) {
-        let mut state = self.lock();
-        state.unread = true;
-        wake(state.writer.take());
+        let writer = {
+            let mut state = self.lock();
+            state.unread = true;
+            state.writer.take()
+        };
+        wake(writer);
     }
 }
 
+/// Wakes a task. Call it without a lock: the waker may own an end of the stream.
 fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
@@ -115,11 +122,15 @@ impl AsyncRead for Duplex {
     ) -> Poll<io::Result<usize>> {
         let mut state = self.incoming.lock();
         if state.bytes.is_empty() && !state.ended && !buf.is_empty() {
-            state.reader = Some(cx.waker().clone());
+            let replaced = state.reader.replace(cx.waker().clone());
+            drop(state);
+            drop(replaced);
             return Poll::Pending;
         }
         let length = io::Read::read(&mut state.bytes, buf)?;
-        wake(state.writer.take());
+        let writer = state.writer.take();
+        drop(state);
+        wake(writer);
         Poll::Ready(Ok(length))
     }
 }
@@ -136,12 +147,16 @@ impl AsyncWrite for Duplex {
         }
         let room = state.capacity - state.bytes.len();
         if room == 0 && !buf.is_empty() {
-            state.writer = Some(cx.waker().clone());
+            let replaced = state.writer.replace(cx.waker().clone());
+            drop(state);
+            drop(replaced);
             return Poll::Pending;
         }
         let length = room.min(buf.len());
         state.bytes.extend(&buf[..length]);
-        wake(state.reader.take());
+        let reader = state.reader.take();
+        drop(state);
+        wake(reader);
         Poll::Ready(Ok(length))
     }
 

@@ -654,6 +654,33 @@ fn a_waker_that_owns_the_other_half_may_be_dropped_as_it_is_woken() {
     }
 }
 
+/// A waker that uses a half at once, as one does whose executor polls in `wake`.
+struct User(Mutex<Option<ReceiveHalf>>);
+
+impl Wake for User {
+    fn wake(self: Arc<Self>) {
+        let half = self.0.lock().unwrap();
+        assert!(half.as_ref().unwrap().close_frame().is_none());
+    }
+}
+
+#[test]
+fn a_waker_may_use_the_other_half_as_it_is_woken() {
+    ends(|| {
+        let (_client, server) = testing::pair();
+        let (mut sender, mut receiver) = server.split();
+        let user = Arc::new(User(Mutex::new(None)));
+        let waker = Waker::from(Arc::clone(&user));
+        assert!(poll_with(&waker, pin!(receiver.next())).is_pending());
+        *user.0.lock().unwrap() = Some(receiver);
+        // At the end of a turn the sender wakes its own task, and with it the other one.
+        let sent = (0..1000).take_while(|_| sender.send("x".into()).now_or_never().is_some());
+        assert!(sent.count() < 1000, "no turn has ended");
+        // The half and its waker own each other.
+        drop(user.0.lock().unwrap().take());
+    });
+}
+
 #[test]
 fn a_waker_that_owns_the_other_half_may_be_dropped_by_abort() {
     for waits_before_split in [false, true] {

@@ -190,7 +190,7 @@ impl ServerHandshake {
     ///
     /// As for [`accept`](Self::accept). [`Error::Config`] with
     /// [`HandshakeHeader`](crate::ConfigError::HandshakeHeader) if one of `headers` belongs to the
-    /// handshake; the client is answered 500, and the stream is closed.
+    /// handshake; the client gets a 500 response, and the stream is closed.
     ///
     /// # Cancel safety
     ///

@@ -76,7 +76,7 @@ impl Connection {
         self.driver().discard_received(cx)
     }
 
-    /// Says whether one task sends and another one receives, and forgets the tasks so far.
+    /// Sets whether one task sends and another one receives, and forgets the waiting tasks.
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.driver().set_shared(is_shared);
     }

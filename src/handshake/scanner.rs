@@ -42,7 +42,7 @@ enum State {
     StartLf,
     Method,
     Target,
-    /// The version, of which this many bytes have arrived.
+    /// The version; this many of its bytes have arrived.
     Version(usize),
     /// The end of the request line.
     RequestEnd,

@@ -131,7 +131,7 @@ impl Workload {
         }
     }
 
-    /// The load in words, for whoever does not know its name.
+    /// The load in words, for readers who do not know its name.
     #[must_use]
     pub fn in_words(&self) -> String {
         let size = match self.payload {

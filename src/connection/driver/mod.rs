@@ -102,8 +102,8 @@ impl Driver {
         }
     }
 
-    /// Says whether one task sends and another one receives. Forgets the tasks so far, which poll
-    /// this connection no more.
+    /// Sets whether one task sends and another one receives. Forgets the waiting tasks: they no
+    /// longer poll this connection.
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.is_shared = is_shared;
         self.tasks = Tasks::default();

@@ -67,8 +67,8 @@ struct Frame {
 }
 
 impl Frame {
-    /// Returns the length of the frame's message, of which `length` bytes have arrived; the limit
-    /// if more frames follow.
+    /// Returns the length of the whole message if `length` bytes of it have arrived and this frame
+    /// is its last one; otherwise the limit.
     fn max_len(&self, length: usize, limit: usize) -> usize {
         if self.fin {
             length.saturating_add(self.remaining)

@@ -84,7 +84,7 @@ pub(super) fn drive<R>(
     polled
 }
 
-/// Locks the connection. What has to wait for the lock is done when the guard is dropped.
+/// Locks the connection. Dropping the guard unlocks it, and then does what had to wait for that.
 pub(super) fn lock(shared: &Arc<Shared>) -> Locked<'_> {
     shared.tasks.begin_poll();
     // A panic inside a poll leaves the connection in a state that the other half can use.
@@ -95,7 +95,7 @@ pub(super) fn lock(shared: &Arc<Shared>) -> Locked<'_> {
     }
 }
 
-/// A half is dropped: it waits for nothing, and leaves the rest to the other one.
+/// Leaves the rest to the other half, when a half is dropped.
 pub(super) fn leave(shared: &Arc<Shared>, side: Side) {
     shared.tasks.of(side).take();
     if side == Side::Receiver {
@@ -106,8 +106,8 @@ pub(super) fn leave(shared: &Arc<Shared>, side: Side) {
     }
 }
 
-/// Does the rest of a receiver that was dropped. If it has seen the end and the sender has nothing
-/// left to do, the connection is closed by a task.
+/// Completes the drop of a receiver. If the receiver has seen the end and the sender has nothing
+/// left to do, a task closes the connection.
 fn finish_receiver(shared: &Arc<Shared>) {
     let mut connection = lock(shared);
     let finisher = connection.finisher();

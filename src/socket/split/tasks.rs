@@ -21,15 +21,15 @@ const POLL: usize = 4;
 /// A stream keeps one waker for each direction, but each half may have to both read and write: a
 /// receiver writes pongs, and a closing sender reads up to the end. So the stream wakes both.
 ///
-/// A poll holds the lock of the connection. What needs the lock, or may run any code, waits until
-/// the poll has ended: wakeups, and the end of a receiver. A waker may own the last reference to a
-/// task, and that task the other half.
+/// A poll holds the lock of the connection. Wakeups and the drop of a receiver are deferred until
+/// the poll has ended, because they may lock too: a waker may own the last reference to a task, and
+/// that task the other half.
 #[derive(Default)]
 pub(super) struct Tasks {
     sender: AtomicWaker,
     receiver: AtomicWaker,
-    /// The number of polls, and what happened during one. They share a word, so that either who
-    /// does it sees that no poll is left, or the last poll sees what is left to do.
+    /// The number of polls, and what was deferred. They share a word, so that either the caller sees
+    /// that no poll is running, or the last poll sees what was deferred.
     state: AtomicUsize,
 }
 
@@ -46,8 +46,8 @@ impl Tasks {
         self.state.fetch_add(POLL, Ordering::AcqRel);
     }
 
-    /// Ends a poll; call it after unlocking. Wakes the tasks that were woken meanwhile. Returns
-    /// whether the caller has to do what is left of a receiver that was dropped meanwhile.
+    /// Ends a poll; call it after unlocking. Delivers deferred wakeups. Returns whether the caller
+    /// has to complete the drop of a receiver.
     pub(super) fn end_poll(&self) -> bool {
         let before = self.state.fetch_sub(POLL, Ordering::AcqRel);
         if before >= 2 * POLL {
@@ -59,8 +59,8 @@ impl Tasks {
         before & LEFT != 0 && self.take(LEFT)
     }
 
-    /// The receiver is dropped. Returns whether the caller has to do the rest; otherwise a poll is
-    /// going on, perhaps below the caller, and does it.
+    /// Notes that the receiver is dropped. Returns whether the caller has to complete the drop;
+    /// otherwise a running poll does, which may be the caller's own.
     pub(super) fn leave(&self) -> bool {
         self.state.fetch_or(LEFT, Ordering::AcqRel) < POLL && self.take(LEFT)
     }

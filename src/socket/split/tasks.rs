@@ -28,8 +28,8 @@ const POLL: usize = 4;
 pub(super) struct Tasks {
     sender: AtomicWaker,
     receiver: AtomicWaker,
-    /// The number of polls, and what was deferred. They share a word, so that either the caller sees
-    /// that no poll is running, or the last poll sees what was deferred.
+    /// The number of polls, and what was deferred. They share a word, so that either the caller
+    /// sees that no poll is running, or the last poll sees what was deferred.
     state: AtomicUsize,
 }
 

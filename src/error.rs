@@ -41,14 +41,21 @@ pub enum Error {
     /// The byte stream failed. The connection is gone.
     #[error(fmt = display_io)]
     Io(#[from] io::Error),
-    /// There is no runtime, or it has no timers for a timeout that the caller set. Enable
-    /// `rt-tokio` or `rt-smol`, or pass a [`Runtime`](crate::Runtime).
+    /// There is no runtime, or it has no timers for a timeout that the caller set, or it was shut
+    /// down while a socket with such a timeout lived. Enable `rt-tokio` or `rt-smol`, or pass a
+    /// [`Runtime`](crate::Runtime).
     #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
     NoRuntime,
     /// The peer broke the protocol. A Close frame reported that to the peer, unless a Close was
     /// sent before.
     #[error("the peer broke the WebSocket protocol: {0}")]
     Protocol(ProtocolError),
+    /// The queue of a [`Sender`](crate::Sender) was full, and its policy,
+    /// [`WhenFull::Close`](crate::WhenFull::Close), closed the socket with code 1013: the peer
+    /// reads too slowly. [`TrySendError::Full`](crate::TrySendError::Full) converts into it too;
+    /// then the socket is unharmed.
+    #[error("the queue of the WebSocket is full: the peer reads too slowly")]
+    QueueFull,
     /// The opening handshake was refused. The client has been answered.
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
@@ -73,7 +80,9 @@ impl Error {
     /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake).
     /// - [`Io`](Self::Io) of the kinds that a stream returns when its peer is gone: broken pipe,
     ///   connection reset or aborted, not connected, unexpected end and timed out.
-    /// - [`Timeout`](Self::Timeout) of a peer that does not answer our Close.
+    /// - [`Timeout`](Self::Timeout) of a peer that does not answer a ping or our Close, does not
+    ///   read, or was idle, and of a socket that has reached its maximum lifetime.
+    /// - [`QueueFull`](Self::QueueFull): the peer reads too slowly.
     ///
     /// ```
     /// use anyws::WebSocket;
@@ -88,8 +97,9 @@ impl Error {
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         match self {
-            Self::Closed | Self::ClosedWithoutHandshake | Self::Timeout(TimeoutPhase::Close) => {
-                true
+            Self::Closed | Self::ClosedWithoutHandshake | Self::QueueFull => true,
+            Self::Timeout(phase) => {
+                !matches!(phase, TimeoutPhase::Upgrade | TimeoutPhase::Operation)
             }
             Self::Io(error) => matches!(
                 error.kind(),
@@ -188,6 +198,18 @@ pub enum TimeoutPhase {
     Close,
     /// An operation that the program limits with [`rt::timeout`](crate::rt::timeout).
     Operation,
+    /// The peer, to answer a ping; see
+    /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive).
+    Pong,
+    /// The peer, to accept bytes; see
+    /// [`set_write_timeout`](crate::WebSocketConfig::set_write_timeout).
+    Write,
+    /// A message in either direction; see
+    /// [`set_idle_timeout`](crate::WebSocketConfig::set_idle_timeout).
+    Idle,
+    /// The end of the connection; see
+    /// [`set_max_lifetime`](crate::WebSocketConfig::set_max_lifetime).
+    Lifetime,
 }
 
 impl fmt::Display for TimeoutPhase {
@@ -196,6 +218,10 @@ impl fmt::Display for TimeoutPhase {
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
             Self::Close => "waiting for the peer to close",
             Self::Operation => "waiting for an operation that `rt::timeout` bounds",
+            Self::Pong => "waiting for the peer to answer a ping",
+            Self::Write => "waiting for the peer to read",
+            Self::Idle => "waiting for a message",
+            Self::Lifetime => "because the connection has reached its maximum lifetime",
         })
     }
 }

@@ -108,6 +108,7 @@ pub mod fuzzing;
 pub mod guide;
 mod handshake;
 pub mod io;
+mod life;
 mod message;
 mod proto;
 pub mod rt;
@@ -133,11 +134,12 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    config::{ConfigError, TransportConfig, WebSocketConfig},
+    config::{ConfigError, QueueConfig, TransportConfig, WebSocketConfig, WhenFull},
     error::{BoxError, Error, Result, TimeoutPhase},
     handshake::{HeadError, Rejection, RequestedProtocols},
     io::Io,
-    proto::{InvalidMessage, ProtocolError},
+    life::{Buffered, TrySendError},
+    proto::{InvalidMessage, PreparedMessage, ProtocolError},
     rt::{Runtime, Sleep},
     server::{
         accept::{Incoming, PlainRequest, ServerHandshake, accept},
@@ -146,7 +148,7 @@ pub use self::{
             WebSocketUpgrade,
         },
     },
-    socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, WebSocket},
+    socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, Sender, WebSocket},
 };
 #[doc(no_inline)]
 pub use http;

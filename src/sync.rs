@@ -8,7 +8,7 @@ mod model;
 #[cfg(not(all(test, anyws_loom)))]
 pub(crate) use std::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
 };
 
 #[cfg(not(all(test, anyws_loom)))]
@@ -16,4 +16,6 @@ pub(crate) use futures_util::task::AtomicWaker;
 
 pub(crate) use self::exclusive::Exclusive;
 #[cfg(all(test, anyws_loom))]
-pub(crate) use self::model::{Arc, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering};
+pub(crate) use self::model::{
+    Arc, AtomicBool, AtomicU32, AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering, fence,
+};

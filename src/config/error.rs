@@ -17,6 +17,9 @@ pub enum ConfigError {
     /// A limit of 0 bytes lets no message through.
     #[error("{0} is 0: no message would pass")]
     ZeroLimit(&'static str),
+    /// A timeout of 0 would end each socket at once.
+    #[error("{0} was called with a duration of 0: every socket would end at once")]
+    ZeroTimeout(&'static str),
     /// `fragment_size` is less than 1 KiB: such fragments cost more than what they carry.
     #[error("fragment_size is {0}: at least 1024 bytes are needed")]
     FragmentSize(usize),

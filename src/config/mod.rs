@@ -2,7 +2,12 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub use self::{error::ConfigError, transport::TransportConfig};
+pub(crate) use self::life::{Keepalive, LifeConfig};
+pub use self::{
+    error::ConfigError,
+    queue::{QueueConfig, WhenFull},
+    transport::TransportConfig,
+};
 use crate::{
     error::Result,
     handshake::{AllowedOrigins, Policy, ProtocolChoice, Supported},
@@ -10,6 +15,8 @@ use crate::{
 };
 
 mod error;
+mod life;
+mod queue;
 mod transport;
 
 /// Long enough for any working network, and short enough to free what a dead peer holds.
@@ -38,6 +45,8 @@ pub struct WebSocketConfig {
     pub(crate) head_timeout: Timeout,
     pub(crate) upgrade_timeout: Timeout,
     pub(crate) close_timeout: Timeout,
+    /// `None` if none of these is set: most sockets have none, and futures hold the settings.
+    pub(crate) life: Option<Arc<LifeConfig>>,
 }
 
 impl WebSocketConfig {
@@ -51,6 +60,7 @@ impl WebSocketConfig {
             head_timeout: DEFAULT_TIMEOUT,
             upgrade_timeout: DEFAULT_TIMEOUT,
             close_timeout: DEFAULT_TIMEOUT,
+            life: None,
         }
     }
 
@@ -170,16 +180,109 @@ impl WebSocketConfig {
         self
     }
 
+    /// Pings a peer that has sent nothing for `interval`, and gives it up if it sends nothing for
+    /// `timeout` after the ping; default off. A `timeout` of `None` only pings, to keep proxies
+    /// from closing the connection.
+    ///
+    /// Common values are 20 s for both. [`WebSocket::next`](crate::WebSocket::next) and
+    /// [`closed`](crate::WebSocket::closed) send the pings (RFC 6455, section 5.5.2); the answers
+    /// to them are not returned as messages. Any byte of the peer counts as a sign of life, and so
+    /// does each write that it accepts while the ping waits behind other data.
+    ///
+    /// A peer that is given up gets a Close with code 1011, and `next` returns [`Error::Timeout`]
+    /// with [`TimeoutPhase::Pong`](crate::TimeoutPhase::Pong), then `None`. A socket first reads
+    /// what has arrived and judges then, so a handler that was busy for a minute does not lose a
+    /// live peer. While the handler does not wait in `next` or `closed`, no pings are sent.
+    ///
+    /// The first ping comes after a random part, from a half to the whole, of `interval`, so that
+    /// thousands of clients that connect at once are not pinged at once.
+    ///
+    /// The clock of these timeouts is coarse: each passes late by up to an eighth of the shortest
+    /// of a socket's timeouts, at least 50 ms and at most 1 s. Without a runtime that has timers,
+    /// setting one is [`Error::NoRuntime`].
+    ///
+    /// [`Error::Timeout`]: crate::Error::Timeout
+    /// [`Error::NoRuntime`]: crate::Error::NoRuntime
+    pub fn set_keepalive(
+        mut self,
+        interval: Duration,
+        timeout: impl Into<Option<Duration>>,
+    ) -> Self {
+        self.keepalive(interval, timeout.into());
+        self
+    }
+
+    pub(crate) fn keepalive(&mut self, interval: Duration, timeout: Option<Duration>) {
+        self.life().keepalive = Some(Keepalive { interval, timeout });
+    }
+
+    /// Closes a socket on which no data message was sent or received for `timeout`; default off.
+    ///
+    /// Pings and pongs do not count, but fragments and parts of long messages do. The peer gets a
+    /// Close with code 1001, and [`next`](crate::WebSocket::next) returns
+    /// [`Error::Timeout`](crate::Error::Timeout) with
+    /// [`TimeoutPhase::Idle`](crate::TimeoutPhase::Idle), then `None`. The time counts while the
+    /// handler waits in `next` or [`closed`](crate::WebSocket::closed). For the clock, see
+    /// [`set_keepalive`](Self::set_keepalive).
+    pub fn set_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.life().idle_timeout = Some(timeout);
+        self
+    }
+
+    /// Closes a socket that has been open for `lifetime`, and up to a tenth longer; default off.
+    ///
+    /// The additional time is random, so that sockets that were opened together do not all
+    /// reconnect together. The peer gets a Close with code 1001, and the waiting operation returns
+    /// [`Error::Timeout`](crate::Error::Timeout) with
+    /// [`TimeoutPhase::Lifetime`](crate::TimeoutPhase::Lifetime).
+    ///
+    /// A handler of [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) that does not poll its
+    /// socket has twice the close timeout more. Then its future is dropped, and with it the socket,
+    /// which closes with code 1001. A handler that has dropped its socket before goes on. For the
+    /// clock, see [`set_keepalive`](Self::set_keepalive).
+    pub fn set_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.life().max_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Fails a write of which the peer accepts no byte for `timeout`; default off.
+    ///
+    /// It limits how long a peer may be stuck, not how long a message may take: each byte that the
+    /// peer accepts starts the time again. The waiting `send`, `feed` or `flush`, or the waiting
+    /// [`next`](crate::WebSocket::next), returns [`Error::Timeout`](crate::Error::Timeout) with
+    /// [`TimeoutPhase::Write`](crate::TimeoutPhase::Write), and the connection ends without a
+    /// Close, because none would get through. For the clock, see
+    /// [`set_keepalive`](Self::set_keepalive).
+    pub fn set_write_timeout(mut self, timeout: Duration) -> Self {
+        self.life().write_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the bounds of the queue that the senders of a socket share, for
+    /// [`WebSocket::sender`](crate::WebSocket::sender); default 256 messages, 1 MiB and
+    /// [`WhenFull::Wait`].
+    pub fn set_queue(mut self, queue: QueueConfig) -> Self {
+        self.life().queue = queue;
+        self
+    }
+
+    fn life(&mut self) -> &mut LifeConfig {
+        Arc::make_mut(self.life.get_or_insert_default())
+    }
+
     /// Checks the settings against each other.
     ///
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) with the first setting that cannot work: a write
-    /// limit that is not above the write buffer, a limit of 0, fragments of less than 1 KiB, a
-    /// subprotocol that is not a token, a malformed origin, or an empty list of origins while a
-    /// missing one is not allowed.
+    /// limit that is not above the write buffer, a limit or timeout of 0, fragments of less than
+    /// 1 KiB, a subprotocol that is not a token, a malformed origin, or an empty list of origins
+    /// while a missing one is not allowed.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
+        if let Some(life) = &self.life {
+            life.validate()?;
+        }
         Ok(self.policy.validate()?)
     }
 
@@ -195,7 +298,10 @@ impl WebSocketConfig {
         timeouts
             .into_iter()
             .try_for_each(|timeout| timeout.check(runtime))?;
-        Ok(())
+        match self.life.as_ref().and_then(|life| life.shortest()) {
+            Some(shortest) => Ok(Timeout::Configured(shortest).check(runtime)?),
+            None => Ok(()),
+        }
     }
 
     /// Finds the runtime of a connection: the one of these settings, else `other`, else the one

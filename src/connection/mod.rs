@@ -17,6 +17,7 @@ use crate::{
     config::WebSocketConfig,
     error::Result,
     io::BoxIo,
+    life::{End, Life, Stop, Timers},
     message::{CloseFrame, Role},
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
@@ -62,7 +63,13 @@ impl Connection {
             runtime,
         } = established;
         Self(Some(Box::new(Inner {
-            driver: Driver::new(io, read_ahead, role, &config.transport),
+            driver: Driver::new(
+                io,
+                read_ahead,
+                role,
+                &config.transport,
+                Life::start(config.life.as_ref(), runtime.as_ref()),
+            ),
             runtime,
             close_timeout: config.close_timeout,
             protocol: protocol.map(Into::into),
@@ -86,6 +93,13 @@ impl Connection {
 
     pub(crate) fn runtime(&self) -> Option<Arc<dyn Runtime>> {
         self.0.as_ref()?.runtime.clone()
+    }
+
+    /// Returns the moment at which a handler of this connection is dropped, if there is one.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        let inner = self.0.as_ref()?;
+        // The handler has as long again as the closing handshake may take.
+        Stop::of(inner.driver.life()?, 2 * inner.close_timeout.duration())
     }
 
     /// Starts to close. Returns the deadline for the rest; `None` if there is none, because nothing
@@ -183,9 +197,10 @@ impl Connection {
         let Some(mut inner) = self.0.take() else {
             return;
         };
-        let frame = dropping_frame(has_failed || std::thread::panicking());
+        let frame = inner.dropping_frame(has_failed || std::thread::panicking());
         // Nobody is left to get an error.
         let _ = inner.driver.start_close(Some(frame));
+        inner.driver.end_life();
         let is_written = inner.driver.flush_at_once();
         if inner.driver.is_finished() {
             return;
@@ -212,6 +227,17 @@ impl Connection {
     #[inline]
     fn inner_mut(&mut self) -> &mut Inner {
         self.0.as_mut().expect("only `drop` and `take` take it")
+    }
+}
+
+impl Inner {
+    /// Returns the Close of a connection that its user drops.
+    fn dropping_frame(&self, has_failed: bool) -> CloseFrame {
+        let timers = self.driver.life().and_then(|life| life.timers.as_ref());
+        if timers.is_some_and(Timers::is_too_old) {
+            return End::Lifetime.frame();
+        }
+        dropping_frame(has_failed)
     }
 }
 

@@ -1,12 +1,21 @@
 //! The operations that a socket calls. The driver implements them.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use super::{
     Connection,
     driver::{Reading, SendResult, SendSlot, State},
 };
-use crate::{error::Result, message::Message};
+use crate::{
+    config::QueueConfig,
+    error::Result,
+    life::{Queue, Timers},
+    message::Message,
+};
 
 impl Connection {
     /// Returns the next message; buffered frames are written before it waits.
@@ -84,6 +93,38 @@ impl Connection {
     /// A snapshot: if it differs after a poll, the task of the other half must be woken.
     pub(crate) fn state(&mut self) -> State {
         self.driver().state()
+    }
+
+    /// Returns the queue of the socket's senders, which is created if there is none. With `config`,
+    /// its bounds are changed.
+    pub(crate) fn queue(&mut self, config: Option<QueueConfig>) -> Arc<Queue> {
+        let driver = self.driver();
+        let can_send = driver.can_send();
+        let queue = Arc::clone(driver.life_mut().queue(config));
+        if !can_send {
+            queue.end();
+        }
+        queue
+    }
+
+    /// Returns the time from the last ping of the keepalive to its answer.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.timers()?.round_trip()
+    }
+
+    /// Returns the time since bytes came, if a timeout is set.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let timers = self.timers()?;
+        let driver = &self.0.as_ref()?.driver;
+        Some(if driver.has_read() {
+            Duration::ZERO
+        } else {
+            timers.silence()
+        })
+    }
+
+    fn timers(&self) -> Option<&Timers> {
+        self.0.as_ref()?.driver.life()?.timers.as_ref()
     }
 
     /// Returns whether `poll_next` has returned `None`.

@@ -15,12 +15,15 @@ pub(crate) mod mask;
 pub(crate) mod recv;
 mod send;
 
-pub use self::error::{InvalidMessage, ProtocolError};
 pub(crate) use self::{
     close::{closing_frame, dropping_frame},
     endpoint::{Endpoint, State},
     recv::Decoded,
     send::{MAX_SLICES, Outgoing, WriteBuffer},
+};
+pub use self::{
+    error::{InvalidMessage, ProtocolError},
+    send::PreparedMessage,
 };
 use crate::message::Message;
 

@@ -21,7 +21,7 @@ pub(crate) enum Timeout {
 }
 
 impl Timeout {
-    fn duration(self) -> Duration {
+    pub(crate) fn duration(self) -> Duration {
         match self {
             Self::Default(duration) | Self::Configured(duration) => duration,
         }

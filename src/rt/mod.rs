@@ -4,7 +4,7 @@
 //! ready-made ones, `TokioRuntime` and `SmolRuntime`. Any other runtime implements the trait in
 //! about fifty lines, as `examples/own_runtime.rs` does.
 
-use std::{fmt::Debug, future::Future, pin::Pin, sync::Arc, time::Instant};
+use std::{any::Any, fmt::Debug, future::Future, pin::Pin, ptr, sync::Arc, time::Instant};
 
 use futures_core::future::BoxFuture;
 
@@ -27,7 +27,7 @@ pub use self::wait::{NoTimers, TimeoutError, sleep, timeout};
 /// Runs tasks and timers for sockets.
 ///
 /// The trait is object-safe: sockets hold an `Arc<dyn Runtime>`.
-pub trait Runtime: Debug + Send + Sync + 'static {
+pub trait Runtime: Any + Debug + Send + Sync + 'static {
     /// Drives `task` to its end in the background.
     ///
     /// The task is detached: it has no handle whose drop would cancel it. This method is called
@@ -55,6 +55,16 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// then [`Error::NoRuntime`](crate::Error::NoRuntime).
     fn has_timers(&self) -> bool {
         true
+    }
+
+    /// Returns a number that is the same for all values that stand for one runtime; the default is
+    /// this value's address.
+    ///
+    /// Sockets whose runtimes have the same type and the same identity share one clock, which is
+    /// one task. If you create a value for each request, return a constant, or an identifier of the
+    /// runtime behind it; otherwise each of them gets a clock of its own.
+    fn identity(&self) -> u64 {
+        ptr::from_ref(self).cast::<()>().addr() as u64
     }
 }
 

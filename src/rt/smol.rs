@@ -61,6 +61,13 @@ impl Runtime for SmolRuntime {
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         Box::pin(SmolSleep(Timer::at(deadline)))
     }
+
+    /// Returns 0 for the global executor, else the address of the executor. The weak pointer keeps
+    /// that address from being used again.
+    fn identity(&self) -> u64 {
+        let executor = self.executor.as_ref();
+        executor.map_or(0, |executor| executor.as_ptr().addr() as u64)
+    }
 }
 
 struct SmolSleep(Timer);

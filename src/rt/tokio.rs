@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     future::Future,
+    hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
     sync::{Arc, OnceLock},
@@ -25,7 +26,6 @@ use super::{Runtime, Sleep};
 /// asked for a timer. To print it only once, pass a `TokioRuntime` of your own:
 /// [`detect`](super::detect) creates one for each socket. If panics abort the process, this one
 /// does too.
-/// aborts the process, so does this one.
 #[derive(Clone, Debug)]
 pub struct TokioRuntime {
     handle: Handle,
@@ -84,6 +84,12 @@ impl Runtime for TokioRuntime {
             let probe = AssertUnwindSafe(|| drop(self.sleep_until(self.now())));
             catch_unwind(probe).is_ok()
         })
+    }
+
+    fn identity(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.handle.id().hash(&mut hasher);
+        hasher.finish()
     }
 }
 

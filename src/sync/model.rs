@@ -4,7 +4,7 @@ use std::task::Waker;
 
 pub(crate) use loom::sync::{
     Arc, Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence},
 };
 
 /// loom's own type takes wakers by value.

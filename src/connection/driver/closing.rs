@@ -71,13 +71,28 @@ impl Driver {
             if !self.endpoint.can_send() {
                 return Poll::Ready(Ok(()));
             }
-            match self.poll_flush(cx)? {
+            if self.life.is_some()
+                && let Err(error) = self.attend(cx, Side::Sender, reading)
+            {
+                // The Close.
+                self.flush_and_keep_error(cx);
+                return Poll::Ready(Err(error));
+            }
+            let flushed = self.poll_flush(cx)?;
+            if !self.endpoint.can_send() {
+                return Poll::Ready(Ok(()));
+            }
+            match flushed {
                 // The flush has ended the pause. The stream was not polled while paused and holds
                 // no waker, so poll again.
                 Poll::Ready(()) if was_paused => {}
-                _ => return Poll::Pending,
+                _ => break,
             }
         }
+        if self.life.is_some() {
+            self.set_alarm(cx, reading);
+        }
+        Poll::Pending
     }
 
     /// Reads what has arrived, for a task that sends while no task receives. Answers pings and a
@@ -96,9 +111,14 @@ impl Driver {
 
     /// Reads up to the peer's Close or a failure, and discards data.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        while self.endpoint.is_receiving() {
+        let is_told = !self.endpoint.is_receiving();
+        while self.endpoint.is_parsing() {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
+            if is_told {
+                // The user has got the error that has ended the messages.
+                continue;
+            }
             if let Some(Err(error)) = received {
                 return Poll::Ready(Err(error));
             }
@@ -177,6 +197,7 @@ impl Driver {
         }
         self.finish();
         self.stop_receiving();
+        self.end_queue();
     }
 
     /// Keeps an error for a later `close`.
@@ -193,7 +214,7 @@ impl Driver {
     }
 
     /// Stops all reading and writing.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.finished = true;
     }
 

@@ -14,6 +14,7 @@ use crate::{
     config::TransportConfig,
     error::Error,
     io::BoxIo,
+    life::Life,
     message::{CloseFrame, Role},
     proto::{self, Endpoint, InvalidMessage, Outgoing},
     sync::Exclusive,
@@ -21,6 +22,7 @@ use crate::{
 
 mod budget;
 mod closing;
+mod life;
 mod reader;
 mod receiving;
 mod sending;
@@ -78,6 +80,8 @@ pub(crate) struct Driver {
     /// The error that occurred while the connection was being closed.
     finish_error: Option<Box<Error>>,
     tasks: Tasks,
+    /// Timeouts and senders; `None` if the socket has neither.
+    life: Option<Box<Life>>,
 }
 
 impl Driver {
@@ -87,6 +91,7 @@ impl Driver {
         read_ahead: Vec<u8>,
         role: Role,
         limits: &TransportConfig,
+        life: Option<Box<Life>>,
     ) -> Self {
         Self {
             io: Exclusive::new(io),
@@ -99,6 +104,7 @@ impl Driver {
             write_failure: None,
             finish_error: None,
             tasks: Tasks::default(),
+            life,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Reads bytes from a stream, and the messages in them.
 
 use std::{
-    io,
+    io, mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -35,6 +35,8 @@ pub(super) struct Reader {
     unread: Unread,
     /// How many bytes one read requests from the stream.
     size: u32,
+    /// Bytes were read since this was asked last.
+    has_read: bool,
     budget: Budget,
 }
 
@@ -46,6 +48,7 @@ impl Reader {
             size: u32::try_from(size)
                 .unwrap_or(MAX_READ_SIZE)
                 .clamp(1, MAX_READ_SIZE),
+            has_read: false,
             budget: Budget::default(),
         }
     }
@@ -91,6 +94,16 @@ impl Reader {
         }
     }
 
+    /// Returns whether bytes were read since [`take_read`](Self::take_read).
+    pub(super) fn has_read(&self) -> bool {
+        self.has_read
+    }
+
+    /// Returns whether bytes were read since the last call.
+    pub(super) fn take_read(&mut self) -> bool {
+        mem::take(&mut self.has_read)
+    }
+
     /// Discards the bytes that were read.
     pub(super) fn discard(&mut self) {
         self.unread.clear();
@@ -113,6 +126,7 @@ impl Reader {
     ) -> Poll<Result<(), End>> {
         if let Some(spare) = endpoint.direct_read_buffer() {
             let length = ready!(poll_read(io, cx, spare, &mut self.budget))?;
+            self.has_read = true;
             endpoint.receive_direct(length, received);
             return Poll::Ready(Ok(()));
         }
@@ -120,6 +134,7 @@ impl Reader {
         let mut block = Block::take(size);
         let length = ready!(poll_read(io, cx, &mut block[..size], &mut self.budget))?;
         let decoded = endpoint.receive(&mut block[..length], received);
+        self.has_read = true;
         self.budget.spend(decoded.frames);
         if decoded.taken < length {
             self.unread = Unread::keep(block, decoded.taken, length);

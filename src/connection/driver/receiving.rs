@@ -39,11 +39,15 @@ impl Driver {
             if self.poll_incoming(cx, received).is_ready() {
                 return Poll::Ready(());
             }
-            match self.poll_flush_for(Side::Receiver, cx) {
+            let flushed = if self.life.is_some() {
+                self.poll_attended_flush(cx)
+            } else {
+                self.poll_flush_for(Side::Receiver, cx)
+            };
+            match flushed {
                 Poll::Ready(Err(error)) => {
                     *received = Some(Err(error));
-                    // Nothing more is received after an error.
-                    self.stop_receiving();
+                    self.stop_messages(cx);
                     return Poll::Ready(());
                 }
                 // The flush has ended the pause. The stream was not polled while paused and holds
@@ -54,11 +58,25 @@ impl Driver {
         }
     }
 
+    /// Returns no more messages after an error. If this end has sent a Close because of it, the
+    /// peer's is still awaited.
+    #[cold]
+    fn stop_messages(&mut self, cx: &mut Context<'_>) {
+        if self.endpoint.is_receiving() {
+            self.stop_receiving();
+        }
+        self.flush_and_keep_error(cx);
+    }
+
     /// Fills in what `next` returns once nothing more is received.
     #[cold]
     fn finish_stream(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) {
         if let Some(close) = self.endpoint.take_pending_close() {
             *received = Some(Ok(close));
+            return;
+        }
+        if let Some(error) = self.take_untold() {
+            *received = Some(Err(error));
             return;
         }
         self.terminated = true;
@@ -120,6 +138,7 @@ impl Driver {
     fn write_last_answer(&mut self, cx: &mut Context<'_>) {
         self.reader.discard();
         self.flush_and_keep_error(cx);
+        self.end_queue();
     }
 
     /// Ends receiving because the stream has ended. Returns the error.

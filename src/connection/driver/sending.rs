@@ -22,6 +22,11 @@ impl Driver {
         self.poll_room(cx)
     }
 
+    /// Returns whether messages may be sent.
+    pub(crate) fn can_send(&self) -> bool {
+        self.endpoint.can_send()
+    }
+
     /// Buffers a message.
     pub(crate) fn start_send(&mut self, message: Message) -> Result<()> {
         let mut message = Outgoing::new(message)?;
@@ -59,11 +64,22 @@ impl Driver {
         if message.is_some() {
             ready!(self.poll_buffer(cx, message))?;
         }
-        self.poll_flush(cx).map_err(Box::new)
+        self.poll_written(cx).map_err(Box::new)
+    }
+
+    /// Writes what is buffered and what senders have queued, and flushes the stream.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            self.take_queued(Side::Sender)?;
+            ready!(self.poll_written(cx))?;
+            if !self.has_queued() || !self.endpoint.can_send() {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 
     /// Writes what is buffered and flushes the stream.
-    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
             this.poll_flush_for(Side::Sender, cx)
         })
@@ -71,7 +87,12 @@ impl Driver {
 
     /// Buffers a Close frame, unless nothing may be sent any more.
     pub(crate) fn start_close(&mut self, frame: Option<CloseFrame>) -> Result<()> {
-        Ok(self.endpoint.close(frame)?)
+        let mut close = Outgoing::new(Message::Close(frame))?;
+        self.take_all_queued();
+        if self.endpoint.can_send() {
+            self.endpoint.send(&mut close);
+        }
+        Ok(())
     }
 
     /// Closes the sending direction for `forward`: writes Close 1000, and does not wait for the
@@ -93,6 +114,7 @@ impl Driver {
             && !self.writer.is_turn_over()
             && !self.tasks.is_sender_waiting()
             && !self.tasks.is_other_than_receiver(cx)
+            && !self.has_queued()
     }
 
     /// Waits until there is space for a message in this turn.
@@ -101,6 +123,8 @@ impl Driver {
         self.poll_sending(cx, Reading::Never, |this, cx| {
             ready!(this.writer.poll_turn(cx));
             this.take_write_failure(Side::Sender)?;
+            // What was queued before is sent before.
+            this.take_queued(Side::Sender)?;
             if this.endpoint.should_write() {
                 this.try_write(cx)?;
             }
@@ -130,7 +154,7 @@ impl Driver {
 
     /// Buffers a message that may be sent.
     #[inline]
-    fn push(&mut self, message: &mut Outgoing) {
+    pub(super) fn push(&mut self, message: &mut Outgoing) {
         let frames = self.endpoint.send(message);
         self.writer.count_frames(frames);
     }

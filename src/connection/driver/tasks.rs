@@ -103,6 +103,23 @@ impl Tasks {
         }
     }
 
+    /// Returns a waker for the task behind `cx` and for another one that waits to receive, if there
+    /// is one.
+    pub(super) fn beside_receiver(&mut self, cx: &Context<'_>) -> Option<Waker> {
+        if self.receiver_waits == Waits::Nothing {
+            return None;
+        }
+        Some(self.both(cx, Side::Receiver)?.into())
+    }
+
+    /// Returns whether a task waits to receive.
+    pub(super) fn reading(&self) -> Reading {
+        match self.receiver_waits {
+            Waits::Nothing => Reading::Never,
+            Waits::ToRead | Waits::ToWrite => Reading::Allowed,
+        }
+    }
+
     /// Wakes all tasks. Those that still wait register again in their next poll.
     pub(crate) fn wake(self) {
         let Self {
@@ -181,6 +198,9 @@ impl Driver {
         };
         if polled.is_pending() {
             self.tasks.keep_sender(cx);
+            if self.life.is_some() {
+                self.attend_writing(cx);
+            }
         } else if self.tasks.is_sender_waiting() {
             self.tasks.forget(Side::Sender);
         }

@@ -7,14 +7,24 @@
 use std::io;
 
 use super::{Driver, Side};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    life::End,
+};
 
 /// An error that a side still has to get.
 #[derive(Debug)]
 pub(super) struct WriteFailure {
-    error: io::Error,
+    pub(super) cause: Cause,
     /// Whether the error is pending for each [`Side`].
-    pending: [bool; 2],
+    pub(super) pending: [bool; 2],
+}
+
+/// Why nothing more can be written.
+#[derive(Debug)]
+pub(super) enum Cause {
+    Io(io::Error),
+    End(End),
 }
 
 impl Driver {
@@ -26,18 +36,19 @@ impl Driver {
 
     /// Ends the direction to the peer. Returns the error for `caller`, the side that returns it
     /// now. The other side gets a copy later if it may have lost messages.
-    pub(super) fn fail_sending(&mut self, error: io::Error, caller: Option<Side>) -> Error {
+    pub(super) fn fail_sending(&mut self, cause: impl Into<Cause>, caller: Option<Side>) -> Error {
+        let cause = cause.into();
         let has_lost = self.has_unsent();
         let pending = [
             caller.is_none() && self.endpoint.is_receiving(),
             caller != Some(Side::Sender) && has_lost,
         ];
         if pending.contains(&true) {
-            let error = copy(&error);
-            self.write_failure = Some(Box::new(WriteFailure { error, pending }));
+            let cause = cause.copy();
+            self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
         }
         self.endpoint.stop_sending();
-        error.into()
+        cause.into()
     }
 
     /// Returns the error of an earlier write that is pending for this side.
@@ -57,20 +68,40 @@ impl Driver {
         if !std::mem::take(&mut failure.pending[side as usize]) {
             return Ok(());
         }
-        let error = copy(&failure.error);
+        let cause = failure.cause.copy();
         if !failure.pending.contains(&true) {
             self.write_failure = None;
         }
-        Err(error.into())
+        Err(cause.into())
     }
 }
 
-/// Copies an error: a system error by its code, any other by its kind, and by its text if it has
-/// one.
-fn copy(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None if error.get_ref().is_none() => error.kind().into(),
-        None => io::Error::new(error.kind(), error.to_string()),
+impl Cause {
+    /// Copies an error: a system error by its code, any other by its kind, and by its text if it
+    /// has one.
+    fn copy(&self) -> Self {
+        match self {
+            Self::End(end) => Self::End(*end),
+            Self::Io(error) => Self::Io(match error.raw_os_error() {
+                Some(code) => io::Error::from_raw_os_error(code),
+                None if error.get_ref().is_none() => error.kind().into(),
+                None => io::Error::new(error.kind(), error.to_string()),
+            }),
+        }
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Io(error) => error.into(),
+            Cause::End(end) => end.error(),
+        }
     }
 }

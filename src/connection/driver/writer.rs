@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -20,6 +21,8 @@ pub(super) struct Writer {
     budget: Budget,
     /// The number of writes that moved bytes; it wraps.
     written: u32,
+    /// Bytes were written since this was asked last.
+    has_written: bool,
     /// Bytes were written that the stream has not yet been asked to flush.
     unflushed: bool,
     /// The write side was shut down.
@@ -54,6 +57,11 @@ impl Writer {
     #[inline]
     pub(super) fn is_unflushed(&self) -> bool {
         self.unflushed
+    }
+
+    /// Returns whether bytes were written since the last call.
+    pub(super) fn take_written(&mut self) -> bool {
+        mem::take(&mut self.has_written)
     }
 
     /// Changes with each write and each flush.
@@ -150,6 +158,7 @@ impl Writer {
             Ok(taken) => {
                 self.unflushed = true;
                 self.written = self.written.wrapping_add(1);
+                self.has_written = true;
                 buffer.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

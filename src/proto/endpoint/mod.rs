@@ -20,6 +20,9 @@ use crate::{
 pub(crate) enum RecvState {
     /// More messages may come.
     Open,
+    /// Our Close has ended the messages, because of a timeout. What arrives is discarded, up to the
+    /// peer's Close.
+    Closing,
     /// The peer's Close was received.
     Closed,
     /// The peer broke the protocol: its bytes are no longer parsed.
@@ -53,6 +56,8 @@ pub(crate) struct Endpoint {
     send: SendState,
     /// The length of our Close frame; 0 until it is buffered.
     close_len: u8,
+    /// A data message was buffered since this was asked last.
+    has_sent_data: bool,
     decoder: Decoder,
     write_buffer: WriteBuffer,
     /// Writes start when more bytes than this are buffered.
@@ -79,6 +84,7 @@ impl Endpoint {
             recv: RecvState::Open,
             send: SendState::Open,
             close_len: 0,
+            has_sent_data: false,
             decoder: Decoder::new(role, limits),
             write_buffer: WriteBuffer::new(role),
             // Tests may pass settings that were not validated. What is buffered above the watermark

@@ -64,6 +64,12 @@ impl Endpoint {
         self.recv == RecvState::Open
     }
 
+    /// Returns whether bytes of the peer are parsed, though the user may get none of them.
+    #[inline]
+    pub(crate) fn is_parsing(&self) -> bool {
+        matches!(self.recv, RecvState::Open | RecvState::Closing)
+    }
+
     /// Returns whether the peer's Close was received.
     #[inline]
     pub(crate) fn has_received_close(&self) -> bool {
@@ -73,7 +79,7 @@ impl Endpoint {
     /// Ends the direction from the peer without a Close: the stream has ended or failed, or the
     /// user has given up.
     pub(crate) fn stop_receiving(&mut self) {
-        if self.is_receiving() {
+        if self.is_parsing() {
             self.end_receiving(RecvState::Gone);
         }
     }
@@ -128,6 +134,17 @@ impl Endpoint {
             Message::Close(frame) => self.answer_close(frame.clone()),
             _ => {}
         }
+    }
+
+    /// Returns whether the answer to the last ping of this end's own has arrived, once.
+    pub(crate) fn take_pong(&mut self) -> bool {
+        self.decoder.take_pong()
+    }
+
+    /// Returns whether part of a data message has arrived since the last call, if anything has
+    /// arrived since (`has_read`).
+    pub(crate) fn take_received_data(&mut self, has_read: bool) -> bool {
+        self.decoder.take_data(has_read)
     }
 
     /// Answers the peer's Close with its code (RFC 6455, section 5.5.1).

@@ -1,9 +1,11 @@
 //! Messages in, bytes out.
 
+use std::mem;
+
 use super::{Endpoint, RecvState, SendState};
 use crate::{
-    message::{CloseFrame, Message},
-    proto::{InvalidMessage, Outgoing, WriteBuffer},
+    message::{Bytes, CloseFrame, Message},
+    proto::{InvalidMessage, Outgoing, WriteBuffer, recv::PING_LEN},
 };
 
 impl Endpoint {
@@ -17,6 +19,42 @@ impl Endpoint {
     /// Buffers a message that [may be sent](Self::can_send); returns the number of its frames.
     #[inline]
     pub(crate) fn send(&mut self, message: &mut Outgoing) -> u32 {
+        if message.is_control() {
+            return self.send_control(message);
+        }
+        self.has_sent_data = true;
+        self.write_buffer.push(message, self.fragment)
+    }
+
+    /// Buffers a ping of this end's own. [`take_pong`](Self::take_pong) returns whether its answer
+    /// has arrived; the answer is not a message.
+    pub(crate) fn ping(&mut self) {
+        // No other pong of the peer has this payload, except by chance.
+        let payload: [u8; PING_LEN] = rand::random();
+        self.decoder.expect_pong(payload);
+        let message = Message::Ping(Bytes::copy_from_slice(&payload));
+        if let Ok(mut ping) = Outgoing::new(message) {
+            self.send(&mut ping);
+        }
+    }
+
+    /// Ends the messages of the peer with a Close of this end's own. What arrives until the peer's
+    /// Close is discarded.
+    pub(crate) fn give_up(&mut self, frame: CloseFrame) {
+        // The frame is one of this crate, and valid.
+        let _ = self.close(Some(frame));
+        if self.is_receiving() {
+            self.recv = RecvState::Closing;
+        }
+    }
+
+    /// Returns whether a data message was buffered since the last call.
+    pub(crate) fn take_sent_data(&mut self) -> bool {
+        mem::take(&mut self.has_sent_data)
+    }
+
+    #[cold]
+    fn send_control(&mut self, message: &mut Outgoing) -> u32 {
         if message.is_close() {
             return self.send_close(message);
         }
@@ -65,6 +103,12 @@ impl Endpoint {
     #[inline]
     pub(crate) fn should_write(&self) -> bool {
         self.write_buffer.buffered() > self.write_buffer_size
+    }
+
+    /// Returns how many bytes may be buffered before senders have to wait.
+    pub(crate) fn room(&self) -> usize {
+        let buffered = self.write_buffer.buffered();
+        self.watermark.saturating_add(1).saturating_sub(buffered)
     }
 
     /// Returns whether so much is buffered that senders have to wait.

@@ -42,7 +42,12 @@ pub(crate) struct Decoder {
     frame: Frame,
     /// The data message that has arrived in part.
     message: Option<Assembler>,
+    /// The number of frames of that message; else of the last one, unless it was taken by
+    /// [`take_data`](Self::take_data).
     fragments: u32,
+    /// What `fragments` was at the last call of [`take_data`](Self::take_data).
+    taken_fragments: u32,
+    pong: Pong,
     /// The part of a header, or of a control frame's payload, that has arrived.
     part: Vec<u8>,
 }
@@ -54,6 +59,17 @@ pub(crate) struct Decoded {
     pub(crate) taken: usize,
     /// How many frames started in them.
     pub(crate) frames: u32,
+}
+
+/// The length of the payload of a ping that this end sends by itself.
+pub(crate) const PING_LEN: usize = 4;
+
+/// The answer to a ping that this end has sent by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pong {
+    None,
+    Awaited([u8; PING_LEN]),
+    Received,
 }
 
 /// A frame that is arriving.
@@ -106,6 +122,8 @@ impl Decoder {
             },
             message: None,
             fragments: 0,
+            taken_fragments: 0,
+            pong: Pong::None,
             part: Vec::new(),
         }
     }
@@ -154,6 +172,32 @@ impl Decoder {
     pub(crate) fn discard(&mut self) {
         self.message = None;
         self.part = Vec::new();
+    }
+
+    /// Awaits the answer to a ping that this end sends by itself. It is not a message.
+    pub(crate) fn expect_pong(&mut self, payload: [u8; PING_LEN]) {
+        self.pong = Pong::Awaited(payload);
+    }
+
+    /// Returns whether that answer has arrived, once.
+    pub(crate) fn take_pong(&mut self) -> bool {
+        let is_received = self.pong == Pong::Received;
+        if is_received {
+            self.pong = Pong::None;
+        }
+        is_received
+    }
+
+    /// Returns whether part of a data message has arrived since the last call, if anything has
+    /// arrived since (`has_read`).
+    ///
+    pub(crate) fn take_data(&mut self, has_read: bool) -> bool {
+        if self.message.is_none() {
+            return mem::take(&mut self.fragments) > 0;
+        }
+        let is_longer = has_read && !self.frame.opcode.is_control();
+        let taken = mem::replace(&mut self.taken_fragments, self.fragments);
+        is_longer || taken != self.fragments
     }
 
     /// While a large binary payload is arriving into a pooled buffer, returns its free part, for
@@ -264,16 +308,32 @@ impl Decoder {
         received: &mut RecvSlot<E>,
     ) -> Result<(), ProtocolError> {
         self.frame.unmask(piece);
-        let opcode = self.frame.opcode;
         if self.frame.remaining > 0 {
             self.part.extend_from_slice(piece);
+            Ok(())
         } else if self.part.is_empty() {
-            *received = Some(Ok(control_message(opcode, piece)?));
+            self.finish_control(piece, received)
         } else {
             let mut payload = mem::take(&mut self.part);
             payload.extend_from_slice(piece);
-            *received = Some(Ok(control_message(opcode, &payload)?));
+            self.finish_control(&payload, received)
         }
+    }
+
+    fn finish_control<E>(
+        &mut self,
+        payload: &[u8],
+        received: &mut RecvSlot<E>,
+    ) -> Result<(), ProtocolError> {
+        let opcode = self.frame.opcode;
+        if let Pong::Awaited(expected) = self.pong
+            && opcode == OpCode::Pong
+            && payload == expected
+        {
+            self.pong = Pong::Received;
+            return Ok(());
+        }
+        *received = Some(Ok(control_message(opcode, payload)?));
         Ok(())
     }
 

@@ -4,4 +4,4 @@ mod assembler;
 mod decoder;
 pub(super) mod text;
 
-pub(crate) use self::decoder::{Decoded, Decoder};
+pub(crate) use self::decoder::{Decoded, Decoder, PING_LEN};

@@ -2,8 +2,10 @@
 
 mod outgoing;
 mod pongs;
+mod prepared;
 mod write_buffer;
 
+pub use self::prepared::PreparedMessage;
 pub(crate) use self::{
     outgoing::Outgoing,
     write_buffer::{MAX_SLICES, WriteBuffer},

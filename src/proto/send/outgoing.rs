@@ -35,6 +35,28 @@ impl Outgoing {
         Ok(Self { opcode, payload })
     }
 
+    /// Returns the same message; both share the payload.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            opcode: self.opcode,
+            payload: self.payload.clone(),
+        }
+    }
+
+    pub(crate) fn opcode(&self) -> OpCode {
+        self.opcode
+    }
+
+    /// Returns the length of the payload.
+    pub(crate) fn len(&self) -> usize {
+        self.payload.len()
+    }
+
+    #[inline]
+    pub(crate) fn is_control(&self) -> bool {
+        self.opcode.is_control()
+    }
+
     pub(crate) fn is_close(&self) -> bool {
         self.opcode == OpCode::Close
     }

@@ -1,6 +1,6 @@
 //! The settings of one extractor: a config, and the extractor's own settings.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::WebSocketUpgrade;
 use crate::{
@@ -106,6 +106,13 @@ impl<B> WebSocketUpgrade<B> {
     /// [`WebSocketConfig::set_allow_missing_origin`].
     pub fn allow_missing_origin(self, allow: bool) -> Self {
         self.set(move |config| config.policy.allow_missing_origin = allow)
+    }
+
+    /// Pings a silent peer, and gives it up if it does not answer; see
+    /// [`WebSocketConfig::set_keepalive`].
+    pub fn keepalive(self, interval: Duration, timeout: impl Into<Option<Duration>>) -> Self {
+        let timeout = timeout.into();
+        self.set(move |config| config.keepalive(interval, timeout))
     }
 
     /// Sets how many bytes one read requests from the stream; see

@@ -3,12 +3,12 @@
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Poll, ready},
+    task::{Context, Poll, ready},
 };
 
 use futures_core::future::BoxFuture;
@@ -18,6 +18,7 @@ use super::{HandlerOutput, Upgrading, output::sealed::Output};
 use crate::{
     connection::Hold,
     error::{BoxError, Error},
+    life::Stop,
     rt::Runtime,
     socket::WebSocket,
 };
@@ -115,41 +116,64 @@ impl Job {
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
-        let Self {
-            upgrading,
-            guard,
-            mut on_handler_error,
-        } = self;
-        // A server has such a task for each socket, so they are small: blocks, because an `async
-        // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
+        let mut on_handler_error = self.on_handler_error;
+        // A server has such a task for each socket, so a handler that cannot fail gets a smaller
+        // one.
         if !Fut::Output::MAY_FAIL {
-            return contained(async move {
-                if let Some(socket) = upgraded(upgrading, guard).await {
-                    handler(socket).await;
-                }
+            return run(self.upgrading, self.guard, handler, |polled, cx| {
+                polled.poll(cx).map(drop)
             });
         }
-        contained(async move {
-            let Some(socket) = upgraded(upgrading, guard).await else {
-                return;
-            };
-            // This block calls the handler in the first poll, and drops its future in the last one.
-            let mut handler = pin!(async { handler(socket).await });
-            poll_fn(|cx| {
-                let mut hold = Hold::begin();
-                let output = ready!(handler.as_mut().poll(cx));
-                if let Err(error) = output.into_result() {
-                    // Closes the sockets that the handler has dropped, with 1011.
-                    hold.fail();
-                    if let Some(on_error) = on_handler_error.take() {
-                        on_error(error);
-                    }
+        run(self.upgrading, self.guard, handler, move |polled, cx| {
+            let mut hold = Hold::begin();
+            let output = ready!(polled.poll(cx));
+            if let Err(error) = output.into_result() {
+                // Closes the sockets that the handler has dropped, with 1011.
+                hold.fail();
+                if let Some(on_error) = on_handler_error.take() {
+                    on_error(error);
                 }
-                Poll::Ready(())
-            })
-            .await;
+            }
+            Poll::Ready(())
         })
     }
+}
+
+/// Creates a task that waits for the socket, then polls the handler by `poll`.
+fn run<H, Fut, P>(
+    upgrading: Upgrading,
+    guard: Guard,
+    handler: H,
+    mut poll: P,
+) -> BoxFuture<'static, ()>
+where
+    H: FnOnce(WebSocket) -> Fut + Send + 'static,
+    Fut: Future + Send + 'static,
+    P: FnMut(Pin<&mut (dyn Future<Output = Fut::Output> + Send)>, &mut Context<'_>) -> Poll<()>
+        + Send
+        + 'static,
+{
+    // Blocks, because an `async fn` would hold its arguments twice.
+    contained(async move {
+        let Some(socket) = upgraded(upgrading, guard).await else {
+            return;
+        };
+        let stop = socket.stop().map(Box::new);
+        // This block calls the handler in the first poll, and drops its future in the last one.
+        let mut handler = pin!(async { handler(socket).await });
+        poll_fn(|cx| {
+            if is_stopped(stop.as_deref(), cx) {
+                return Poll::Ready(());
+            }
+            poll(handler.as_mut(), cx)
+        })
+        .await;
+    })
+}
+
+/// Returns whether the handler has to be dropped: its socket is older than it may become.
+fn is_stopped(stop: Option<&Stop>, cx: &Context<'_>) -> bool {
+    stop.is_some_and(|stop| stop.poll(cx).is_ready())
 }
 
 /// Waits for the socket of a connection; passes a failure to the guard's callback.

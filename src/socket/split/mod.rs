@@ -8,10 +8,11 @@ use std::{
 use self::shared::{Shared, lock};
 pub use self::{receiver::ReceiveHalf, sender::SendHalf};
 use crate::{
+    config::QueueConfig,
     connection::{Connection, Reading, Side},
     message::CloseFrame,
     rt::Runtime,
-    socket::WebSocket,
+    socket::{Sender, WebSocket},
     sync::Arc,
 };
 
@@ -53,6 +54,10 @@ impl Half {
 
     fn close_frame(&self) -> Option<CloseFrame> {
         lock(&self.shared).close_frame()
+    }
+
+    fn sender(&self, config: Option<QueueConfig>) -> Sender {
+        Sender::new(lock(&self.shared).queue(config))
     }
 
     /// Ends the connection at once, and wakes the other half to notice.

@@ -13,11 +13,13 @@ use futures_core::{
 
 use super::{Half, shared::lock};
 use crate::{
+    config::QueueConfig,
     connection::Connection,
     error::Result,
     future::PollFn,
     message::{CloseFrame, Message},
     rt::Runtime,
+    socket::Sender,
 };
 
 /// The half of a [`WebSocket`] that receives; created by [`WebSocket::split`].
@@ -88,6 +90,18 @@ impl ReceiveHalf {
     #[must_use]
     pub fn close_frame(&self) -> Option<CloseFrame> {
         self.0.close_frame()
+    }
+
+    /// Returns a handle that sends from anywhere; see
+    /// [`WebSocket::sender`](crate::WebSocket::sender).
+    pub fn sender(&mut self) -> Sender {
+        self.0.sender(None)
+    }
+
+    /// Returns a handle that sends from anywhere, and sets the bounds of the queue; see
+    /// [`WebSocket::sender_with`](crate::WebSocket::sender_with).
+    pub fn sender_with(&mut self, config: QueueConfig) -> Sender {
+        self.0.sender(Some(config))
     }
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).

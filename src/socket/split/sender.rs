@@ -12,13 +12,14 @@ use futures_sink::Sink;
 
 use super::{Half, ReceiveHalf, ReuniteError, shared::lock};
 use crate::{
+    config::QueueConfig,
     connection::{Closer, Connection, Reading, Side},
     error::{Error, Result},
     future::PollFn,
     message::{CloseFrame, Message},
-    proto::Outgoing,
+    proto::{Outgoing, PreparedMessage},
     rt::Runtime,
-    socket::{IntoCloseFrame, WebSocket},
+    socket::{IntoCloseFrame, Sender, WebSocket},
     sync::Arc,
 };
 
@@ -58,6 +59,17 @@ impl SendHalf {
         self.0.close_frame()
     }
 
+    /// Returns a handle that sends from anywhere; see [`WebSocket::sender`].
+    pub fn sender(&mut self) -> Sender {
+        self.0.sender(None)
+    }
+
+    /// Returns a handle that sends from anywhere, and sets the bounds of the queue; see
+    /// [`WebSocket::sender_with`].
+    pub fn sender_with(&mut self, config: QueueConfig) -> Sender {
+        self.0.sender(Some(config))
+    }
+
     /// Sends a message; see [`WebSocket::send`].
     ///
     /// # Errors
@@ -73,6 +85,28 @@ impl SendHalf {
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
         let mut message = Some(Outgoing::new(message));
+        PollFn::new(move |cx| {
+            self.drive(cx, |connection, cx| {
+                let sent = connection.poll_send(cx, &mut message);
+                sent.map_err(|error| *error)
+            })
+        })
+    }
+
+    /// Sends a prepared message; see [`WebSocket::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`WebSocket::send`].
+    pub fn send_prepared(
+        &mut self,
+        message: &PreparedMessage,
+    ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin + use<'_> {
+        let mut message = Some(message.to_outgoing());
         PollFn::new(move |cx| {
             self.drive(cx, |connection, cx| {
                 let sent = connection.poll_send(cx, &mut message);

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 use super::{Endpoint, RecvState, SendState};
 use crate::{
     config::TransportConfig,
-    message::{Message, Role},
+    message::{CloseCode, CloseFrame, Message, Role},
     proto::{Outgoing, ProtocolError, RecvSlot},
 };
 
@@ -45,6 +45,14 @@ fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     bytes
 }
 
+/// The Close of an end that has waited too long.
+fn closing() -> CloseFrame {
+    CloseFrame {
+        code: CloseCode::Away,
+        reason: "too late".into(),
+    }
+}
+
 fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
@@ -52,7 +60,7 @@ fn close_payload(code: u16, reason: &str) -> Vec<u8> {
 /// Passes bytes as a driver does, until no more messages come.
 fn receive(endpoint: &mut Endpoint, bytes: &[u8]) -> Vec<Result<Message, ProtocolError>> {
     let (mut bytes, mut all) = (bytes.to_vec(), Vec::new());
-    while endpoint.is_receiving() && !bytes.is_empty() {
+    while endpoint.is_parsing() && !bytes.is_empty() {
         let mut received: RecvSlot<ProtocolError> = None;
         let taken = endpoint.receive(&mut bytes, &mut received).taken;
         bytes.drain(..taken);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{CLOSE, Endpoint, FIN, PING, TEXT, frame, outgoing, receive, server};
+use super::{CLOSE, Endpoint, FIN, PING, TEXT, closing, frame, outgoing, receive, server};
 use crate::{message::Message, proto::endpoint::State};
 
 /// The events of an endpoint, as its driver causes them.
-const EVENTS: [fn(&mut Endpoint); 8] = [
+const EVENTS: [fn(&mut Endpoint); 9] = [
     |it| drop(receive(it, &frame(FIN | TEXT, "a"))),
     |it| drop(receive(it, &frame(FIN | PING, "a"))),
     |it| drop(receive(it, &frame(FIN | CLOSE, ""))),
@@ -17,6 +17,7 @@ const EVENTS: [fn(&mut Endpoint); 8] = [
             it.send(&mut outgoing(Message::Close(None)));
         }
     },
+    |it| it.give_up(closing()),
     Endpoint::stop_receiving,
     Endpoint::stop_sending,
 ];

@@ -1,0 +1,241 @@
+//! The timeouts of a socket and the messages of its senders, where its task waits.
+
+use std::task::{Context, Poll};
+
+use super::{
+    Driver, Side,
+    tasks::Reading,
+    write_failure::{Cause, WriteFailure},
+};
+use crate::{
+    error::{Error, Result},
+    life::{End, Life, Order, Seen, Verdict},
+    proto::PreparedMessage,
+};
+
+impl Driver {
+    pub(crate) fn life(&self) -> Option<&Life> {
+        self.life.as_deref()
+    }
+
+    /// Returns what the socket shares with its clock and its senders, for a new sender.
+    pub(crate) fn life_mut(&mut self) -> &mut Life {
+        self.life.get_or_insert_default()
+    }
+
+    /// Returns whether bytes came since the task has waited for them.
+    pub(crate) fn has_read(&self) -> bool {
+        self.reader.has_read()
+    }
+
+    /// Tells the senders that nothing more is sent.
+    pub(crate) fn end_queue(&self) {
+        if let Some(queue) = self.life.as_ref().and_then(|life| life.queue.as_ref()) {
+            queue.end();
+        }
+    }
+
+    /// Ends timeouts and senders: the connection belongs to nobody any more.
+    pub(crate) fn end_life(&mut self) {
+        self.life = None;
+    }
+
+    /// Returns whether senders have queued something.
+    #[inline]
+    pub(super) fn has_queued(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.has_queued())
+    }
+
+    /// Does what is due before a task waits in `next` or `closed`. Takes what senders have queued;
+    /// if all that has arrived was read, also pings a silent peer, or gives it up. Returns the
+    /// error that ends the messages of `side`.
+    #[inline(never)]
+    pub(super) fn attend(&mut self, cx: &Context<'_>, side: Side, reading: Reading) -> Result<()> {
+        if let Some(life) = &self.life {
+            // Before looking for what is due, or a wakeup may be lost.
+            life.register(cx.waker());
+        }
+        self.take_queued(side)?;
+        if !self.endpoint.can_send() {
+            self.end_queue();
+            return Ok(());
+        }
+        self.observe();
+        let timers = self.life.as_mut().and_then(|life| life.timers.as_mut());
+        let Some(timers) = timers.filter(|_| reading == Reading::Allowed) else {
+            return Ok(());
+        };
+        match timers.judge() {
+            Verdict::Wait => {}
+            Verdict::ReadAgain => cx.waker().wake_by_ref(),
+            Verdict::Ping => self.endpoint.ping(),
+            Verdict::End(end) => return Err(self.end_by(end, side)),
+        }
+        Ok(())
+    }
+
+    /// Flushes for a task that is about to wait in `next`, and does what is due before that.
+    #[inline(never)]
+    pub(super) fn poll_attended_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let flushed = loop {
+            self.attend(cx, Side::Receiver, Reading::Allowed)?;
+            let flushed = self.poll_flush_for(Side::Receiver, cx);
+            // The flush may have made space for more of what is queued.
+            if !matches!(flushed, Poll::Ready(Ok(()))) || !self.has_queued() {
+                break flushed?;
+            }
+        };
+        if !self.endpoint.is_receiving() {
+            // A sender has aborted the connection. The next poll finds the end.
+            cx.waker().wake_by_ref();
+        }
+        self.set_alarm(cx, Reading::Allowed);
+        flushed.map(Ok)
+    }
+
+    /// Sets the alarm for a task that has written what the stream accepts, and is about to wait.
+    #[inline(never)]
+    pub(super) fn set_alarm(&mut self, cx: &Context<'_>, reading: Reading) {
+        if !self.endpoint.can_send() {
+            return;
+        }
+        self.observe();
+        let timers = self.life.as_ref().and_then(|life| life.timers.as_ref());
+        if timers.is_some_and(|timers| timers.set_alarm(reading == Reading::Allowed)) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    /// Does what is due before a task waits that only writes. An error is kept for its next poll,
+    /// and the task is woken for that.
+    #[inline(never)]
+    pub(super) fn attend_writing(&mut self, cx: &Context<'_>) {
+        if !self.endpoint.can_send() {
+            return;
+        }
+        self.observe();
+        let both = self.tasks.beside_receiver(cx);
+        let Some(timers) = self.life.as_ref().and_then(|life| life.timers.as_ref()) else {
+            return;
+        };
+        timers.register(both.as_ref().unwrap_or_else(|| cx.waker()));
+        if let Verdict::End(end) = timers.judge_writing() {
+            self.end_by(end, Side::Sender);
+            let pending = [false, true];
+            let cause = Cause::End(end);
+            self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
+            cx.waker().wake_by_ref();
+            return;
+        }
+        // A task that waits to receive watches the peer's silence too.
+        self.set_alarm(cx, self.tasks.reading());
+    }
+
+    /// Buffers what senders have queued, as far as there is space, and follows their orders.
+    /// Returns the error that an order means for `side`.
+    pub(super) fn take_queued(&mut self, side: Side) -> Result<()> {
+        while self.has_queued() && self.endpoint.can_send() {
+            let before = self.endpoint.unwritten();
+            let order = self.take_batch(self.endpoint.room());
+            if let Some(order) = order {
+                return self.follow(&order, side);
+            }
+            if self.endpoint.unwritten() == before {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Buffers everything that senders have queued, because a Close follows.
+    pub(super) fn take_all_queued(&mut self) {
+        while self.has_queued() && self.endpoint.can_send() {
+            if let Some(order) = self.take_batch(usize::MAX) {
+                // The caller closes in any case.
+                let _ = self.follow(&order, Side::Sender);
+            }
+        }
+        self.end_queue();
+    }
+
+    fn take_batch(&mut self, room: usize) -> Option<Order> {
+        let queue = self.life.as_ref()?.queue.as_ref()?;
+        let taken = queue.take(room);
+        for message in taken.messages.iter().flatten() {
+            self.push_prepared(message);
+        }
+        taken.order
+    }
+
+    /// Buffers a message that may be sent.
+    fn push_prepared(&mut self, message: &PreparedMessage) {
+        // A queue holds no invalid message.
+        if let Ok(mut outgoing) = message.to_outgoing() {
+            self.push(&mut outgoing);
+        }
+    }
+
+    fn follow(&mut self, order: &Order, side: Side) -> Result<()> {
+        match order {
+            Order::Close(close) => self.push_prepared(close),
+            Order::GiveUp => return Err(self.end_by(End::QueueFull, side)),
+            Order::Abort => {
+                let caller = if self.is_shared {
+                    Side::Receiver
+                } else {
+                    Side::Sender
+                };
+                self.abort(caller).wake();
+                if !self.is_shared {
+                    drop(self.take_stream());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the connection because of a timeout or a full queue, on behalf of `caller`, who gets
+    /// the error. If another task receives, it gets the error later.
+    fn end_by(&mut self, end: End, caller: Side) -> Error {
+        if end == End::Write {
+            // No Close would get through.
+            self.fail_sending(Cause::End(end), Some(caller));
+            self.finish();
+            self.stop_receiving();
+        } else {
+            self.endpoint.give_up(end.frame());
+        }
+        self.end_queue();
+        if let Some(life) = self
+            .life
+            .as_mut()
+            .filter(|_| caller == Side::Sender && self.is_shared)
+        {
+            life.untold = Some(end);
+        }
+        end.error()
+    }
+
+    /// Returns the error that ended the messages on behalf of the sender, once.
+    pub(super) fn take_untold(&mut self) -> Option<Error> {
+        let end = self.life.as_mut()?.untold.take()?;
+        Some(end.error())
+    }
+
+    /// Passes on what was read and written since the last call.
+    fn observe(&mut self) {
+        let is_writing = self.is_writing();
+        let Some(timers) = self.life.as_mut().and_then(|life| life.timers.as_mut()) else {
+            return;
+        };
+        let has_read = self.reader.take_read();
+        let has_sent = self.endpoint.take_sent_data();
+        timers.observe(Seen {
+            has_read,
+            has_written: self.writer.take_written(),
+            has_data: self.endpoint.take_received_data(has_read) || has_sent,
+            has_pong: self.endpoint.take_pong(),
+            is_writing,
+        });
+    }
+}

@@ -1,0 +1,233 @@
+//! The queued messages of a socket, their bounds, and what happens when these are reached.
+
+use std::{collections::VecDeque, mem};
+
+use crate::{
+    config::{QueueConfig, WhenFull},
+    error::Error,
+    proto::{InvalidMessage, Outgoing, PreparedMessage},
+};
+
+/// What a queued message counts besides its payload, in bytes: its entry and its allocations.
+const OVERHEAD: usize = 64;
+
+/// How many control frames may be queued: more of them at once are of no use.
+const MAX_CONTROL: usize = 16;
+
+/// A queue of this capacity keeps its memory when it is empty: a message that comes now and then
+/// allocates nothing.
+const KEPT: usize = 4;
+
+/// The messages, in order. Control frames are in front: they never wait behind data.
+#[derive(Default)]
+pub(super) struct Lanes {
+    config: QueueConfig,
+    entries: VecDeque<Entry>,
+    /// How many of the entries are control frames.
+    control: usize,
+    /// The size of the others.
+    bytes: usize,
+    dropped: u64,
+}
+
+struct Entry {
+    message: PreparedMessage,
+    key: Option<u64>,
+}
+
+/// What has become of a message.
+pub(super) enum Pushed {
+    Queued,
+    /// There is no space for it.
+    Full(PreparedMessage),
+    /// There is no space for it, and the socket is to be closed.
+    GiveUp(PreparedMessage),
+}
+
+/// How much the senders of a socket have queued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Buffered {
+    /// The number of messages that the socket has not taken over yet.
+    pub messages: usize,
+    /// The size of these messages in bytes: their payloads, and 64 bytes for each. Control frames
+    /// do not count.
+    pub bytes: usize,
+    /// The number of messages that were dropped because the queue was full, since the first sender
+    /// was created.
+    pub dropped: u64,
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The queue is full. The message is returned.
+    #[error("the queue of the WebSocket is full: the peer reads too slowly")]
+    Full(PreparedMessage),
+    /// The socket sends nothing any more. The message is returned.
+    #[error("the WebSocket is closed")]
+    Closed(PreparedMessage),
+    /// The message may not be sent.
+    #[error("invalid message: {0}")]
+    Invalid(InvalidMessage),
+}
+
+impl From<TrySendError> for Error {
+    fn from(error: TrySendError) -> Self {
+        match error {
+            TrySendError::Full(_) => Self::QueueFull,
+            TrySendError::Closed(_) => Self::Closed,
+            TrySendError::Invalid(invalid) => invalid.into(),
+        }
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        size(&self.message)
+    }
+}
+
+/// Returns what a message counts.
+fn size(message: &PreparedMessage) -> usize {
+    payload(message).saturating_add(OVERHEAD)
+}
+
+fn payload(message: &PreparedMessage) -> usize {
+    message.check().map_or(0, Outgoing::len)
+}
+
+impl Lanes {
+    pub(super) fn set_config(&mut self, config: QueueConfig) {
+        self.config = config;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn buffered(&self) -> Buffered {
+        Buffered {
+            messages: self.entries.len(),
+            bytes: self.bytes,
+            dropped: self.dropped,
+        }
+    }
+
+    /// Queues a message. Those that it replaces or displaces go to `dropped`.
+    pub(super) fn push(
+        &mut self,
+        message: PreparedMessage,
+        key: Option<u64>,
+        dropped: &mut Vec<PreparedMessage>,
+    ) -> Pushed {
+        if message.check().is_ok_and(Outgoing::is_control) {
+            return self.push_control(message);
+        }
+        let mut entry = Entry { message, key };
+        let known = key.and_then(|_| self.entries.iter().position(|it| it.key == key));
+        if let Some(known) = known.and_then(|at| self.entries.get_mut(at)) {
+            let bytes = self.bytes - known.size() + entry.size();
+            if bytes <= self.config.bytes.max(self.bytes) {
+                self.bytes = bytes;
+                mem::swap(known, &mut entry);
+                dropped.push(entry.message);
+                return Pushed::Queued;
+            }
+        }
+        if self.has_room(entry.size()) {
+            return self.append(entry);
+        }
+        match self.config.when_full {
+            WhenFull::Wait => Pushed::Full(entry.message),
+            WhenFull::Close => Pushed::GiveUp(entry.message),
+            WhenFull::DropNewest => {
+                self.dropped += 1;
+                dropped.push(entry.message);
+                Pushed::Queued
+            }
+            WhenFull::DropOldest => {
+                while !self.has_room(entry.size()) {
+                    dropped.extend(self.remove_oldest());
+                }
+                self.append(entry)
+            }
+        }
+    }
+
+    fn push_control(&mut self, message: PreparedMessage) -> Pushed {
+        if self.control == MAX_CONTROL {
+            return Pushed::Full(message);
+        }
+        let entry = Entry { message, key: None };
+        self.entries.insert(self.control, entry);
+        self.control += 1;
+        Pushed::Queued
+    }
+
+    /// An empty queue has space for any message.
+    fn has_room(&self, size: usize) -> bool {
+        let messages = self.entries.len() - self.control;
+        let fits = self.bytes.saturating_add(size) <= self.config.bytes;
+        messages == 0 || (messages < self.config.messages && fits)
+    }
+
+    fn append(&mut self, entry: Entry) -> Pushed {
+        self.bytes += entry.size();
+        if self.entries.capacity() == 0 {
+            // The standard growth would start with four.
+            self.entries.reserve_exact(1);
+        }
+        self.entries.push_back(entry);
+        Pushed::Queued
+    }
+
+    fn remove_oldest(&mut self) -> Option<PreparedMessage> {
+        let oldest = self.entries.remove(self.control)?;
+        self.bytes -= oldest.size();
+        self.dropped += 1;
+        Some(oldest.message)
+    }
+
+    /// Takes the next message: a control frame in any case, else one if `room` is not used up.
+    pub(super) fn pop(&mut self, room: &mut usize) -> Option<PreparedMessage> {
+        if self.control > 0 {
+            self.control -= 1;
+        } else if *room == 0 {
+            return None;
+        } else {
+            let size = self.entries.front()?.size();
+            *room = room.saturating_sub(size);
+            self.bytes -= size;
+        }
+        let entry = self.entries.pop_front();
+        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+            self.entries = VecDeque::new();
+        }
+        entry.map(|entry| entry.message)
+    }
+
+    /// Returns whether senders that wait for space are woken: there is space for several.
+    pub(super) fn is_half_empty(&self) -> bool {
+        self.entries.len() - self.control <= self.config.messages / 2
+            && self.bytes <= self.config.bytes / 2
+    }
+
+    /// Removes the data, and counts it as dropped.
+    pub(super) fn discard(&mut self, dropped: &mut Vec<PreparedMessage>) {
+        let data = self.entries.drain(self.control..);
+        let before = dropped.len();
+        dropped.extend(data.map(|entry| entry.message));
+        self.dropped += (dropped.len() - before) as u64;
+        self.bytes = 0;
+    }
+
+    /// Removes everything: the socket has ended.
+    pub(super) fn clear(&mut self, dropped: &mut Vec<PreparedMessage>) {
+        let entries = mem::take(&mut self.entries);
+        dropped.extend(entries.into_iter().map(|entry| entry.message));
+        self.control = 0;
+        self.bytes = 0;
+    }
+}

@@ -1,0 +1,95 @@
+//! What limits the life of a socket, and what it shares with others: with its clock the alarm, with
+//! its senders the queue.
+//!
+//! Nothing here sees a stream or a frame. The driver of a connection says what it has seen, and
+//! does what [`Life`] decides.
+
+mod alarm;
+mod clock;
+mod lane;
+mod moment;
+mod queue;
+mod stop;
+mod timers;
+mod waiting;
+
+use std::{sync::Arc, task::Waker};
+
+pub use self::lane::{Buffered, TrySendError};
+pub(crate) use self::{
+    queue::{Order, Queue},
+    stop::Stop,
+    timers::{End, Seen, Timers, Verdict},
+    waiting::Waiter,
+};
+use crate::{
+    config::{LifeConfig, QueueConfig},
+    rt::Runtime,
+};
+
+/// What a socket shares with its clock and its senders. Sockets that use neither have none.
+#[derive(Debug, Default)]
+pub(crate) struct Life {
+    /// `None` if no timeout is set.
+    pub(crate) timers: Option<Timers>,
+    /// `None` until the first sender is created.
+    pub(crate) queue: Option<Arc<Queue>>,
+    /// Why the messages have ended, if the receiving task does not know yet.
+    pub(crate) untold: Option<End>,
+}
+
+impl Life {
+    /// Starts the timeouts of a socket. Returns `None` if there are none.
+    pub(crate) fn start(
+        config: Option<&Arc<LifeConfig>>,
+        runtime: Option<&Arc<dyn Runtime>>,
+    ) -> Option<Box<Self>> {
+        let config = config?;
+        let mut life = Self::default();
+        life.timers = runtime.and_then(|runtime| Timers::start(config, runtime));
+        if life.timers.is_none() {
+            // Nothing else keeps the bounds until the first sender is created.
+            life.queue(Some(config.queue));
+        }
+        Some(Box::new(life))
+    }
+
+    /// Returns the queue of the socket's senders, and creates it if there is none. With `config`,
+    /// its bounds are changed.
+    pub(crate) fn queue(&mut self, config: Option<QueueConfig>) -> &Arc<Queue> {
+        let timers = self.timers.as_ref();
+        let queue = self.queue.get_or_insert_with(|| {
+            let config = timers.map(Timers::queue_config).unwrap_or_default();
+            Arc::new(Queue::new(config))
+        });
+        if let Some(config) = config {
+            queue.set_config(config);
+        }
+        queue
+    }
+
+    /// Sets the task that senders and the clock wake. Call it before looking for what they did.
+    pub(crate) fn register(&self, waker: &Waker) {
+        if let Some(timers) = &self.timers {
+            timers.register(waker);
+        }
+        if let Some(queue) = &self.queue {
+            queue.register(waker);
+        }
+    }
+
+    /// Returns whether senders have queued something.
+    #[inline]
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.is_pending())
+    }
+}
+
+/// Tells the senders that nothing more is sent.
+impl Drop for Life {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.end();
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What senders have queued for a socket.
+//!
+//! The task of the socket takes it; nothing is spawned. Nothing of a user runs under the lock:
+//! wakers, and messages whose memory is the user's, are dropped or woken after it.
+
+use std::{
+    fmt,
+    sync::PoisonError,
+    task::{Context, Poll, Waker},
+};
+
+use super::{
+    lane::{Buffered, Lanes, Pushed, TrySendError},
+    waiting::{Waiter, Waiting},
+};
+use crate::{
+    config::QueueConfig,
+    proto::PreparedMessage,
+    sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering},
+};
+
+/// The messages that the senders of a socket have queued.
+#[derive(Default)]
+pub(crate) struct Queue {
+    /// There is something for the socket's task.
+    is_pending: AtomicBool,
+    /// The task of the socket.
+    socket: AtomicWaker,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    lanes: Lanes,
+    order: Option<Order>,
+    progress: Progress,
+    waiting: Waiting,
+}
+
+/// How far a queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Progress {
+    #[default]
+    Open,
+    /// An order was given: nothing more is accepted.
+    Ordered,
+    /// The socket sends nothing any more.
+    Over,
+}
+
+/// What a sender wants the socket to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Order {
+    /// Send this Close, behind everything that was queued.
+    Close(PreparedMessage),
+    /// End the connection at once.
+    Abort,
+    /// Close, because the queue was full.
+    GiveUp,
+}
+
+/// How many messages are taken under one lock.
+const BATCH: usize = 16;
+
+/// What the task of the socket has taken.
+#[derive(Default)]
+pub(crate) struct Taken {
+    pub(crate) messages: [Option<PreparedMessage>; BATCH],
+    /// To be followed once these messages are sent.
+    pub(crate) order: Option<Order>,
+}
+
+/// What is dropped or woken after the lock is released.
+#[derive(Default)]
+struct Deferred {
+    wake: Vec<Waker>,
+    drop: Vec<PreparedMessage>,
+    waker: Option<Waker>,
+    /// An order was given.
+    is_ordered: bool,
+}
+
+impl Queue {
+    pub(super) fn new(config: QueueConfig) -> Self {
+        let queue = Self::default();
+        queue.set_config(config);
+        queue
+    }
+
+    pub(super) fn set_config(&self, config: QueueConfig) {
+        self.lock().lanes.set_config(config);
+    }
+
+    pub(super) fn register(&self, waker: &Waker) {
+        self.socket.register(waker);
+    }
+
+    /// Returns whether there is something for the task of the socket.
+    #[inline]
+    pub(crate) fn is_pending(&self) -> bool {
+        self.is_pending.load(Ordering::Acquire)
+    }
+
+    /// Queues a message, or applies the policy of a full queue. With a key, it replaces the queued
+    /// message that has the same key.
+    pub(crate) fn push(
+        &self,
+        message: PreparedMessage,
+        key: Option<u64>,
+    ) -> Result<(), TrySendError> {
+        self.change(|state, deferred| state.push(message, key, deferred))
+    }
+
+    /// Queues a message once there is space.
+    pub(crate) fn poll_push(
+        &self,
+        cx: &Context<'_>,
+        waiter: &mut Waiter<'_>,
+        message: &mut Option<PreparedMessage>,
+    ) -> Poll<Result<(), TrySendError>> {
+        let Some(new) = message.take() else {
+            return Poll::Ready(Ok(()));
+        };
+        self.change(|state, deferred| match state.push(new, None, deferred) {
+            Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
+                *message = Some(full);
+                deferred.waker = state.waiting.wait(waiter, cx.waker());
+                Poll::Pending
+            }
+            pushed => Poll::Ready(pushed),
+        })
+    }
+
+    /// Gives the socket an order. Nothing more is accepted then.
+    pub(crate) fn order(&self, order: Order) {
+        self.change(|state, deferred| state.order(order, deferred));
+    }
+
+    /// Waits until the socket sends nothing any more.
+    pub(crate) fn poll_over(&self, cx: &Context<'_>, waiter: &mut Waiter<'_>) -> Poll<()> {
+        self.change(|state, deferred| {
+            if state.progress == Progress::Over {
+                return Poll::Ready(());
+            }
+            deferred.waker = state.waiting.wait(waiter, cx.waker());
+            Poll::Pending
+        })
+    }
+
+    /// Forgets a sender that waits no more.
+    pub(super) fn forget(&self, waiter: &mut Waiter<'_>) {
+        self.change(|state, deferred| deferred.waker = state.waiting.forget(waiter));
+    }
+
+    pub(crate) fn buffered(&self) -> Buffered {
+        self.lock().lanes.buffered()
+    }
+
+    /// Takes what is to be sent: messages until `room` bytes are exceeded. The caller asks again
+    /// while [`is_pending`](Self::is_pending) says so.
+    pub(crate) fn take(&self, mut room: usize) -> Taken {
+        let mut taken = Taken::default();
+        let wake = {
+            let mut state = self.lock();
+            for slot in &mut taken.messages {
+                *slot = state.lanes.pop(&mut room);
+                if slot.is_none() {
+                    break;
+                }
+            }
+            if state.lanes.is_empty() {
+                taken.order = state.order.take();
+            }
+            self.is_pending.store(state.has_work(), Ordering::Release);
+            if state.lanes.is_half_empty() {
+                state.waiting.take()
+            } else {
+                Vec::new()
+            }
+        };
+        wake.into_iter().for_each(Waker::wake);
+        taken
+    }
+
+    /// Ends the queue: the socket sends nothing any more.
+    pub(crate) fn end(&self) {
+        self.change(|state, deferred| {
+            state.progress = Progress::Over;
+            state.order = None;
+            state.lanes.clear(&mut deferred.drop);
+            deferred.wake = state.waiting.take();
+        });
+    }
+
+    /// Changes the state. Wakes the task of the socket if there is something new for it.
+    fn change<T>(&self, change: impl FnOnce(&mut State, &mut Deferred) -> T) -> T {
+        let mut deferred = Deferred::default();
+        let (changed, is_new) = {
+            let mut state = self.lock();
+            let changed = change(&mut state, &mut deferred);
+            let is_pending = state.has_work();
+            let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
+            (changed, is_pending && (deferred.is_ordered || !was_pending))
+        };
+        if is_new {
+            self.socket.wake();
+        }
+        deferred.wake.into_iter().for_each(Waker::wake);
+        changed
+    }
+
+    /// Nothing that runs under the lock panics.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_work(&self) -> bool {
+        self.order.is_some() || !self.lanes.is_empty()
+    }
+
+    fn push(
+        &mut self,
+        message: PreparedMessage,
+        key: Option<u64>,
+        deferred: &mut Deferred,
+    ) -> Result<(), TrySendError> {
+        let is_close = match message.check() {
+            Ok(outgoing) => outgoing.is_close(),
+            Err(invalid) => return Err(TrySendError::Invalid(invalid.clone())),
+        };
+        if self.progress != Progress::Open {
+            return Err(TrySendError::Closed(message));
+        }
+        if is_close {
+            self.order(Order::Close(message), deferred);
+            return Ok(());
+        }
+        match self.lanes.push(message, key, &mut deferred.drop) {
+            Pushed::Queued => Ok(()),
+            Pushed::Full(message) => Err(TrySendError::Full(message)),
+            Pushed::GiveUp(message) => {
+                self.order(Order::GiveUp, deferred);
+                Err(TrySendError::Full(message))
+            }
+        }
+    }
+
+    /// Notes an order. The first one counts, but a socket may be aborted while it closes.
+    fn order(&mut self, order: Order, deferred: &mut Deferred) {
+        let is_abort = matches!(order, Order::Abort);
+        if self.progress == Progress::Over || (self.progress == Progress::Ordered && !is_abort) {
+            return;
+        }
+        if !matches!(order, Order::Close(_)) {
+            self.lanes.discard(&mut deferred.drop);
+        }
+        self.progress = Progress::Ordered;
+        deferred.is_ordered = true;
+        // Whoever waits for space is told that there will be none.
+        deferred.wake = self.waiting.take();
+        // An order to close is dropped after the lock is released.
+        if let Some(Order::Close(close)) = self.order.replace(order) {
+            deferred.drop.push(close);
+        }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("buffered", &self.buffered())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,331 @@
+//! The timeouts of one socket: when its peer is pinged, and when it is given up.
+
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
+
+use super::{
+    alarm::Alarm,
+    clock::Clock,
+    moment::{Moment, Span},
+};
+use crate::{
+    config::{LifeConfig, QueueConfig},
+    error::{Error, TimeoutPhase},
+    message::{CloseCode, CloseFrame, Utf8Bytes},
+    rt::Runtime,
+};
+
+/// The timeouts of a socket, and the alarm that it shares with its clock.
+pub(crate) struct Timers {
+    alarm: Arc<Alarm>,
+    config: Arc<LifeConfig>,
+    /// When bytes came for the last time, as far as the driver has said.
+    heard: Moment,
+    /// When data was sent or received for the last time.
+    active: Moment,
+    /// When the peer is pinged, or given up if it was pinged.
+    keepalive: Moment,
+    /// When the peer has accepted a byte for the last time, if a write is blocked.
+    accepted: Moment,
+    /// When the maximum lifetime is over.
+    ends: Moment,
+    /// When the last ping was sent, in microseconds of the clock.
+    pinged_at: u32,
+    /// The time from a ping to its pong in microseconds; 0 if there is none yet.
+    round_trip: u32,
+    is_pinged: bool,
+    is_blocked: bool,
+    /// The peer's silence has lasted too long, but the last read may have been refused by the
+    /// runtime, to make the task yield. It is judged after one more read.
+    is_suspect: bool,
+}
+
+/// What a driver has seen since it last said so.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
+pub(crate) struct Seen {
+    /// Bytes were read.
+    pub(crate) has_read: bool,
+    /// Bytes were written.
+    pub(crate) has_written: bool,
+    /// Data was received or sent, or a part of it.
+    pub(crate) has_data: bool,
+    /// The answer to the last ping was received.
+    pub(crate) has_pong: bool,
+    /// Something is left to write.
+    pub(crate) is_writing: bool,
+}
+
+/// What the driver has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wait,
+    /// Read once more, then ask again.
+    ReadAgain,
+    /// Send a ping.
+    Ping,
+    End(End),
+}
+
+/// Why a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Pong,
+    Write,
+    Idle,
+    Lifetime,
+    /// The runtime of the clock was shut down.
+    NoClock,
+    /// The queue of the senders was full.
+    QueueFull,
+}
+
+impl End {
+    /// Returns the Close for the peer.
+    pub(crate) fn frame(self) -> CloseFrame {
+        let (code, reason) = match self {
+            Self::Pong => (CloseCode::Error, "no answer to a ping"),
+            Self::Write => (CloseCode::Error, "nothing is read"),
+            Self::Idle => (CloseCode::Away, "no message for too long"),
+            Self::Lifetime => (CloseCode::Away, "the connection is too old"),
+            Self::NoClock => (CloseCode::Away, "the server is shutting down"),
+            Self::QueueFull => (CloseCode::Again, "messages are read too slowly"),
+        };
+        CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        }
+    }
+
+    pub(crate) fn error(self) -> Error {
+        Error::Timeout(match self {
+            Self::Pong => TimeoutPhase::Pong,
+            Self::Write => TimeoutPhase::Write,
+            Self::Idle => TimeoutPhase::Idle,
+            Self::Lifetime => TimeoutPhase::Lifetime,
+            Self::NoClock => return Error::NoRuntime,
+            Self::QueueFull => return Error::QueueFull,
+        })
+    }
+}
+
+impl Timers {
+    /// Starts the timeouts. Returns `None` if there are none, or no timers.
+    pub(super) fn start(config: &Arc<LifeConfig>, runtime: &Arc<dyn Runtime>) -> Option<Self> {
+        let shortest = config.shortest()?;
+        if !runtime.has_timers() {
+            return None;
+        }
+        let alarm = Clock::alarm(runtime, shortest);
+        let now = alarm.clock().now();
+        let mut this = Self {
+            alarm,
+            config: Arc::clone(config),
+            heard: now,
+            active: now,
+            keepalive: now,
+            accepted: now,
+            ends: now,
+            pinged_at: 0,
+            round_trip: 0,
+            is_pinged: false,
+            is_blocked: false,
+            is_suspect: false,
+        };
+        // Sockets that were opened together are neither pinged nor closed together.
+        if let Some(interval) = this.interval() {
+            this.keepalive = this.late(now, Span(random(interval.0 / 2, interval.0)));
+        }
+        if let Some(lifetime) = this.lifetime() {
+            let longest = lifetime.0.saturating_add(lifetime.0 / 10);
+            this.ends = this.late(now, Span(random(lifetime.0, longest)));
+        }
+        Some(this)
+    }
+
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.alarm.register(waker);
+    }
+
+    pub(super) fn queue_config(&self) -> QueueConfig {
+        self.config.queue
+    }
+
+    pub(super) fn alarm(&self) -> &Arc<Alarm> {
+        &self.alarm
+    }
+
+    /// Returns the moment at which a handler is dropped that has not ended its socket by itself,
+    /// `grace` after the maximum lifetime.
+    pub(super) fn stop_at(&self, grace: Duration) -> Option<Moment> {
+        self.lifetime()?;
+        Some(self.ends.after(Span::of(grace)?))
+    }
+
+    /// Takes in what the driver has seen.
+    pub(crate) fn observe(&mut self, seen: Seen) {
+        let now = self.alarm.clock().now();
+        let is_moving = seen.has_written && seen.is_writing;
+        if seen.has_read {
+            self.heard = now;
+            self.is_pinged = false;
+            self.is_suspect = false;
+            self.schedule_ping(now);
+        } else if self.is_pinged && is_moving {
+            // The ping may still wait behind what is written.
+            self.schedule_pong(now);
+        }
+        if seen.has_data || is_moving {
+            self.active = now;
+            self.is_suspect = false;
+        }
+        if !self.is_blocked || seen.has_written {
+            self.accepted = now;
+        }
+        self.is_blocked = seen.is_writing;
+        if seen.has_pong {
+            let time = self.alarm.clock().micros().wrapping_sub(self.pinged_at);
+            self.round_trip = time.max(1);
+        }
+    }
+
+    /// Decides what to do, for a task that waits to write.
+    pub(crate) fn judge_writing(&self) -> Verdict {
+        let now = self.alarm.clock().now();
+        if self.alarm.is_stopped() {
+            Verdict::End(End::NoClock)
+        } else if self.lifetime().is_some() && self.ends.has_come(now) {
+            Verdict::End(End::Lifetime)
+        } else if self.write_deadline().is_some_and(|at| at.has_come(now)) {
+            Verdict::End(End::Write)
+        } else {
+            Verdict::Wait
+        }
+    }
+
+    /// Decides what to do, for a task that has read all that has arrived.
+    pub(crate) fn judge(&mut self) -> Verdict {
+        let now = self.alarm.clock().now();
+        let writing = self.judge_writing();
+        if writing != Verdict::Wait {
+            return writing;
+        }
+        let is_idle = self.idle_deadline().is_some_and(|at| at.has_come(now));
+        let is_due = self.keepalive_deadline().is_some_and(|at| at.has_come(now));
+        if is_idle || (is_due && self.is_pinged) {
+            if !std::mem::replace(&mut self.is_suspect, true) {
+                return Verdict::ReadAgain;
+            }
+            return Verdict::End(if is_idle { End::Idle } else { End::Pong });
+        }
+        if is_due {
+            self.ping(now);
+            return Verdict::Ping;
+        }
+        Verdict::Wait
+    }
+
+    fn ping(&mut self, now: Moment) {
+        self.pinged_at = self.alarm.clock().micros();
+        self.is_pinged = self.pong_timeout().is_some();
+        if self.is_pinged {
+            self.schedule_pong(now);
+        } else {
+            self.schedule_ping(now);
+        }
+    }
+
+    /// Sets the alarm to the next deadline. Returns whether that has passed already.
+    ///
+    /// A task that only writes does not watch the peer's silence: it does not read.
+    pub(crate) fn set_alarm(&self, is_reading: bool) -> bool {
+        let reading = [self.idle_deadline(), self.keepalive_deadline()];
+        let reading = reading.into_iter().filter(|_| is_reading);
+        let ends = self.lifetime().map(|_| self.ends);
+        let at = reading
+            .chain([ends, self.write_deadline()])
+            .flatten()
+            .reduce(Moment::earlier);
+        self.alarm.set(at) || self.alarm.is_stopped()
+    }
+
+    /// Returns whether the maximum lifetime is over.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.lifetime().is_some() && self.ends.has_come(self.alarm.clock().now())
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        (self.round_trip > 0).then(|| Duration::from_micros(self.round_trip.into()))
+    }
+
+    /// Returns the time since bytes came, as far as the driver has said.
+    pub(crate) fn silence(&self) -> Duration {
+        self.heard.elapsed(self.alarm.clock().now())
+    }
+
+    fn schedule_ping(&mut self, now: Moment) {
+        if let Some(interval) = self.interval() {
+            self.keepalive = self.late(now, interval);
+        }
+    }
+
+    fn schedule_pong(&mut self, now: Moment) {
+        if let Some(timeout) = self.pong_timeout() {
+            self.keepalive = self.late(now, timeout);
+        }
+    }
+
+    /// Returns the moment at which `span` has certainly passed: the clock may be late by a tick.
+    fn late(&self, from: Moment, span: Span) -> Moment {
+        from.after(span).after(self.alarm.tick().span())
+    }
+
+    fn keepalive_deadline(&self) -> Option<Moment> {
+        self.interval().map(|_| self.keepalive)
+    }
+
+    fn idle_deadline(&self) -> Option<Moment> {
+        let timeout = self.config.idle_timeout.and_then(Span::of)?;
+        Some(self.late(self.active, timeout))
+    }
+
+    fn write_deadline(&self) -> Option<Moment> {
+        let timeout = self.config.write_timeout.and_then(Span::of)?;
+        self.is_blocked.then(|| self.late(self.accepted, timeout))
+    }
+
+    fn interval(&self) -> Option<Span> {
+        Span::of(self.config.keepalive?.interval)
+    }
+
+    fn pong_timeout(&self) -> Option<Span> {
+        Span::of(self.config.keepalive?.timeout?)
+    }
+
+    fn lifetime(&self) -> Option<Span> {
+        Span::of(self.config.max_lifetime?)
+    }
+}
+
+/// Leaves the clock.
+impl Drop for Timers {
+    fn drop(&mut self) {
+        self.alarm.leave();
+    }
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timers")
+            .field("config", &self.config)
+            .field("silence", &self.silence())
+            .field("round_trip", &self.round_trip())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns a random number from `low` to `high`.
+fn random(low: u32, high: u32) -> u32 {
+    let range = u64::from(high.saturating_sub(low)) + 1;
+    let scaled = (u64::from(rand::random::<u32>()) * range) >> u32::BITS;
+    low + u32::try_from(scaled).unwrap_or(0)
+}

@@ -1,0 +1,107 @@
+//! Messages that are sent to many.
+
+use std::{fmt, sync::Arc};
+
+use super::Outgoing;
+use crate::{
+    message::{Bytes, Message, Utf8Bytes},
+    proto::InvalidMessage,
+};
+
+/// A message that was checked once and can be sent to many sockets.
+///
+/// Clones share their payload, so a message to a thousand sockets is in memory once. Send it with
+/// [`Sender`](crate::Sender), with [`WebSocket::send_prepared`](crate::WebSocket::send_prepared),
+/// or with the sending half.
+///
+/// ```
+/// use anyws::{Message, PreparedMessage, Sender};
+///
+/// fn broadcast(members: &[Sender], news: &str) {
+///     let message = PreparedMessage::from(news);
+///     for member in members {
+///         // A member whose queue is full misses this message.
+///         let _ = member.try_send(message.clone());
+///     }
+/// }
+/// # let (mut socket, _) = anyws::testing::pair();
+/// # let sender = socket.sender();
+/// # broadcast(&[sender.clone()], "hello");
+/// # assert_eq!(sender.buffered().messages, 1);
+/// ```
+///
+/// A message that may not be sent, such as a ping of more than 125 bytes, is accepted here. Sending
+/// it returns the [`InvalidMessage`].
+#[derive(Clone)]
+pub struct PreparedMessage(Arc<Result<Outgoing, InvalidMessage>>);
+
+impl PreparedMessage {
+    /// Returns the message to send, or why it may not be sent. Its payload is shared.
+    pub(crate) fn to_outgoing(&self) -> Result<Outgoing, InvalidMessage> {
+        match &*self.0 {
+            Ok(outgoing) => Ok(outgoing.share()),
+            Err(invalid) => Err(invalid.clone()),
+        }
+    }
+
+    /// Returns why the message may not be sent, if so.
+    pub(crate) fn check(&self) -> Result<&Outgoing, &InvalidMessage> {
+        self.0.as_ref().as_ref()
+    }
+}
+
+impl From<Message> for PreparedMessage {
+    fn from(message: Message) -> Self {
+        Self(Arc::new(Outgoing::new(message)))
+    }
+}
+
+impl From<&str> for PreparedMessage {
+    fn from(text: &str) -> Self {
+        Message::text(text).into()
+    }
+}
+
+impl From<String> for PreparedMessage {
+    fn from(text: String) -> Self {
+        Message::text(text).into()
+    }
+}
+
+impl From<Utf8Bytes> for PreparedMessage {
+    fn from(text: Utf8Bytes) -> Self {
+        Message::Text(text).into()
+    }
+}
+
+impl From<Bytes> for PreparedMessage {
+    fn from(data: Bytes) -> Self {
+        Message::Binary(data).into()
+    }
+}
+
+impl From<Vec<u8>> for PreparedMessage {
+    fn from(data: Vec<u8>) -> Self {
+        Message::Binary(data.into()).into()
+    }
+}
+
+impl From<&Self> for PreparedMessage {
+    fn from(message: &Self) -> Self {
+        message.clone()
+    }
+}
+
+/// Shows the length of the payload, which is the user's message.
+impl fmt::Debug for PreparedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.check() {
+            Ok(outgoing) => f
+                .debug_struct("PreparedMessage")
+                .field("kind", &outgoing.opcode())
+                .field("length", &outgoing.len())
+                .finish(),
+            Err(invalid) => f.debug_tuple("PreparedMessage").field(invalid).finish(),
+        }
+    }
+}

@@ -44,22 +44,26 @@ struct Alarms {
     all: Option<Vec<Arc<Alarm>>>,
     /// The shortest tick among them.
     tick: Tick,
+    /// When the clock has ticked last, by the runtime.
+    last: Instant,
 }
 
 impl Clock {
     /// Returns a new alarm on the clock of `runtime`, and starts that clock if it does not run.
-    /// `shortest` is the shortest timeout that the alarm is for.
-    pub(super) fn alarm(runtime: &Arc<dyn Runtime>, shortest: Duration) -> Arc<Alarm> {
+    /// `shortest` is the shortest timeout that the alarm is for. Also returns the present moment:
+    /// the clock may be behind by a tick that is longer than the alarm's own.
+    pub(super) fn alarm(runtime: &Arc<dyn Runtime>, shortest: Duration) -> (Arc<Alarm>, Moment) {
         let any: &dyn Any = &**runtime;
         let key = (any.type_id(), runtime.identity());
-        let start = runtime.now();
+        let now = runtime.now();
         let mut clocks = lock(&CLOCKS);
         let mut is_new = false;
         let clock = clocks.entry(key).or_insert_with(|| {
             is_new = true;
-            Arc::new(Self::new(runtime, start))
+            Arc::new(Self::new(runtime, now))
         });
         let clock = Arc::clone(clock);
+        let moment = clock.moment(now);
         let (alarm, is_shorter) = clock.add(Tick::of(shortest));
         drop(clocks);
         if is_new {
@@ -69,7 +73,7 @@ impl Clock {
         } else if is_shorter {
             clock.task.wake();
         }
-        alarm
+        (alarm, moment)
     }
 
     fn new(runtime: &Arc<dyn Runtime>, start: Instant) -> Self {
@@ -80,6 +84,7 @@ impl Clock {
             alarms: Mutex::new(Alarms {
                 all: Some(Vec::new()),
                 tick: Tick::MAX,
+                last: start,
             }),
             task: AtomicWaker::default(),
         }
@@ -111,14 +116,44 @@ impl Clock {
         u32::from_le_bytes([a, b, c, d])
     }
 
-    fn tick(&self) -> Duration {
-        lock(&self.alarms).tick.span().duration()
+    /// Returns the moment of `now`: what the clock will say once it has ticked.
+    fn moment(&self, now: Instant) -> Moment {
+        let alarms = lock(&self.alarms);
+        let elapsed = now.saturating_duration_since(alarms.last);
+        let lag = Span::of(elapsed.min(2 * alarms.tick.span().duration()));
+        let now = self.now();
+        lag.map_or(now, |lag| now.after(lag))
     }
 
-    /// Lets time pass, and rings the alarms that are due.
-    pub(super) fn advance(&self, span: Span) {
-        let now = self.now().after(span);
-        self.now.store(now.0, Ordering::Relaxed);
+    /// Returns when the next tick is due, and the length of that tick.
+    fn next_tick(&self) -> (Instant, Duration) {
+        let alarms = lock(&self.alarms);
+        let tick = alarms.tick.span().duration();
+        (alarms.last + tick, tick)
+    }
+
+    /// Ticks: lets time pass, up to two ticks of the given length, and rings the alarms that are
+    /// due.
+    fn tick(&self, tick: Duration) {
+        let now = self.runtime.now();
+        let mut alarms = lock(&self.alarms);
+        let elapsed = now.saturating_duration_since(alarms.last);
+        let span = Span::whole(elapsed.min(2 * tick));
+        alarms.last = if elapsed > 2 * tick {
+            now
+        } else {
+            // The rest counts in the next tick.
+            alarms.last + span.duration()
+        };
+        let moment = self.now().after(span);
+        // Under the lock, so that `moment` sees both or neither.
+        self.now.store(moment.0, Ordering::Relaxed);
+        drop(alarms);
+        self.ring(moment);
+    }
+
+    /// Rings the alarms that are due.
+    fn ring(&self, now: Moment) {
         // See `Alarm::set`.
         fence(Ordering::SeqCst);
         // Wakers run without the lock: they may drop sockets, or open new ones.
@@ -126,6 +161,7 @@ impl Clock {
             Alarms {
                 all: Some(all),
                 tick,
+                ..
             } => {
                 *tick = Tick::MAX;
                 mem::take(all)
@@ -197,37 +233,29 @@ impl Drop for Running {
 /// a minute has aged its sockets by two ticks, and does not disconnect all of them.
 async fn run(running: Running) {
     let clock = &*running.clock;
-    let mut last = clock.runtime.now();
-    let mut sleep = clock
-        .runtime
-        .sleep_until(last + Tick::MIN.span().duration());
+    let mut sleep = clock.runtime.sleep_until(clock.next_tick().0);
     while !running.ends_unused() {
-        let tick = wait(clock, &mut sleep, last).await;
-        let now = clock.runtime.now();
-        let elapsed = now.saturating_duration_since(last);
-        let span = Span::whole(elapsed.min(2 * tick));
-        last = if elapsed > 2 * tick {
-            now
-        } else {
-            last + span.duration()
-        };
-        clock.advance(span);
+        let tick = wait(clock, &mut sleep).await;
+        clock.tick(tick);
     }
 }
 
-/// Waits for the next tick. Returns its length, which may become shorter meanwhile.
-async fn wait(clock: &Clock, sleep: &mut Pin<Box<dyn Sleep>>, last: Instant) -> Duration {
-    let mut armed = None;
+/// Waits for the next tick. Returns its length; a shorter one that has joined meanwhile only makes
+/// it end sooner.
+async fn wait(clock: &Clock, sleep: &mut Pin<Box<dyn Sleep>>) -> Duration {
+    let (mut armed, length) = clock.next_tick();
+    sleep.as_mut().reset(armed);
     poll_fn(|cx| {
         clock.task.register(cx.waker());
-        let tick = clock.tick();
-        if armed != Some(tick) {
-            armed = Some(tick);
-            sleep.as_mut().reset(last + tick);
+        let (next, _) = clock.next_tick();
+        if next != armed {
+            armed = next;
+            sleep.as_mut().reset(armed);
         }
-        sleep.as_mut().poll(cx).map(|()| tick)
+        sleep.as_mut().poll(cx)
     })
-    .await
+    .await;
+    length
 }
 
 /// Nothing that runs under these locks panics.

@@ -25,7 +25,16 @@ impl Moment {
 
     /// Returns the time since this moment.
     pub(super) fn elapsed(self, now: Self) -> Duration {
-        UNIT * now.0.wrapping_sub(self.0)
+        if self.has_come(now) {
+            UNIT * now.0.wrapping_sub(self.0)
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Returns the later one of two moments.
+    pub(super) fn later(self, other: Self) -> Self {
+        if self.has_come(other) { other } else { self }
     }
 
     /// Returns the earlier one of two moments.

@@ -115,8 +115,7 @@ impl Timers {
         if !runtime.has_timers() {
             return None;
         }
-        let alarm = Clock::alarm(runtime, shortest);
-        let now = alarm.clock().now();
+        let (alarm, now) = Clock::alarm(runtime, shortest);
         let mut this = Self {
             alarm,
             config: Arc::clone(config),
@@ -163,7 +162,7 @@ impl Timers {
 
     /// Takes in what the driver has seen.
     pub(crate) fn observe(&mut self, seen: Seen) {
-        let now = self.alarm.clock().now();
+        let now = self.now();
         let is_moving = seen.has_written && seen.is_writing;
         if seen.has_read {
             self.heard = now;
@@ -190,7 +189,7 @@ impl Timers {
 
     /// Decides what to do, for a task that waits to write.
     pub(crate) fn judge_writing(&self) -> Verdict {
-        let now = self.alarm.clock().now();
+        let now = self.now();
         if self.alarm.is_stopped() {
             Verdict::End(End::NoClock)
         } else if self.lifetime().is_some() && self.ends.has_come(now) {
@@ -204,7 +203,7 @@ impl Timers {
 
     /// Decides what to do, for a task that has read all that has arrived.
     pub(crate) fn judge(&mut self) -> Verdict {
-        let now = self.alarm.clock().now();
+        let now = self.now();
         let writing = self.judge_writing();
         if writing != Verdict::Wait {
             return writing;
@@ -250,7 +249,7 @@ impl Timers {
 
     /// Returns whether the maximum lifetime is over.
     pub(crate) fn is_too_old(&self) -> bool {
-        self.lifetime().is_some() && self.ends.has_come(self.alarm.clock().now())
+        self.lifetime().is_some() && self.ends.has_come(self.now())
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
@@ -259,7 +258,13 @@ impl Timers {
 
     /// Returns the time since bytes came, as far as the driver has said.
     pub(crate) fn silence(&self) -> Duration {
-        self.heard.elapsed(self.alarm.clock().now())
+        self.heard.elapsed(self.now())
+    }
+
+    /// Returns the present moment, to a tick. A clock that was behind when the socket was opened may
+    /// still be so.
+    fn now(&self) -> Moment {
+        self.heard.later(self.alarm.clock().now())
     }
 
     fn schedule_ping(&mut self, now: Moment) {

@@ -33,6 +33,7 @@ pub mod still;
 pub mod tasks;
 pub mod tcp;
 pub mod threads;
+pub mod time;
 #[cfg(feature = "testing")]
 pub mod upgrades;
 

@@ -1,0 +1,304 @@
+//! Pings to a silent peer, and what becomes of one that does not answer.
+
+use std::{sync::Arc, time::Duration};
+
+use anyws::{Error, Message, TimeoutPhase, WebSocket};
+use futures::FutureExt;
+use support::{
+    frames::{Frame, PING, PONG, Peer, Role},
+    runtimes,
+    sockets::{assert_waits, now, received},
+    time::Paused,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// The clock ticks once a second with these.
+const INTERVAL: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+fn socket(time: &Arc<Paused>) -> (WebSocket, Peer) {
+    Role::Server.with_peer(&time.config().set_keepalive(INTERVAL, TIMEOUT))
+}
+
+/// Lets seconds pass, and polls the socket after each: nothing arrives.
+async fn wait(time: &Paused, socket: &mut WebSocket, seconds: u32) {
+    for _ in 0..seconds {
+        time.advance(SECOND).await;
+        assert_waits(socket);
+    }
+}
+
+/// Lets time pass until the peer gets a frame. Returns it, and the seconds that it took.
+async fn next_frame(time: &Paused, socket: &mut WebSocket, peer: &mut Peer) -> (Frame, u32) {
+    for second in 0..1000 {
+        assert_waits(socket);
+        if let Some(frame) = peer.frame().now_or_never() {
+            return (frame.unwrap(), second);
+        }
+        time.advance(SECOND).await;
+    }
+    panic!("nothing is sent");
+}
+
+/// Demands that a frame is a ping, and answers it.
+async fn answer(peer: &mut Peer, ping: Frame) {
+    assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+    peer.send(Frame::new(PONG, ping.payload)).await;
+}
+
+fn assert_timed_out(socket: &mut WebSocket) {
+    let end = now(socket.next());
+    assert!(
+        matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))),
+        "{end:?}"
+    );
+    assert!(now(socket.next()).is_none());
+    assert!(matches!(
+        now(socket.send("late".into())),
+        Err(Error::Closed)
+    ));
+}
+
+runtimes! {
+    async fn a_peer_that_answers_is_pinged_for_ever(rt) {
+        let time = Paused::new(&rt);
+        for role in Role::BOTH {
+            let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+            let (mut socket, mut peer) = role.with_peer(&config);
+            let (ping, first) = next_frame(&time, &mut socket, &mut peer).await;
+            // A random half to whole of the interval, and a tick.
+            assert!((10..=22).contains(&first), "the first ping comes after {first} s");
+            answer(&mut peer, ping).await;
+            for _ in 0..5 {
+                let (ping, seconds) = next_frame(&time, &mut socket, &mut peer).await;
+                assert!((20..=22).contains(&seconds), "a ping comes after {seconds} s");
+                answer(&mut peer, ping).await;
+            }
+        }
+    }
+
+    async fn a_silent_peer_is_given_up_with_1011(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        assert_eq!(ping.payload.len(), 4);
+        wait(&time, &mut socket, 10).await;
+        assert!(peer.frame().now_or_never().is_none(), "it comes too early");
+        // The clock may be late by a tick. Then the task reads once more.
+        time.advance(2 * SECOND).await;
+        assert_waits(&mut socket);
+        assert_timed_out(&mut socket);
+        drop(socket);
+        let (frames, close) = peer.see_off().await;
+        assert_eq!((frames, close.code()), (vec![], 1011));
+    }
+
+    async fn close_completes_the_handshake_after_the_error(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        drop(next_frame(&time, &mut socket, &mut peer).await);
+        wait(&time, &mut socket, 10).await;
+        time.advance(2 * SECOND).await;
+        // One more read before the judgement.
+        assert_waits(&mut socket);
+        assert_timed_out(&mut socket);
+        // The peer's Close completes the handshake, and is no message any more.
+        let (frames, close) = futures::join!(peer.see_off(), async {
+            socket.close(None).await.unwrap();
+        }).0;
+        assert_eq!((frames, close.code()), (vec![], 1011));
+        assert!(now(socket.next()).is_none());
+    }
+
+    async fn any_byte_is_a_sign_of_life(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        drop(next_frame(&time, &mut socket, &mut peer).await);
+        wait(&time, &mut socket, 9).await;
+        // No pong, and not even a frame.
+        let frame = Frame::text("slow").masked();
+        peer.send_bytes(&frame[..1]).await;
+        wait(&time, &mut socket, 15).await;
+        for byte in &frame[1..frame.len() - 1] {
+            peer.send_bytes(&[*byte]).await;
+            wait(&time, &mut socket, 15).await;
+        }
+        peer.send_bytes(&frame[frame.len() - 1..]).await;
+        assert_eq!(received(&mut socket), Message::text("slow"));
+        assert!(peer.frame().now_or_never().is_none(), "whoever sends is not pinged");
+    }
+
+    async fn a_handler_that_was_away_reads_first_and_judges_after(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        // The answer waits while the handler does something else, for much longer than the timeout.
+        answer(&mut peer, ping).await;
+        time.advance(10 * (INTERVAL + TIMEOUT)).await;
+        assert_waits(&mut socket);
+        assert_waits(&mut socket);
+        // Only now does the interval run.
+        let (ping, seconds) = next_frame(&time, &mut socket, &mut peer).await;
+        assert!((20..=22).contains(&seconds), "{seconds}");
+        answer(&mut peer, ping).await;
+        wait(&time, &mut socket, 15).await;
+    }
+
+    async fn a_peer_that_was_silent_meanwhile_is_found_at_the_next_poll(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        // It was not pinged before the handler left, so it is pinged first.
+        time.advance(10 * (INTERVAL + TIMEOUT)).await;
+        assert!(peer.frame().now_or_never().is_none(), "nobody pings for a handler that is away");
+        let (ping, seconds) = next_frame(&time, &mut socket, &mut peer).await;
+        assert_eq!(seconds, 0);
+        assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+        wait(&time, &mut socket, 10).await;
+        time.advance(2 * SECOND).await;
+        assert_waits(&mut socket);
+        assert_timed_out(&mut socket);
+    }
+
+    async fn without_a_timeout_it_only_pings(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_keepalive(INTERVAL, None);
+        let (mut socket, mut peer) = Role::Server.with_peer(&config);
+        for _ in 0..5 {
+            let (ping, seconds) = next_frame(&time, &mut socket, &mut peer).await;
+            assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+            assert!(seconds <= 22, "{seconds}");
+            time.advance(SECOND).await;
+        }
+    }
+
+    async fn answers_to_its_pings_are_no_messages_but_those_to_others_are(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        // Two frames in one read, the answer in front, and once more: that one is nobody's.
+        let answer = Frame::new(PONG, ping.payload.clone()).masked();
+        let bytes = [&answer[..], &Frame::text("behind").masked(), &answer].concat();
+        peer.send_bytes(&bytes).await;
+        assert_eq!(received(&mut socket), Message::text("behind"));
+        assert_eq!(received(&mut socket), Message::Pong(ping.payload.into()));
+        // A user's own ping.
+        now(socket.send(Message::Ping("mine".into()))).unwrap();
+        assert_eq!(peer.frame().await, Some(Frame::new(PING, "mine")));
+        peer.send(Frame::new(PONG, "mine")).await;
+        assert_eq!(received(&mut socket), Message::Pong("mine".into()));
+    }
+
+    async fn a_ping_of_the_handlers_own_neither_helps_nor_harms(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+        // It is not answered either, and does not start the time again.
+        for _ in 0..10 {
+            now(socket.send(Message::Ping("mine".into()))).unwrap();
+            wait(&time, &mut socket, 1).await;
+        }
+        time.advance(2 * SECOND).await;
+        assert_waits(&mut socket);
+        assert_timed_out(&mut socket);
+    }
+
+    async fn an_answer_in_pieces_is_measured_and_swallowed_too(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        assert_eq!(socket.round_trip(), None);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        time.advance(3 * SECOND).await;
+        for byte in Frame::new(PONG, ping.payload).masked() {
+            peer.send_bytes(&[byte]).await;
+            assert_waits(&mut socket);
+        }
+        assert_eq!(socket.round_trip(), Some(3 * SECOND));
+    }
+
+    async fn idle_for_is_the_time_since_bytes_came(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        wait(&time, &mut socket, 8).await;
+        let idle = socket.idle_for().unwrap();
+        assert!((7 * SECOND..=9 * SECOND).contains(&idle), "{idle:?}");
+        peer.send(Frame::text("hello")).await;
+        assert_eq!(received(&mut socket), Message::text("hello"));
+        assert_eq!(socket.idle_for(), Some(Duration::ZERO));
+        wait(&time, &mut socket, 3).await;
+        let idle = socket.idle_for().unwrap();
+        assert!((2 * SECOND..=4 * SECOND).contains(&idle), "{idle:?}");
+        let (unlimited, _) = Role::Server.with_peer(&time.config());
+        assert_eq!(unlimited.idle_for(), None);
+    }
+
+    async fn next_data_and_closed_ping_as_next_does(rt) {
+        let time = Paused::new(&rt);
+        for waits_in_closed in [false, true] {
+            let (mut socket, mut peer) = socket(&time);
+            let mut polls = || {
+                if waits_in_closed {
+                    assert!(socket.closed().now_or_never().is_none());
+                } else {
+                    assert!(socket.next_data().now_or_never().is_none());
+                }
+            };
+            for _ in 0..23 {
+                polls();
+                time.advance(SECOND).await;
+            }
+            polls();
+            let ping = peer.frame().now_or_never().expect("it is pinged").unwrap();
+            answer(&mut peer, ping).await;
+            for _ in 0..15 {
+                polls();
+                time.advance(SECOND).await;
+            }
+            polls();
+            assert!(peer.frame().now_or_never().is_none());
+        }
+    }
+
+    async fn closed_returns_the_error_too(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        drop(next_frame(&time, &mut socket, &mut peer).await);
+        let mut seconds = 0;
+        let end = loop {
+            if let Some(end) = socket.closed().now_or_never() {
+                break end;
+            }
+            time.advance(SECOND).await;
+            seconds += 1;
+        };
+        assert!((11..=13).contains(&seconds), "{seconds}");
+        assert!(matches!(end, Err(Error::Timeout(TimeoutPhase::Pong))), "{end:?}");
+        assert_eq!(peer.frame().await.unwrap().code(), 1011);
+        // It was told.
+        assert!(now(socket.next()).is_none());
+    }
+
+    async fn a_handler_sleeps_between_ticks_and_is_woken_in_time(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let handler = support::tasks::spawn(&rt, async move {
+            let end = socket.next().await;
+            (end, socket)
+        });
+        let ping = async {
+            for _ in 0..100 {
+                time.advance(SECOND).await;
+                if let Some(frame) = peer.frame().now_or_never() {
+                    return frame.unwrap();
+                }
+            }
+            panic!("nobody pings");
+        };
+        let ping = ping.await;
+        assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+        time.advance(TIMEOUT + 3 * SECOND).await;
+        let (end, _socket) = handler.await.unwrap();
+        assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+        assert_eq!(peer.frame().await.unwrap().code(), 1011);
+    }
+}

@@ -87,15 +87,10 @@ impl Alarm {
         if at == NEVER || !Moment(at).has_come(now) {
             return;
         }
-        // The task may be setting another deadline.
-        let relaxed = Ordering::Relaxed;
-        if self
-            .at
-            .compare_exchange(at, NEVER, relaxed, relaxed)
-            .is_ok()
-        {
-            self.waker.wake();
-        }
+        // If the task sets another deadline at this moment, that may be lost. But the task is woken,
+        // and sets it again.
+        self.at.store(NEVER, Ordering::Relaxed);
+        self.waker.wake();
     }
 
     /// Ends the alarm for its task: the clock drops it at the next tick.

@@ -76,7 +76,7 @@ impl Clock {
         (alarm, moment)
     }
 
-    fn new(runtime: &Arc<dyn Runtime>, start: Instant) -> Self {
+    pub(super) fn new(runtime: &Arc<dyn Runtime>, start: Instant) -> Self {
         Self {
             runtime: Arc::clone(runtime),
             start,
@@ -134,7 +134,7 @@ impl Clock {
 
     /// Ticks: lets time pass, up to two ticks of the given length, and rings the alarms that are
     /// due.
-    fn tick(&self, tick: Duration) {
+    pub(super) fn tick(&self, tick: Duration) {
         let now = self.runtime.now();
         let mut alarms = lock(&self.alarms);
         let elapsed = now.saturating_duration_since(alarms.last);

@@ -7,6 +7,8 @@
 mod alarm;
 mod clock;
 mod lane;
+#[cfg(all(test, anyws_loom))]
+mod loom_alarm;
 mod moment;
 mod queue;
 mod stop;

@@ -1,4 +1,4 @@
-//! A chat on axum, with its page: the two halves of a socket, and many sockets that share a room.
+//! A chat on axum, with its page: many sockets that share a room, and each sends to all others.
 //!
 //! `cargo run --example chat_axum --features axum,rt-tokio [ADDRESS [ORIGIN...]]`
 //!
@@ -8,17 +8,14 @@
 //! `joined` and a name, `left` and a name, or `said` with a name and the text.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyws::{
-    ReceiveHalf, SendHalf,
-    axum::{
-        Bytes, CloseCode, Message, TransportConfig, Utf8Bytes, WebSocket, WebSocketConfig,
-        WebSocketUpgrade,
-    },
+    PreparedMessage, QueueConfig, Sender, WhenFull,
+    axum::{CloseCode, Message, TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade},
 };
 use axum::{
     Router,
@@ -29,32 +26,22 @@ use axum::{
 };
 use tokio::{
     net::TcpListener,
-    select,
-    sync::broadcast,
-    time::{interval, sleep, timeout},
+    time::{sleep, timeout},
 };
 
-/// How many lines a room keeps for a member who reads slowly.
+/// How many lines wait for a member who reads slowly. After that, the member is closed with 1013.
 const BACKLOG: usize = 128;
-/// How long a member may take to introduce themselves, or to read one line.
+/// How long a member may take to introduce themselves.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a member is pinged. A member who is silent for three times as long has gone.
+/// A member who is silent for as long is pinged, and has gone if nothing comes for as long again.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 /// The pause after each line of a member: nobody can flood a room.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Why the server closes a connection.
-type End = (CloseCode, &'static str);
-
 struct Chat {
     config: WebSocketConfig,
-    rooms: Mutex<HashMap<String, Room>>,
-}
-
-struct Room {
-    people: BTreeSet<String>,
-    /// Bounded, and shared by the members: a member who falls behind loses lines, and nobody waits.
-    lines: broadcast::Sender<Utf8Bytes>,
+    /// The members of each room.
+    rooms: Mutex<HashMap<String, BTreeMap<String, Sender>>>,
 }
 
 /// A member's seat in a room. Dropping it leaves the room.
@@ -62,22 +49,17 @@ struct Seat {
     chat: Arc<Chat>,
     room: String,
     name: String,
-    lines: broadcast::Sender<Utf8Bytes>,
 }
 
 impl Chat {
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, Room>> {
+    fn rooms(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Sender>>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seat {
-    /// Lets a member in. Returns the seat, the first line for the member, and the lines that
-    /// follow.
-    fn take(
-        chat: &Arc<Chat>,
-        introduction: &str,
-    ) -> Result<(Self, Utf8Bytes, broadcast::Receiver<Utf8Bytes>), &'static str> {
+    /// Lets a member in, and sends them the list of people.
+    fn take(chat: &Arc<Chat>, introduction: &str, sender: Sender) -> Result<Self, &'static str> {
         let is_name = |text: &str| {
             (1..=32).contains(&text.chars().count()) && !text.contains(char::is_control)
         };
@@ -89,43 +71,50 @@ impl Seat {
 
         // Hold the lock to the end, so that the list and the lines after it are consistent.
         let mut rooms = chat.rooms();
-        let Room { people, lines } = rooms.entry(room.to_owned()).or_insert_with(|| Room {
-            people: BTreeSet::new(),
-            lines: broadcast::Sender::new(BACKLOG),
-        });
-        if !people.insert(name.to_owned()) {
+        let people = rooms.entry(room.to_owned()).or_default();
+        if people.contains_key(name) {
             return Err("Somebody in this room has that name already.");
         }
+        people.insert(name.to_owned(), sender.clone());
         let list = people
-            .iter()
+            .keys()
             .fold("people".to_owned(), |list, name| list + "\n" + name);
-        let seat = Self {
+        // A new queue is empty, and a socket that has closed meanwhile needs no list.
+        let _ = sender.try_send(list);
+        announce(people, format!("joined\n{name}"));
+        Ok(Self {
             chat: Arc::clone(chat),
             room: room.to_owned(),
             name: name.to_owned(),
-            lines: lines.clone(),
-        };
-        seat.announce(format!("joined\n{name}"));
-        Ok((seat, list.into(), lines.subscribe()))
+        })
     }
 
-    /// Sends a line to everybody in the room. The copies of a line share one buffer.
-    fn announce(&self, line: String) {
-        // It fails if nobody is in the room.
-        let _ = self.lines.send(line.into());
+    fn say(&self, text: &str) {
+        if let Some(people) = self.chat.rooms().get(&self.room) {
+            announce(people, format!("said\n{}\n{text}", self.name));
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut rooms = self.chat.rooms();
-        if let Some(room) = rooms.get_mut(&self.room) {
-            room.people.remove(&self.name);
-            if room.people.is_empty() {
+        if let Some(people) = rooms.get_mut(&self.room) {
+            people.remove(&self.name);
+            announce(people, format!("left\n{}", self.name));
+            if people.is_empty() {
                 rooms.remove(&self.room);
             }
         }
-        self.announce(format!("left\n{}", self.name));
+    }
+}
+
+/// Sends a line to everybody in a room. All of them share its memory, and nobody waits.
+fn announce(people: &BTreeMap<String, Sender>, line: String) {
+    let line = PreparedMessage::from(line);
+    for member in people.values() {
+        // A member who is closing or too slow misses it.
+        let _ = member.try_send(&line);
     }
 }
 
@@ -134,56 +123,20 @@ async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
     let Ok(Some(Ok(Message::Text(introduction)))) = introduction else {
         return;
     };
-    let (mut sender, receiver) = socket.split();
-    let end = match Seat::take(&chat, &introduction) {
-        Err(reason) => Some((CloseCode::Policy, reason)),
-        Ok((seat, list, lines)) => select! {
-            end = hear(receiver, &seat) => end,
-            end = tell(&mut sender, list, lines) => Some(end),
-        },
-    };
-    // The seat is free by now. A peer that has gone does not answer, and nobody needs the error.
-    let _ = match end {
-        Some(end) => sender.close(end).await,
-        None => sender.close(None).await,
-    };
-}
-
-/// Sends what a member says to the room, until the connection ends.
-async fn hear(mut receiver: ReceiveHalf, seat: &Seat) -> Option<End> {
-    loop {
-        match timeout(3 * HEARTBEAT, receiver.next()).await {
-            Ok(Some(Ok(Message::Text(text)))) => {
-                seat.announce(format!("said\n{}\n{text}", seat.name));
-                // Nothing is read meanwhile, so TCP slows down a member who writes faster.
-                sleep(PAUSE).await;
-            }
-            // The pong of a heartbeat, for example.
-            Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(_)) | None) => return None,
-            Err(_) => return Some((CloseCode::Away, "You do not answer.")),
+    let seat = match Seat::take(&chat, &introduction, socket.sender()) {
+        Ok(seat) => seat,
+        Err(reason) => {
+            // Nobody needs the error of a client that does not answer.
+            let _ = socket.close((CloseCode::Policy, reason)).await;
+            return;
         }
+    };
+    // While it waits here, the socket sends what others say, and pings.
+    while let Some(Ok(Message::Text(text))) = socket.next_data().await {
+        seat.say(&text);
+        // Nothing is read meanwhile, so TCP slows down a member who writes faster.
+        sleep(PAUSE).await;
     }
-}
-
-/// Sends a member what is said in the room, as long as the member keeps up.
-async fn tell(
-    sender: &mut SendHalf,
-    list: Utf8Bytes,
-    mut lines: broadcast::Receiver<Utf8Bytes>,
-) -> End {
-    let mut heartbeat = interval(HEARTBEAT);
-    let mut message = Message::Text(list);
-    while let Ok(Ok(())) = timeout(PATIENCE, sender.send(message)).await {
-        message = select! {
-            line = lines.recv() => match line {
-                Ok(line) => Message::Text(line),
-                Err(_) => break,
-            },
-            _ = heartbeat.tick() => Message::Ping(Bytes::new()),
-        };
-    }
-    (CloseCode::Again, "You have fallen behind.")
 }
 
 async fn ws_handler(ws: WebSocketUpgrade, State(chat): State<Arc<Chat>>) -> Response {
@@ -210,7 +163,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .max_frame_size(4 * 1024);
     let config = WebSocketConfig::new()
         .set_transport(transport)
-        .set_allowed_origins([own, local].into_iter().chain(arguments));
+        .set_allowed_origins([own, local].into_iter().chain(arguments))
+        .set_keepalive(HEARTBEAT, HEARTBEAT)
+        .set_write_timeout(HEARTBEAT)
+        .set_queue(
+            QueueConfig::default()
+                .messages(BACKLOG)
+                .when_full(WhenFull::Close),
+        );
     config.validate()?;
     let chat = Arc::new(Chat {
         config,

@@ -12,22 +12,25 @@ use crate::{
 const OVERHEAD: usize = 64;
 
 /// How many control frames may be queued: more of them at once are of no use.
-const MAX_CONTROL: usize = 16;
-
-/// A queue of this capacity keeps its memory when it is empty: a message that comes now and then
-/// allocates nothing.
-const KEPT: usize = 4;
+const MAX_CONTROL: u8 = 16;
 
 /// The messages, in order. Control frames are in front: they never wait behind data.
 #[derive(Default)]
 pub(super) struct Lanes {
-    config: QueueConfig,
+    bounds: Bounds,
     entries: VecDeque<Entry>,
     /// How many of the entries are control frames.
-    control: usize,
+    control: u8,
     /// The size of the others.
     bytes: usize,
     dropped: u64,
+}
+
+/// A [`QueueConfig`] in half the memory: bounds above 4 Gi are none.
+struct Bounds {
+    messages: u32,
+    bytes: u32,
+    when_full: WhenFull,
 }
 
 struct Entry {
@@ -83,6 +86,31 @@ impl From<TrySendError> for Error {
     }
 }
 
+impl Bounds {
+    fn new(config: QueueConfig) -> Self {
+        let bound = |max| u32::try_from(max).unwrap_or(u32::MAX);
+        Self {
+            messages: bound(config.messages),
+            bytes: bound(config.bytes),
+            when_full: config.when_full,
+        }
+    }
+
+    fn messages(&self) -> usize {
+        self.messages as usize
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self::new(QueueConfig::default())
+    }
+}
+
 impl Entry {
     fn size(&self) -> usize {
         size(&self.message)
@@ -100,7 +128,7 @@ fn payload(message: &PreparedMessage) -> usize {
 
 impl Lanes {
     pub(super) fn set_config(&mut self, config: QueueConfig) {
-        self.config = config;
+        self.bounds = Bounds::new(config);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -113,6 +141,11 @@ impl Lanes {
             bytes: self.bytes,
             dropped: self.dropped,
         }
+    }
+
+    /// Returns how many data messages are queued.
+    fn messages(&self) -> usize {
+        self.entries.len() - usize::from(self.control)
     }
 
     /// Queues a message. Those that it replaces or displaces go to `dropped`.
@@ -129,7 +162,7 @@ impl Lanes {
         let known = key.and_then(|_| self.entries.iter().position(|it| it.key == key));
         if let Some(known) = known.and_then(|at| self.entries.get_mut(at)) {
             let bytes = self.bytes - known.size() + entry.size();
-            if bytes <= self.config.bytes.max(self.bytes) {
+            if bytes <= self.bounds.bytes().max(self.bytes) {
                 self.bytes = bytes;
                 mem::swap(known, &mut entry);
                 dropped.push(entry.message);
@@ -139,7 +172,7 @@ impl Lanes {
         if self.has_room(entry.size()) {
             return self.append(entry);
         }
-        match self.config.when_full {
+        match self.bounds.when_full {
             WhenFull::Wait => Pushed::Full(entry.message),
             WhenFull::Close => Pushed::GiveUp(entry.message),
             WhenFull::DropNewest => {
@@ -161,16 +194,16 @@ impl Lanes {
             return Pushed::Full(message);
         }
         let entry = Entry { message, key: None };
-        self.entries.insert(self.control, entry);
+        self.entries.insert(self.control.into(), entry);
         self.control += 1;
         Pushed::Queued
     }
 
     /// An empty queue has space for any message.
     fn has_room(&self, size: usize) -> bool {
-        let messages = self.entries.len() - self.control;
-        let fits = self.bytes.saturating_add(size) <= self.config.bytes;
-        messages == 0 || (messages < self.config.messages && fits)
+        let messages = self.messages();
+        let fits = self.bytes.saturating_add(size) <= self.bounds.bytes();
+        messages == 0 || (messages < self.bounds.messages() && fits)
     }
 
     fn append(&mut self, entry: Entry) -> Pushed {
@@ -184,7 +217,7 @@ impl Lanes {
     }
 
     fn remove_oldest(&mut self) -> Option<PreparedMessage> {
-        let oldest = self.entries.remove(self.control)?;
+        let oldest = self.entries.remove(self.control.into())?;
         self.bytes -= oldest.size();
         self.dropped += 1;
         Some(oldest.message)
@@ -202,7 +235,8 @@ impl Lanes {
             self.bytes -= size;
         }
         let entry = self.entries.pop_front();
-        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+        if self.entries.is_empty() {
+            // An idle socket keeps no memory for it.
             self.entries = VecDeque::new();
         }
         entry.map(|entry| entry.message)
@@ -210,13 +244,12 @@ impl Lanes {
 
     /// Returns whether senders that wait for space are woken: there is space for several.
     pub(super) fn is_half_empty(&self) -> bool {
-        self.entries.len() - self.control <= self.config.messages / 2
-            && self.bytes <= self.config.bytes / 2
+        self.messages() <= self.bounds.messages() / 2 && self.bytes <= self.bounds.bytes() / 2
     }
 
     /// Removes the data, and counts it as dropped.
     pub(super) fn discard(&mut self, dropped: &mut Vec<PreparedMessage>) {
-        let data = self.entries.drain(self.control..);
+        let data = self.entries.drain(usize::from(self.control)..);
         let before = dropped.len();
         dropped.extend(data.map(|entry| entry.message));
         self.dropped += (dropped.len() - before) as u64;

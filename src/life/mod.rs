@@ -49,21 +49,17 @@ impl Life {
         let config = config?;
         let mut life = Self::default();
         life.timers = runtime.and_then(|runtime| Timers::start(config, runtime));
-        if life.timers.is_none() {
+        if config.queue != QueueConfig::default() {
             // Nothing else keeps the bounds until the first sender is created.
             life.queue(Some(config.queue));
         }
-        Some(Box::new(life))
+        (life.timers.is_some() || life.queue.is_some()).then(|| Box::new(life))
     }
 
-    /// Returns the queue of the socket's senders, and creates it if there is none. With `config`,
-    /// its bounds are changed.
+    /// Returns the queue of the socket's senders, and creates it if there is none. With `config`, its
+    /// bounds are changed.
     pub(crate) fn queue(&mut self, config: Option<QueueConfig>) -> &Arc<Queue> {
-        let timers = self.timers.as_ref();
-        let queue = self.queue.get_or_insert_with(|| {
-            let config = timers.map(Timers::queue_config).unwrap_or_default();
-            Arc::new(Queue::new(config))
-        });
+        let queue = self.queue.get_or_insert_default();
         if let Some(config) = config {
             queue.set_config(config);
         }

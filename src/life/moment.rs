@@ -14,7 +14,7 @@ const MAX_SPAN: u32 = u32::MAX / 4;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Moment(pub(super) u32);
 
-/// A duration in the same units, rounded up.
+/// A duration in the same units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span(pub(super) u32);
 

@@ -81,12 +81,6 @@ struct Deferred {
 }
 
 impl Queue {
-    pub(super) fn new(config: QueueConfig) -> Self {
-        let queue = Self::default();
-        queue.set_config(config);
-        queue
-    }
-
     pub(super) fn set_config(&self, config: QueueConfig) {
         self.lock().lanes.set_config(config);
     }

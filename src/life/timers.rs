@@ -1,6 +1,6 @@
 //! The timeouts of one socket: when its peer is pinged, and when it is given up.
 
-use std::{fmt, sync::Arc, task::Waker, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, task::Waker, time::Duration};
 
 use super::{
     alarm::Alarm,
@@ -8,16 +8,17 @@ use super::{
     moment::{Moment, Span},
 };
 use crate::{
-    config::{LifeConfig, QueueConfig},
+    config::LifeConfig,
     error::{Error, TimeoutPhase},
     message::{CloseCode, CloseFrame, Utf8Bytes},
     rt::Runtime,
 };
 
 /// The timeouts of a socket, and the alarm that it shares with its clock.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub(crate) struct Timers {
     alarm: Arc<Alarm>,
-    config: Arc<LifeConfig>,
+    limits: Limits,
     /// When bytes came for the last time, as far as the driver has said.
     heard: Moment,
     /// When data was sent or received for the last time.
@@ -26,17 +27,42 @@ pub(crate) struct Timers {
     keepalive: Moment,
     /// When the peer has accepted a byte for the last time, if a write is blocked.
     accepted: Moment,
-    /// When the maximum lifetime is over.
+    /// When the maximum lifetime is over, if there is one.
     ends: Moment,
     /// When the last ping was sent, in microseconds of the clock.
     pinged_at: u32,
     /// The time from a ping to its pong in microseconds; 0 if there is none yet.
     round_trip: u32,
+    has_lifetime: bool,
     is_pinged: bool,
     is_blocked: bool,
     /// The peer's silence has lasted too long, but the last read may have been refused by the
     /// runtime, to make the task yield. It is judged after one more read.
     is_suspect: bool,
+}
+
+/// The timeouts themselves. They are copied, because many programs make settings for each socket.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    interval: Limit,
+    pong: Limit,
+    idle: Limit,
+    write: Limit,
+}
+
+/// A timeout that may be off, in four bytes.
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<NonZeroU32>);
+
+impl Limit {
+    fn of(timeout: Option<Duration>) -> Self {
+        let span = timeout.and_then(Span::of);
+        Self(span.and_then(|span| NonZeroU32::new(span.0)))
+    }
+
+    fn span(self) -> Option<Span> {
+        self.0.map(|span| Span(span.get()))
+    }
 }
 
 /// What a driver has seen since it last said so.
@@ -110,15 +136,16 @@ impl End {
 
 impl Timers {
     /// Starts the timeouts. Returns `None` if there are none, or no timers.
-    pub(super) fn start(config: &Arc<LifeConfig>, runtime: &Arc<dyn Runtime>) -> Option<Self> {
+    pub(super) fn start(config: &LifeConfig, runtime: &Arc<dyn Runtime>) -> Option<Self> {
         let shortest = config.shortest()?;
         if !runtime.has_timers() {
             return None;
         }
         let (alarm, now) = Clock::alarm(runtime, shortest);
+        let lifetime = config.max_lifetime.and_then(Span::of);
         let mut this = Self {
             alarm,
-            config: Arc::clone(config),
+            limits: Limits::of(config),
             heard: now,
             active: now,
             keepalive: now,
@@ -126,15 +153,16 @@ impl Timers {
             ends: now,
             pinged_at: 0,
             round_trip: 0,
+            has_lifetime: lifetime.is_some(),
             is_pinged: false,
             is_blocked: false,
             is_suspect: false,
         };
         // Sockets that were opened together are neither pinged nor closed together.
-        if let Some(interval) = this.interval() {
+        if let Some(interval) = this.limits.interval.span() {
             this.keepalive = this.late(now, Span(random(interval.0 / 2, interval.0)));
         }
-        if let Some(lifetime) = this.lifetime() {
+        if let Some(lifetime) = lifetime {
             let longest = lifetime.0.saturating_add(lifetime.0 / 10);
             this.ends = this.late(now, Span(random(lifetime.0, longest)));
         }
@@ -145,10 +173,6 @@ impl Timers {
         self.alarm.register(waker);
     }
 
-    pub(super) fn queue_config(&self) -> QueueConfig {
-        self.config.queue
-    }
-
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
     }
@@ -156,8 +180,7 @@ impl Timers {
     /// Returns the moment at which a handler is dropped that has not ended its socket by itself,
     /// `grace` after the maximum lifetime.
     pub(super) fn stop_at(&self, grace: Duration) -> Option<Moment> {
-        self.lifetime()?;
-        Some(self.ends.after(Span::of(grace)?))
+        Some(self.end()?.after(Span::of(grace)?))
     }
 
     /// Takes in what the driver has seen.
@@ -192,7 +215,7 @@ impl Timers {
         let now = self.now();
         if self.alarm.is_stopped() {
             Verdict::End(End::NoClock)
-        } else if self.lifetime().is_some() && self.ends.has_come(now) {
+        } else if self.end().is_some_and(|at| at.has_come(now)) {
             Verdict::End(End::Lifetime)
         } else if self.write_deadline().is_some_and(|at| at.has_come(now)) {
             Verdict::End(End::Write)
@@ -225,7 +248,7 @@ impl Timers {
 
     fn ping(&mut self, now: Moment) {
         self.pinged_at = self.alarm.clock().micros();
-        self.is_pinged = self.pong_timeout().is_some();
+        self.is_pinged = self.limits.pong.0.is_some();
         if self.is_pinged {
             self.schedule_pong(now);
         } else {
@@ -239,9 +262,8 @@ impl Timers {
     pub(crate) fn set_alarm(&self, is_reading: bool) -> bool {
         let reading = [self.idle_deadline(), self.keepalive_deadline()];
         let reading = reading.into_iter().filter(|_| is_reading);
-        let ends = self.lifetime().map(|_| self.ends);
         let at = reading
-            .chain([ends, self.write_deadline()])
+            .chain([self.end(), self.write_deadline()])
             .flatten()
             .reduce(Moment::earlier);
         self.alarm.set(at) || self.alarm.is_stopped()
@@ -249,7 +271,7 @@ impl Timers {
 
     /// Returns whether the maximum lifetime is over.
     pub(crate) fn is_too_old(&self) -> bool {
-        self.lifetime().is_some() && self.ends.has_come(self.now())
+        self.end().is_some_and(|at| at.has_come(self.now()))
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {
@@ -268,13 +290,13 @@ impl Timers {
     }
 
     fn schedule_ping(&mut self, now: Moment) {
-        if let Some(interval) = self.interval() {
+        if let Some(interval) = self.limits.interval.span() {
             self.keepalive = self.late(now, interval);
         }
     }
 
     fn schedule_pong(&mut self, now: Moment) {
-        if let Some(timeout) = self.pong_timeout() {
+        if let Some(timeout) = self.limits.pong.span() {
             self.keepalive = self.late(now, timeout);
         }
     }
@@ -285,29 +307,33 @@ impl Timers {
     }
 
     fn keepalive_deadline(&self) -> Option<Moment> {
-        self.interval().map(|_| self.keepalive)
+        self.limits.interval.span().map(|_| self.keepalive)
     }
 
     fn idle_deadline(&self) -> Option<Moment> {
-        let timeout = self.config.idle_timeout.and_then(Span::of)?;
+        let timeout = self.limits.idle.span()?;
         Some(self.late(self.active, timeout))
     }
 
     fn write_deadline(&self) -> Option<Moment> {
-        let timeout = self.config.write_timeout.and_then(Span::of)?;
-        self.is_blocked.then(|| self.late(self.accepted, timeout))
+        let timeout = self.limits.write.span().filter(|_| self.is_blocked)?;
+        Some(self.late(self.accepted, timeout))
     }
 
-    fn interval(&self) -> Option<Span> {
-        Span::of(self.config.keepalive?.interval)
+    fn end(&self) -> Option<Moment> {
+        self.has_lifetime.then_some(self.ends)
     }
+}
 
-    fn pong_timeout(&self) -> Option<Span> {
-        Span::of(self.config.keepalive?.timeout?)
-    }
-
-    fn lifetime(&self) -> Option<Span> {
-        Span::of(self.config.max_lifetime?)
+impl Limits {
+    fn of(config: &LifeConfig) -> Self {
+        let keepalive = config.keepalive.as_ref();
+        Self {
+            interval: Limit::of(keepalive.map(|it| it.interval)),
+            pong: Limit::of(keepalive.and_then(|it| it.timeout)),
+            idle: Limit::of(config.idle_timeout),
+            write: Limit::of(config.write_timeout),
+        }
     }
 }
 
@@ -321,7 +347,7 @@ impl Drop for Timers {
 impl fmt::Debug for Timers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Timers")
-            .field("config", &self.config)
+            .field("limits", &self.limits)
             .field("silence", &self.silence())
             .field("round_trip", &self.round_trip())
             .finish_non_exhaustive()
@@ -333,4 +359,16 @@ fn random(low: u32, high: u32) -> u32 {
     let range = u64::from(high.saturating_sub(low)) + 1;
     let scaled = (u64::from(rand::random::<u32>()) * range) >> u32::BITS;
     low + u32::try_from(scaled).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Life, alarm::Alarm};
+
+    #[test]
+    fn timeouts_cost_a_socket_two_small_allocations() {
+        // What an allocator rounds up to 80 and, with the counts of an `Arc`, to 64 bytes.
+        assert!(size_of::<Life>() <= 72, "{}", size_of::<Life>());
+        assert!(size_of::<Alarm>() <= 40, "{}", size_of::<Alarm>());
+    }
 }

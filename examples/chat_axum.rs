@@ -59,7 +59,7 @@ impl Chat {
 
 impl Seat {
     /// Lets a member in, and sends them the list of people.
-    fn take(chat: &Arc<Chat>, introduction: &str, sender: Sender) -> Result<Self, &'static str> {
+    fn take(chat: &Arc<Chat>, introduction: &str, sender: &Sender) -> Result<Self, &'static str> {
         let is_name = |text: &str| {
             (1..=32).contains(&text.chars().count()) && !text.contains(char::is_control)
         };
@@ -123,7 +123,7 @@ async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
     let Ok(Some(Ok(Message::Text(introduction)))) = introduction else {
         return;
     };
-    let seat = match Seat::take(&chat, &introduction, socket.sender()) {
+    let seat = match Seat::take(&chat, &introduction, &socket.sender()) {
         Ok(seat) => seat,
         Err(reason) => {
             // Nobody needs the error of a client that does not answer.

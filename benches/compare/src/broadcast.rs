@@ -1,99 +1,244 @@
-//! Measures what a server takes to send the same messages to many, of which some do not read.
+//! Measures what a server takes to send the same messages to many, of which some may not read.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::contestants::Contestant;
 use crate::echo::{Sample, Window};
 use crate::load::{Load, Until};
 use crate::orders::{FILLING, Order};
-use crate::process::Server;
+use crate::process::{Server, resident_memory};
+use crate::ways::Way;
 use crate::wire::{self, BINARY, TEXT};
 
-/// The name in tables and on the command line.
-pub const NAME: &str = "broadcast-1KiB-to-1000";
+/// A load of messages to many connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Broadcast {
+    /// The name in tables and on the command line; names are stable.
+    pub name: &'static str,
+    /// Connections that read all, and such that read nothing.
+    pub readers: usize,
+    pub sleepers: usize,
+    /// Messages that are published at once, and their length.
+    pub messages: usize,
+    pub length: usize,
+}
 
-/// Connections that read all, and such that read nothing.
-const READERS: usize = 900;
-const SLEEPERS: usize = 100;
+/// Against servers of all libraries.
+pub const OF_LIBRARIES: Broadcast = Broadcast {
+    name: "broadcast-1KiB-to-1000",
+    readers: 900,
+    sleepers: 100,
+    messages: 16,
+    length: 1 << 10,
+};
 
-/// Messages that are published at once, and their length.
-const MESSAGES: usize = 16;
-const LENGTH: usize = 1 << 10;
+/// Against all [ways](crate::ways) to broadcast: what a delivery costs.
+pub const SMALL: [Broadcast; 4] = [
+    small("broadcast-100B-d1-c100", 100, 1),
+    small("broadcast-100B-d1-c1000", 1_000, 1),
+    small("broadcast-100B-d1-c10000", 10_000, 1),
+    small("broadcast-100B-d16-c1000", 1_000, 16),
+];
+
+/// The same connections without and with others that do not read.
+pub const ALL_READ: Broadcast = Broadcast {
+    name: "broadcast-4KiB-d16-c90",
+    readers: 90,
+    sleepers: 0,
+    messages: 16,
+    length: 4 << 10,
+};
+pub const SOME_SLEEP: Broadcast = Broadcast {
+    name: "broadcast-4KiB-d16-c90-and-10-asleep",
+    sleepers: 10,
+    ..ALL_READ
+};
+
+/// All loads against the ways to broadcast.
+pub fn of_ways() -> impl Iterator<Item = &'static Broadcast> {
+    SMALL.iter().chain([&ALL_READ, &SOME_SLEEP])
+}
 
 /// The kernel's buffer of a connection that reads nothing: it is full at once.
 const SLEEPERS_BUFFER: usize = 4 << 10;
 
+/// Connections that are opened at the same time: fewer than wait for a listener by default.
+const OPENED_AT_ONCE: usize = 100;
+
+/// Open files beside the connections: standard streams, the publisher, `/proc`.
+const SPARE_FILES: u64 = 32;
+
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// Has messages published, again and again, as soon as all that read have the ones before. What
-/// is counted are the messages that arrive.
-///
-/// # Errors
-///
-/// When the server does not start, or a message is wrong or missing.
-pub fn measure(contestant: &Contestant, folder: &Path, window: Window) -> Result<Sample> {
-    let server = Server::start_for_orders(contestant, folder)?;
-    let sleepers: Result<Vec<_>> = (0..SLEEPERS).map(|_| sleeper(server.address())).collect();
-    let sleepers = sleepers?;
-    let readers: Result<Vec<_>> = (0..READERS).map(|_| join(server.address())).collect();
-    let batches = [Batch {
-        frames: Vec::new(),
-        count: MESSAGES,
-        opcode: BINARY,
-        messages: vec![vec![FILLING; LENGTH]; MESSAGES],
-        pings: Vec::new(),
-    }];
-    let mut load = Load::new(readers?, &batches, false)?;
-    let mut publisher = wire::connect(server.address(), true)?;
-    let order = frame(&Order::Publish {
-        count: MESSAGES,
-        length: LENGTH,
-    });
-    let mut publish = || {
-        publisher.write_all(&order)?;
-        load.run(Until::OneBatchEach)
-    };
+/// What else came out of one run against one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Deliveries {
+    /// Milliseconds from publishing until the last message has arrived at a connection: 99 % of
+    /// the times were at most that.
+    pub p99: f64,
+    /// By how much the server's resident memory has grown since all had joined, in MiB.
+    pub memory: f64,
+}
 
-    let warming_up = Instant::now();
-    while warming_up.elapsed() < window.warm_up {
-        publish()?;
+const fn small(name: &'static str, readers: usize, messages: usize) -> Broadcast {
+    Broadcast {
+        name,
+        readers,
+        sleepers: 0,
+        messages,
+        length: 100,
     }
-    let before = server.processor_time()?;
-    let started = Instant::now();
-    let mut arrived = 0;
-    while started.elapsed() < window.measured {
-        arrived += publish()?;
+}
+
+impl Broadcast {
+    /// Tells whether the way can carry this load.
+    #[must_use]
+    pub fn suits(&self, way: &Way) -> bool {
+        self.sleepers == 0 || !way.waits
     }
-    let elapsed = started.elapsed();
-    let processor_time = server.processor_time()?.saturating_sub(before);
-    drop(sleepers);
-    Sample::new(arrived, processor_time, elapsed)
+
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.readers + self.sleepers
+    }
+
+    /// How many files server and load each have open.
+    #[must_use]
+    pub fn open_files(&self) -> u64 {
+        self.connections() as u64 + SPARE_FILES
+    }
+
+    /// Has messages published, again and again, as soon as all that read have the ones before.
+    /// What is counted are the messages that arrive.
+    ///
+    /// `is_raw` is for a server that takes no handshake, and an order as a line.
+    ///
+    /// # Errors
+    ///
+    /// When a message is wrong or missing.
+    pub fn measure(
+        &self,
+        server: &Server,
+        is_raw: bool,
+        window: Window,
+    ) -> Result<(Sample, Deliveries)> {
+        let mut sleepers = join(server.address(), is_raw, self.connections())?;
+        let readers = sleepers.split_off(self.sleepers);
+        for sleeper in &sleepers {
+            set_socket_recv_buffer_size(sleeper, SLEEPERS_BUFFER)?;
+        }
+        let batches = [Batch {
+            frames: Vec::new(),
+            count: self.messages,
+            opcode: BINARY,
+            messages: vec![vec![FILLING; self.length]; self.messages],
+            pings: Vec::new(),
+        }];
+        let mut load = Load::new(readers, &batches, false)?;
+        let mut publisher = wire::connect(server.address(), !is_raw)?;
+        let order = Order::Publish {
+            count: self.messages,
+            length: self.length,
+        };
+        let order = encode(&order, is_raw);
+        let mut times = Vec::new();
+        let mut publish = |times: &mut Vec<Duration>| {
+            let since = Instant::now();
+            publisher.write_all(&order)?;
+            load.run_and_note(Until::OneBatchEach, || times.push(since.elapsed()))
+        };
+        let memory = resident_memory(server.pid())?;
+
+        let warming_up = Instant::now();
+        while warming_up.elapsed() < window.warm_up {
+            publish(&mut times)?;
+        }
+        times.clear();
+        let before = server.processor_time()?;
+        let started = Instant::now();
+        let mut arrived = 0;
+        while started.elapsed() < window.measured {
+            arrived += publish(&mut times)?;
+        }
+        let elapsed = started.elapsed();
+        let processor_time = server.processor_time()?.saturating_sub(before);
+        let deliveries = Deliveries {
+            p99: percentile_99(&mut times).as_secs_f64() * 1e3,
+            memory: (f64::from(resident_memory(server.pid())?) - f64::from(memory)) / 1024.0,
+        };
+        drop(sleepers);
+        Ok((Sample::new(arrived, processor_time, elapsed)?, deliveries))
+    }
 }
 
-/// Opens a connection that takes part and will not be read from.
-fn sleeper(address: SocketAddr) -> Result<TcpStream> {
-    let stream = join(address)?;
-    set_socket_recv_buffer_size(&stream, SLEEPERS_BUFFER)?;
-    Ok(stream)
+/// Opens connections that take part.
+fn join(address: SocketAddr, is_raw: bool, count: usize) -> Result<Vec<TcpStream>> {
+    let order = encode(&Order::Join, is_raw);
+    let answer = Order::Join.to_string();
+    let mut joined = Vec::with_capacity(count);
+    while joined.len() < count {
+        // What all of a group wait for costs one change between load and server, not one each.
+        let group = OPENED_AT_ONCE.min(count - joined.len());
+        let group = (0..group).map(|_| wire::connect(address, false));
+        let mut group = group.collect::<Result<Vec<_>>>()?;
+        if !is_raw {
+            for stream in &mut group {
+                wire::send_request(stream, address)?;
+            }
+            for stream in &mut group {
+                wire::read_response(stream)?;
+            }
+        }
+        for stream in &mut group {
+            stream.write_all(&order)?;
+        }
+        for stream in &mut group {
+            wire::expect(stream, TEXT, answer.as_bytes())?;
+        }
+        joined.append(&mut group);
+    }
+    Ok(joined)
 }
 
-/// Opens a connection that takes part.
-fn join(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = wire::connect(address, true)?;
-    stream.write_all(&frame(&Order::Join))?;
-    wire::expect(&mut stream, TEXT, Order::Join.to_string().as_bytes())?;
-    Ok(stream)
-}
-
-fn frame(order: &Order) -> Vec<u8> {
+fn encode(order: &Order, is_raw: bool) -> Vec<u8> {
+    let text = order.to_string();
+    if is_raw {
+        return (text + "\n").into_bytes();
+    }
     let mut frame = Vec::new();
-    wire::write_frame(&mut frame, true, TEXT, MASK, order.to_string().as_bytes());
+    wire::write_frame(&mut frame, true, TEXT, MASK, text.as_bytes());
     frame
+}
+
+/// The least of the times that 99 % of them do not exceed; zero if there are none.
+fn percentile_99(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    let rank = (times.len() * 99).div_ceil(100);
+    times
+        .get(rank.saturating_sub(1))
+        .copied()
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_percentile_is_one_of_the_times() {
+        let p99 = |count: u64| {
+            let mut times: Vec<_> = (1..=count).rev().map(Duration::from_millis).collect();
+            percentile_99(&mut times).as_millis()
+        };
+        assert_eq!(p99(0), 0);
+        assert_eq!(p99(1), 1);
+        assert_eq!(p99(100), 99);
+        assert_eq!(p99(101), 100);
+        assert_eq!(p99(1000), 990);
+    }
 }

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | [`server`] | what the servers here have in common |
 //! | [`orders`] | servers that do as they are told |
-//! | [`contestants`] | which servers there are |
+//! | [`fanout`] | servers that send to many, each in its own way |
+//! | [`contestants`], [`ways`] | which servers there are |
 //! | [`workload`] | which loads there are |
 //! | [`wire`] | the client's side of the protocol, in bytes |
 //! | [`batch`], [`reply`] | what is sent at once, and what has to come back |
@@ -21,6 +22,7 @@ pub mod batch;
 pub mod broadcast;
 pub mod contestants;
 pub mod echo;
+pub mod fanout;
 pub mod handshakes;
 pub mod idle;
 pub mod load;
@@ -35,6 +37,7 @@ pub mod results;
 pub mod rounds;
 pub mod server;
 pub mod targets;
+pub mod ways;
 pub mod wire;
 pub mod workload;
 

@@ -108,6 +108,15 @@ impl<'a> Load<'a> {
     ///
     /// When a reply is wrong or missing, or a connection ends.
     pub fn run(&mut self, until: Until) -> Result<u64> {
+        self.run_and_note(until, || {})
+    }
+
+    /// Like [`run`](Self::run), and calls `note` at the end of each reply.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_and_note(&mut self, until: Until, mut note: impl FnMut()) -> Result<u64> {
         let started = Instant::now();
         let (limit, mut is_stopping) = match until {
             Until::OneBatchEach => (Duration::ZERO, true),
@@ -150,6 +159,7 @@ impl<'a> Load<'a> {
                 if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR)
                     && self.receive(number)?
                 {
+                    note();
                     answered += self.finish_batch(number);
                     if is_stopping {
                         busy -= 1;

@@ -4,22 +4,24 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
+use crate::broadcast::{self, Broadcast};
 use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
+use crate::ways::{WAYS, Way};
 use crate::workload::{Group, Service, WORKLOADS, Workload};
-use crate::{broadcast, handshakes, idle};
+use crate::{handshakes, idle};
 
 /// The text that `--help` prints.
 pub const USAGE: &str = "\
 usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output FOLDER]
 
-  --quick           short and few runs, to try it out
+  --quick           short and few runs, to try it out; no way to broadcast to more than 100
   --only NAMES      workloads whose names contain one of these, separated by commas
   --servers NAMES   servers whose names contain one of these, separated by commas
   --output FOLDER   where RESULTS.md and results.svg go
   --list            only prints the names
 
-Without options it takes 25 to 30 minutes and writes to benches/. With any of the first three
+Without options it takes 30 to 35 minutes and writes to benches/. With any of the first three
 it writes to benches/compare/target/, so that a partial result does not replace a whole one.";
 
 /// What is to be run, and where the results go.
@@ -29,6 +31,8 @@ pub struct Options {
     pub window: Window,
     /// Idle connections.
     pub connections: u32,
+    /// To how many connections the ways to broadcast send at most.
+    broadcast_to: usize,
     pub output: PathBuf,
     /// Everything is run, as long as it should be.
     pub is_whole: bool,
@@ -82,6 +86,7 @@ impl Options {
                 }
             },
             connections: if is_quick { 1_000 } else { 8_000 },
+            broadcast_to: if is_quick { 100 } else { usize::MAX },
             output: output.unwrap_or_else(|| package.join(usual)),
             is_whole,
             workloads,
@@ -92,13 +97,20 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        let servers: Vec<_> = CONTESTANTS.iter().map(|server| server.name).collect();
+        let servers: Vec<_> = server_names().collect();
         if let Some(name) = self.servers.unknown(&servers) {
             return Err(format!("no server's name contains {name:?}; see --list").into());
         }
         let workloads: Vec<_> = workload_names().collect();
         if let Some(name) = self.workloads.unknown(&workloads) {
             return Err(format!("no workload's name contains {name:?}; see --list").into());
+        }
+        let large = broadcast::of_ways().filter(|load| !self.is_small(load));
+        let large: Vec<_> = large.map(|load| load.name).collect();
+        let runs = |name: &&str| !large.contains(name);
+        let workloads: Vec<_> = workload_names().filter(runs).collect();
+        if let Some(name) = self.workloads.unknown(&workloads) {
+            return Err(format!("--quick leaves out {name:?}").into());
         }
         Ok(())
     }
@@ -140,9 +152,24 @@ impl Options {
     /// The servers that send to many.
     #[must_use]
     pub fn broadcasters(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
-        let runs = self.workloads.contain(broadcast::NAME);
+        let runs = self.workloads.contain(broadcast::OF_LIBRARIES.name);
         self.selected()
             .filter(move |server| runs && server.orders.is_some())
+    }
+
+    /// The loads of the ways to broadcast that were selected.
+    pub fn broadcasts(&self) -> impl Iterator<Item = &'static Broadcast> {
+        broadcast::of_ways().filter(|load| self.is_small(load) && self.workloads.contain(load.name))
+    }
+
+    /// The ways to broadcast that were selected.
+    #[must_use]
+    pub fn ways(&self) -> impl DoubleEndedIterator<Item = &'static Way> {
+        WAYS.iter().filter(|way| self.servers.contain(way.name))
+    }
+
+    fn is_small(&self, load: &Broadcast) -> bool {
+        load.connections() <= self.broadcast_to
     }
 
     /// The servers whose memory is measured; a tuned one holds what its buffers are set to.
@@ -162,7 +189,17 @@ impl Options {
 /// The names of all workloads, those of a kind of their own in the end.
 pub fn workload_names() -> impl Iterator<Item = &'static str> {
     let echoing = WORKLOADS.iter().map(|workload| workload.name);
-    echoing.chain([broadcast::NAME, handshakes::NAME, idle::NAME])
+    let ways = broadcast::of_ways().map(|load| load.name);
+    echoing
+        .chain([broadcast::OF_LIBRARIES.name])
+        .chain(ways)
+        .chain([handshakes::NAME, idle::NAME])
+}
+
+/// The names of all servers, those that are ways to broadcast in the end.
+pub fn server_names() -> impl Iterator<Item = &'static str> {
+    let contestants = CONTESTANTS.iter().map(|server| server.name);
+    contestants.chain(WAYS.iter().map(|way| way.name))
 }
 
 #[derive(Debug, PartialEq)]
@@ -193,5 +230,39 @@ impl Names {
             .iter()
             .find(|part| !is_known(part))
             .map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(arguments: &str) -> Result<Options> {
+        match Options::parse(arguments.split(' ').map(str::to_owned))? {
+            Command::Run(options) => Ok(*options),
+            other => Err(format!("{other:?}").into()),
+        }
+    }
+
+    #[test]
+    fn a_quick_run_broadcasts_to_few() {
+        let names = |arguments| -> Vec<_> {
+            let options = parse(arguments).unwrap();
+            options.broadcasts().map(|load| load.name).collect()
+        };
+        assert_eq!(names("--quick --only 100B"), ["broadcast-100B-d1-c100"]);
+        assert_eq!(names("--only 100B").len(), broadcast::SMALL.len());
+        assert!(parse("--only c1000").is_ok());
+        let error = parse("--quick --only c1000").unwrap_err().to_string();
+        assert_eq!(error, "--quick leaves out \"c1000\"");
+    }
+
+    #[test]
+    fn servers_and_ways_are_selected_by_name() {
+        let options = parse("--servers floor_tokio,mpsc").unwrap();
+        let servers: Vec<_> = options.selected().map(|server| server.name).collect();
+        let ways: Vec<_> = options.ways().map(|way| way.name).collect();
+        assert_eq!((servers, ways), (vec!["floor_tokio"], vec!["mpsc"]));
+        assert!(parse("--servers nobody").is_err());
     }
 }

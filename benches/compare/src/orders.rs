@@ -148,7 +148,11 @@ where
 }
 
 /// Buffers all, and flushes once.
-async fn send_all<S, M>(
+///
+/// # Errors
+///
+/// Those of the sink.
+pub async fn send_all<S, M>(
     socket: &mut S,
     words: &Words<M>,
     payloads: impl Iterator<Item = Bytes>,

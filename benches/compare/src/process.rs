@@ -15,6 +15,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::Result;
 use crate::contestants::Contestant;
 use crate::server::{ORDERS, TUNED};
+use crate::ways::Way;
 
 /// The processor cores: the server has one for itself, and so has the load.
 const SERVER_CORE: usize = 0;
@@ -60,6 +61,15 @@ impl Server {
     pub fn start_for_orders(contestant: &Contestant, folder: &Path) -> Result<Self> {
         let binary = contestant.orders.ok_or("this server takes no orders")?;
         Self::start_command(&folder.join(binary), &[TUNED, ORDERS])
+    }
+
+    /// Starts the server that broadcasts in this way.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_way(way: &Way, folder: &Path) -> Result<Self> {
+        Self::start_command(&folder.join(way.binary), &[way.name])
     }
 
     fn start_command(path: &Path, options: &[&str]) -> Result<Self> {

@@ -1,5 +1,7 @@
 //! Writes `RESULTS.md`.
 
+mod ways;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -51,6 +53,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
         details(&mut text, options, workload, results)?;
     }
     broadcast_table(&mut text, options, results)?;
+    ways::section(&mut text, options, results)?;
     handshake_table(&mut text, options, results)?;
     memory_table(&mut text, options, results)?;
     target_table(&mut text, results)?;
@@ -172,13 +175,14 @@ fn broadcast_table(text: &mut String, options: &Options, results: &Results) -> R
     if options.broadcasters().next().is_none() {
         return Ok(());
     }
-    writeln!(text, "## {}\n", broadcast::NAME)?;
+    let name = broadcast::OF_LIBRARIES.name;
+    writeln!(text, "## {name}\n")?;
     writeln!(
         text,
         "16 messages at once to all of 1,000 connections, of which 100 read nothing; what is \
          counted are the messages that arrive at the others.\n"
     )?;
-    one_way_table(text, options.broadcasters(), broadcast::NAME, results)
+    one_way_table(text, options.broadcasters(), name, results)
 }
 
 /// A table without a floor: that knows no orders.

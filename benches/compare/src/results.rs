@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::Result;
+use crate::broadcast::Deliveries;
 use crate::echo::Sample;
 use crate::idle::Memory;
 
@@ -32,7 +33,9 @@ impl Spread {
 #[derive(Debug, Default)]
 pub struct Results {
     samples: BTreeMap<(&'static str, &'static str), Vec<Sample>>,
+    deliveries: BTreeMap<(&'static str, &'static str), Vec<Deliveries>>,
     memory: BTreeMap<&'static str, Memory>,
+    skipped: Vec<String>,
 }
 
 impl Results {
@@ -43,8 +46,32 @@ impl Results {
             .push(sample);
     }
 
+    /// What else a broadcast brings than its sample.
+    pub fn add_deliveries(
+        &mut self,
+        workload: &'static str,
+        server: &'static str,
+        deliveries: Deliveries,
+    ) {
+        self.deliveries
+            .entry((workload, server))
+            .or_default()
+            .push(deliveries);
+    }
+
     pub fn add_memory(&mut self, server: &'static str, memory: Memory) {
         self.memory.insert(server, memory);
+    }
+
+    /// Notes what could not be run, and why.
+    pub fn skip(&mut self, what: String) {
+        self.skipped.push(what);
+    }
+
+    /// What could not be run, and why.
+    #[must_use]
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// # Errors
@@ -107,6 +134,34 @@ impl Results {
         self.quotient((workload, server), (other, server))
     }
 
+    /// The 99th percentile of the time that a broadcast takes to arrive, in milliseconds.
+    #[must_use]
+    pub fn p99(&self, workload: &'static str, server: &'static str) -> Option<Spread> {
+        let deliveries = self.deliveries(workload, server);
+        Spread::of(deliveries.iter().map(|deliveries| deliveries.p99))
+    }
+
+    /// The same as a multiple of that under another workload in the same round.
+    #[must_use]
+    pub fn p99_ratio(
+        &self,
+        server: &'static str,
+        workload: &'static str,
+        other: &'static str,
+    ) -> Option<Spread> {
+        let numerators = self.deliveries(workload, server);
+        let denominators = self.deliveries(other, server);
+        let pairs = numerators.iter().zip(denominators);
+        Spread::of(pairs.map(|(numerator, denominator)| numerator.p99 / denominator.p99))
+    }
+
+    /// By how much a server grew while it was broadcasting, in MiB.
+    #[must_use]
+    pub fn growth(&self, workload: &'static str, server: &'static str) -> Option<Spread> {
+        let deliveries = self.deliveries(workload, server);
+        Spread::of(deliveries.iter().map(|deliveries| deliveries.memory))
+    }
+
     #[must_use]
     pub fn memory(&self, server: &'static str) -> Option<Memory> {
         self.memory.get(server).copied()
@@ -127,6 +182,12 @@ impl Results {
         let denominators = self.samples(denominator.0, denominator.1);
         let pairs = numerators.iter().zip(denominators);
         Spread::of(pairs.map(|(numerator, denominator)| numerator.cost / denominator.cost))
+    }
+
+    fn deliveries(&self, workload: &'static str, server: &'static str) -> &[Deliveries] {
+        self.deliveries
+            .get(&(workload, server))
+            .map_or(&[], Vec::as_slice)
     }
 }
 

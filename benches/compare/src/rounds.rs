@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::broadcast;
+use crate::broadcast::{self, Broadcast};
 use crate::contestants::Contestant;
 use crate::echo::{self, Sample};
 use crate::handshakes;
@@ -29,9 +29,13 @@ pub fn run(options: &Options, folder: &Path) -> Result<Results> {
     pin_to_load_core()?;
     allow_open_files(OPEN_FILES)?;
     let mut results = Results::default();
+    let broadcasts = possible(options, &mut results);
     for round in 0..options.rounds {
         eprintln!("round {} of {}", round + 1, options.rounds);
         run_round(options, folder, round, &mut results)?;
+        for load in &broadcasts {
+            run_broadcast(options, folder, round, load, &mut results)?;
+        }
     }
     for contestant in options.idlers() {
         let memory = measure_memory(options, folder, contestant);
@@ -39,18 +43,34 @@ pub fn run(options: &Options, folder: &Path) -> Result<Results> {
         results.add_memory(contestant.name, memory);
     }
     check(options, &results)?;
+    for load in broadcasts {
+        for way in options.ways().filter(|way| load.suits(way)) {
+            results.require(load.name, way.name, options.rounds)?;
+        }
+    }
     Ok(results)
+}
+
+/// The broadcasts that were selected and for which enough files may be open. It is said aloud and
+/// in the report if that are not all.
+fn possible(options: &Options, results: &mut Results) -> Vec<&'static Broadcast> {
+    let is_possible = |load: &&Broadcast| {
+        let allowed = allow_open_files(load.open_files());
+        if let Err(error) = &allowed {
+            let what = format!("{} was not run: {error}", load.name);
+            eprintln!("{what}");
+            results.skip(what);
+        }
+        allowed.is_ok()
+    };
+    options.broadcasts().filter(is_possible).collect()
 }
 
 fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Results) -> Result<()> {
     let mut add = |workload, contestant: &Contestant, sample: Result<Sample>| {
         let name = contestant.name;
         let sample = sample.map_err(|error| format!("{workload}, {name}: {error}"))?;
-        let Sample { cost, rate, busy } = sample;
-        eprintln!(
-            "  {workload:30} {name:24} {cost:10.3} us {rate:9.0}/s  {:3.0} % busy",
-            busy * 100.0
-        );
+        print(workload, name, sample);
         results.add(workload, name, sample);
         Result::Ok(())
     };
@@ -62,8 +82,10 @@ fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Resul
         }
     }
     for contestant in in_order(round, options.broadcasters()) {
-        let sample = broadcast::measure(contestant, folder, options.window);
-        add(broadcast::NAME, contestant, sample)?;
+        let load = broadcast::OF_LIBRARIES;
+        let sample = Server::start_for_orders(contestant, folder)
+            .and_then(|server| load.measure(&server, false, options.window));
+        add(load.name, contestant, sample.map(|(sample, _)| sample))?;
     }
     for contestant in in_order(round, options.handshakers()) {
         let sample = handshakes::measure(contestant, folder, options.window);
@@ -72,10 +94,35 @@ fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Resul
     Ok(())
 }
 
-fn in_order<'a>(
+/// Runs one load against each way to broadcast.
+fn run_broadcast(
+    options: &Options,
+    folder: &Path,
     round: usize,
-    contestants: impl DoubleEndedIterator<Item = &'a Contestant>,
-) -> Vec<&'a Contestant> {
+    load: &Broadcast,
+    results: &mut Results,
+) -> Result<()> {
+    for way in in_order(round, options.ways().filter(|way| load.suits(way))) {
+        let measured = Server::start_way(way, folder)
+            .and_then(|server| load.measure(&server, way.is_raw, options.window));
+        let (sample, deliveries) =
+            measured.map_err(|error| format!("{}, {}: {error}", load.name, way.name))?;
+        print(load.name, way.name, sample);
+        results.add(load.name, way.name, sample);
+        results.add_deliveries(load.name, way.name, deliveries);
+    }
+    Ok(())
+}
+
+fn print(workload: &str, server: &str, sample: Sample) {
+    let Sample { cost, rate, busy } = sample;
+    eprintln!(
+        "  {workload:36} {server:24} {cost:10.3} us {rate:9.0}/s  {:3.0} % busy",
+        busy * 100.0
+    );
+}
+
+fn in_order<T>(round: usize, contestants: impl DoubleEndedIterator<Item = T>) -> Vec<T> {
     if round.is_multiple_of(2) {
         contestants.collect()
     } else {
@@ -99,7 +146,7 @@ fn measure_memory(
         .each_after_burst()
         .ok_or("no figure after the burst")?;
     eprintln!(
-        "  {:30} {:24} {:10.2} KiB, {after_burst:.2} KiB after the burst",
+        "  {:36} {:24} {:10.2} KiB, {after_burst:.2} KiB after the burst",
         idle::NAME,
         contestant.name,
         memory.each(),
@@ -115,7 +162,11 @@ fn check(options: &Options, results: &Results) -> Result<()> {
         }
     }
     for contestant in options.broadcasters() {
-        results.require(broadcast::NAME, contestant.name, options.rounds)?;
+        results.require(
+            broadcast::OF_LIBRARIES.name,
+            contestant.name,
+            options.rounds,
+        )?;
     }
     for contestant in options.handshakers() {
         results.require(handshakes::NAME, contestant.name, options.rounds)?;

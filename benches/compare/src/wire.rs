@@ -76,19 +76,7 @@ impl Header {
 /// Appends a frame as a client sends it.
 pub fn write_frame(out: &mut Vec<u8>, is_final: bool, opcode: u8, mask: [u8; 4], payload: &[u8]) {
     let fin = if is_final { FIN } else { 0 };
-    out.push(fin | opcode);
-    let length = payload.len();
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short), _) if length <= SHORT => out.push(MASKED | short),
-        (_, Ok(medium)) => {
-            out.push(MASKED | LENGTH_OF_16_BITS);
-            out.extend(medium.to_be_bytes());
-        }
-        _ => {
-            out.push(MASKED | LENGTH_OF_64_BITS);
-            out.extend((length as u64).to_be_bytes());
-        }
-    }
+    write_header(out, fin | opcode, MASKED, payload.len());
     out.extend(mask);
     out.extend(
         payload
@@ -96,6 +84,27 @@ pub fn write_frame(out: &mut Vec<u8>, is_final: bool, opcode: u8, mask: [u8; 4],
             .zip(mask.iter().cycle())
             .map(|(byte, mask)| byte ^ mask),
     );
+}
+
+/// Appends a message as a server sends it, in one frame.
+pub fn write_message(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
+    write_header(out, FIN | opcode, 0, payload.len());
+    out.extend(payload);
+}
+
+fn write_header(out: &mut Vec<u8>, first: u8, masked: u8, length: usize) {
+    out.push(first);
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short), _) if length <= SHORT => out.push(masked | short),
+        (_, Ok(medium)) => {
+            out.push(masked | LENGTH_OF_16_BITS);
+            out.extend(medium.to_be_bytes());
+        }
+        _ => {
+            out.push(masked | LENGTH_OF_64_BITS);
+            out.extend((length as u64).to_be_bytes());
+        }
+    }
 }
 
 /// Connects; with `handshake`, as a WebSocket.

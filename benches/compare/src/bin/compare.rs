@@ -4,8 +4,7 @@ use std::env;
 use std::process::ExitCode;
 
 use anyws_compare::Result;
-use anyws_compare::contestants::CONTESTANTS;
-use anyws_compare::options::{Command, Options, USAGE, workload_names};
+use anyws_compare::options::{Command, Options, USAGE, server_names, workload_names};
 use anyws_compare::{machine, plot, report, rounds};
 
 fn main() -> ExitCode {
@@ -31,8 +30,8 @@ fn run() -> Result<()> {
                 println!("  {name}");
             }
             println!("servers:");
-            for server in CONTESTANTS {
-                println!("  {}", server.name);
+            for name in server_names() {
+                println!("  {name}");
             }
             Ok(())
         }

@@ -1,0 +1,52 @@
+//! Which ways to broadcast there are.
+
+/// A server that sends the same messages to many connections. All but the floor use anyws.
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The name in tables and on the command line, that of the server's included.
+    pub name: &'static str,
+    /// The binary of this package, which cargo puts beside the runner's own.
+    pub binary: &'static str,
+    /// How it is done, for the report.
+    pub how: &'static str,
+    /// Takes no handshake, and an order as a line.
+    pub is_raw: bool,
+    /// Waits until each connection has accepted its messages: one that does not read stops all.
+    pub waits: bool,
+}
+
+/// What the others are compared with.
+pub const FLOOR: &str = "floor";
+
+/// All ways, in the order of the tables.
+pub const WAYS: &[Way] = &[
+    Way {
+        name: FLOOR,
+        binary: "broadcast_floor",
+        how: "no WebSocket library and no runtime: one `send` of ready-made frames for each \
+              connection",
+        is_raw: true,
+        waits: false,
+    },
+    Way {
+        name: "loop",
+        binary: "broadcast_tokio",
+        how: "the publisher's task calls `feed` and `flush` on one `SendHalf` after the other",
+        is_raw: false,
+        waits: true,
+    },
+    Way {
+        name: "tokio-broadcast",
+        binary: "broadcast_tokio",
+        how: "each socket's task waits for a `tokio::sync::broadcast` channel and for its socket",
+        is_raw: false,
+        waits: false,
+    },
+    Way {
+        name: "mpsc",
+        binary: "broadcast_tokio",
+        how: "the same with a `tokio::sync::mpsc` channel for each socket",
+        is_raw: false,
+        waits: false,
+    },
+];

@@ -5,7 +5,7 @@
 use std::iter;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyws::{Message, SendHalf, WebSocket};
+use anyws::{Message, PreparedMessage, SendHalf, Sender, WebSocket};
 use hyper::body::Bytes;
 use tokio::select;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -131,6 +131,38 @@ impl Fanout for Channels {
             iter::repeat_n(&payload, count)
                 .map(|payload| member.try_send(payload.clone()))
                 .all(|sent| !matches!(sent, Err(TrySendError::Closed(_))))
+        });
+    }
+}
+
+/// A [`Sender`] for each socket, whose task does nothing but ask for the next message.
+#[derive(Debug, Default)]
+pub struct Senders {
+    members: Mutex<Vec<Sender>>,
+}
+
+impl Senders {
+    fn members(&self) -> MutexGuard<'_, Vec<Sender>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Fanout for Senders {
+    async fn join(&self, mut socket: WebSocket) -> anyws::Result<()> {
+        let sender = socket.sender();
+        self.members().push(sender);
+        socket.send(joined()).await?;
+        while socket.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+
+    async fn publish(&self, payload: Bytes, count: usize) {
+        let message = PreparedMessage::from(Message::Binary(payload));
+        self.members().retain(|member| {
+            // All for one member at once: its task is woken once. A slow reader misses messages.
+            iter::repeat_n(&message, count)
+                .map(|message| member.try_send(message.clone()))
+                .all(|sent| !matches!(sent, Err(anyws::TrySendError::Closed(_))))
         });
     }
 }

@@ -1,8 +1,10 @@
 //! What anyws sets out to reach, held against what was measured.
 
+use crate::broadcast::{ALL_READ, SOME_SLEEP};
 use crate::contestants::{CONTESTANTS, Contestant, Runtime};
 use crate::handshakes;
 use crate::results::Results;
+use crate::ways::{FLOOR, SENDER, SENDER_ON_SMOL};
 
 /// A difference below this is none.
 const TIE: f64 = 1.03;
@@ -32,6 +34,19 @@ const AFTER_BURST: f64 = 2.0;
 
 /// Our server whose handshakes may not take more than those of its framework's own module.
 const HANDSHAKES_OF: &str = "anyws_volo";
+
+/// At most so many times the floor of a broadcast.
+const BROADCASTS: [(&str, f64); 4] = [
+    ("broadcast-100B-d1-c100", 1.45),
+    ("broadcast-100B-d1-c1000", 1.45),
+    ("broadcast-100B-d1-c10000", 1.45),
+    ("broadcast-100B-d16-c1000", 1.8),
+];
+const SENDERS: [&str; 2] = [SENDER, SENDER_ON_SMOL];
+
+/// At most so many times the latency that there is without connections that do not read: none is
+/// meant, and the rest is for what else the machine does.
+const BESIDE_SLEEPERS: f64 = 1.1;
 
 /// A bound and what was measured.
 #[derive(Debug)]
@@ -81,6 +96,20 @@ pub fn all(results: &Results) -> Vec<Target> {
             limit,
             after_burst,
         ));
+    }
+    for (load, limit) in BROADCASTS {
+        for sender in SENDERS {
+            let ratio = results.ratio(load, sender, FLOOR);
+            let what = format!("{load}: cost against the floor");
+            let measured = ratio.map(|ratio| ratio.median);
+            targets.push(Target::times(sender, what, limit, measured));
+        }
+    }
+    for sender in SENDERS {
+        let ratio = results.p99_ratio(sender, SOME_SLEEP.name, ALL_READ.name);
+        let what = format!("{}: p99 against none asleep", SOME_SLEEP.name);
+        let measured = ratio.map(|ratio| ratio.median);
+        targets.push(Target::times(sender, what, BESIDE_SLEEPERS, measured));
     }
     for (server, peer) in handshakes::PAIRS {
         if server == HANDSHAKES_OF {

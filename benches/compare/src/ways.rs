@@ -18,6 +18,10 @@ pub struct Way {
 /// What the others are compared with.
 pub const FLOOR: &str = "floor";
 
+/// Those for which there are [targets](crate::targets).
+pub const SENDER: &str = "sender";
+pub const SENDER_ON_SMOL: &str = "sender on smol";
+
 /// All ways, in the order of the tables.
 pub const WAYS: &[Way] = &[
     Way {
@@ -46,6 +50,20 @@ pub const WAYS: &[Way] = &[
         name: "mpsc",
         binary: "broadcast_tokio",
         how: "the same with a `tokio::sync::mpsc` channel for each socket",
+        is_raw: false,
+        waits: false,
+    },
+    Way {
+        name: SENDER,
+        binary: "broadcast_tokio",
+        how: "an `anyws::Sender` for each socket, whose task only asks for the next message",
+        is_raw: false,
+        waits: false,
+    },
+    Way {
+        name: SENDER_ON_SMOL,
+        binary: "broadcast_smol",
+        how: "the same on smol, all others are on tokio",
         is_raw: false,
         waits: false,
     },

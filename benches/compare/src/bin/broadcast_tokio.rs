@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyws::WebSocketConfig;
 use anyws::io::TokioIo;
-use anyws_compare::fanout::{self, Channels, Fanout, Loop, OneChannel};
+use anyws_compare::fanout::{self, Channels, Fanout, Loop, OneChannel, Senders};
 use anyws_compare::server;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,6 +15,7 @@ async fn main() -> io::Result<()> {
         Some("loop") => serve(Loop::default()).await,
         Some("tokio-broadcast") => serve(OneChannel::default()).await,
         Some("mpsc") => serve(Channels::default()).await,
+        Some("sender") => serve(Senders::default()).await,
         other => Err(io::Error::other(format!("no way to broadcast: {other:?}"))),
     }
 }

@@ -3,6 +3,7 @@
 mod abort;
 mod broken_streams;
 mod cancel_safety;
+mod cancellations;
 mod closing;
 mod data;
 mod drops;

@@ -121,22 +121,26 @@ impl Driver {
     #[inline(never)]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
-            ready!(this.writer.poll_turn(cx));
-            this.take_write_failure(Side::Sender)?;
-            // What was queued before is sent before.
-            this.take_queued(Side::Sender)?;
-            if this.endpoint.should_write() {
-                this.try_write(cx)?;
+            loop {
+                ready!(this.writer.poll_turn(cx));
+                this.take_write_failure(Side::Sender)?;
+                // What was queued before is sent before.
+                this.take_queued(Side::Sender)?;
+                if this.endpoint.should_write() {
+                    this.try_write(cx)?;
+                }
+                if !this.endpoint.can_send() {
+                    return Poll::Ready(Err(Box::new(Error::Closed)));
+                }
+                if this.endpoint.is_full() {
+                    // Either the stream is full and will wake this task, or the turn is over.
+                    let _ = this.writer.poll_turn(cx);
+                    return Poll::Pending;
+                }
+                if !this.has_queued() {
+                    return Poll::Ready(Ok(()));
+                }
             }
-            if !this.endpoint.can_send() {
-                return Poll::Ready(Err(Box::new(Error::Closed)));
-            }
-            if this.endpoint.is_full() {
-                // Either the stream is full and will wake this task, or the turn is over.
-                let _ = this.writer.poll_turn(cx);
-                return Poll::Pending;
-            }
-            Poll::Ready(Ok(()))
         })
     }
 

@@ -40,6 +40,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/errors_and_closing.md")]
     struct ErrorsAndClosing;
 
+    #[doc = include_str!("../../src/guide/heartbeats.md")]
+    struct Heartbeats;
+
     #[doc = include_str!("../../src/guide/other_servers.md")]
     struct OtherServers;
 
@@ -48,6 +51,9 @@ mod snippets {
 
     #[doc = include_str!("../../src/guide/push_only.md")]
     struct PushOnly;
+
+    #[doc = include_str!("../../src/guide/senders.md")]
+    struct Senders;
 
     #[doc = include_str!("../../src/guide/settings.md")]
     struct Settings;

@@ -10,6 +10,8 @@
 //!
 //! - [`errors_and_closing`]: what `next` and `send` return, and how a connection ends.
 //! - [`push_only`]: handlers that only send.
+//! - [`heartbeats`]: pings, timeouts, and peers that vanish or do not read.
+//! - [`senders`]: sending from several tasks, and to many sockets.
 //! - [`authentication`]: headers, cookies and origins.
 //! - [`settings`]: runtimes, settings with their defaults, subprotocols.
 //! - [`testing`]: tests without a network.
@@ -43,6 +45,9 @@ pub mod deploying {}
 #[cfg_attr(not(doctest), doc = include_str!("errors_and_closing.md"))]
 pub mod errors_and_closing {}
 
+#[cfg_attr(not(doctest), doc = include_str!("heartbeats.md"))]
+pub mod heartbeats {}
+
 #[cfg_attr(not(doctest), doc = include_str!("other_servers.md"))]
 pub mod other_servers {}
 
@@ -51,6 +56,9 @@ pub mod performance {}
 
 #[cfg_attr(not(doctest), doc = include_str!("push_only.md"))]
 pub mod push_only {}
+
+#[cfg_attr(not(doctest), doc = include_str!("senders.md"))]
+pub mod senders {}
 
 #[cfg_attr(not(doctest), doc = include_str!("settings.md"))]
 pub mod settings {}

@@ -17,6 +17,7 @@ use anyws::{Runtime, WebSocketConfig};
 
 #[cfg(feature = "testing")]
 pub mod attack;
+pub mod chaos;
 pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;
@@ -29,6 +30,7 @@ pub mod scripted;
 pub mod servers;
 #[cfg(feature = "testing")]
 pub mod sockets;
+pub mod stages;
 pub mod still;
 pub mod tasks;
 pub mod tcp;

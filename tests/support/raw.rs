@@ -9,6 +9,7 @@ use std::{
 };
 
 use http::{Response, StatusCode, header};
+use rustix::net::sockopt;
 
 /// The key of RFC 6455, section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -206,29 +207,28 @@ impl Raw {
 
     /// Ends the connection by a reset.
     pub fn reset(self) {
-        // The standard library has no stable way to do it.
-        let tokio = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .unwrap();
-        let _guard = tokio.enter();
-        self.stream.set_nonblocking(true).unwrap();
-        let stream = tokio::net::TcpStream::from_std(self.stream).unwrap();
-        stream.set_zero_linger().unwrap();
+        sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+
+    /// Reads the head of an answer; `None` if the server has closed before the end of it.
+    pub fn head(&mut self) -> Option<Response<()>> {
+        loop {
+            if let Some((head, length)) = parse_head(&self.unread) {
+                self.unread.drain(..length);
+                return Some(head);
+            }
+            if !self.fill() {
+                return None;
+            }
+        }
     }
 
     /// Reads one answer with its body; `None` if the server has closed before it.
     pub fn answer(&mut self, request: &Request) -> Option<Response<Vec<u8>>> {
-        let (head, length) = loop {
-            if let Some(head) = parse_head(&self.unread) {
-                break head;
-            }
-            if !self.fill() {
-                assert!(self.unread.is_empty(), "the answer ends in its head");
-                return None;
-            }
+        let Some(head) = self.head() else {
+            assert!(self.unread.is_empty(), "the answer ends in its head");
+            return None;
         };
-        self.unread.drain(..length);
         let headers = head.headers();
         assert!(!headers.contains_key(header::TRANSFER_ENCODING));
         let length = match headers.get(header::CONTENT_LENGTH) {

@@ -1,0 +1,158 @@
+//! The server: its settings, its handler, and the ends that the handler may be told of.
+
+use std::{
+    io::ErrorKind,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyws::{
+    CloseCode, Error, HeadError, Io, Message, Rejection, Runtime, TimeoutPhase, WebSocket,
+    WebSocketConfig, rt,
+};
+
+use crate::client::Talk;
+
+/// The code of the server's Close, if it is the server that closes.
+pub(crate) const SERVER_CODE: u16 = 1001;
+
+/// The settings of all sockets here. `limit` is how long each wait for the peer may take.
+pub(crate) fn config(runtime: &Arc<dyn Runtime>, limit: Duration) -> WebSocketConfig {
+    support::config(runtime)
+        .set_head_timeout(limit)
+        .set_upgrade_timeout(limit)
+        .set_close_timeout(limit)
+}
+
+/// The call that has told of the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Accept,
+    Next,
+    Send,
+    Close,
+}
+
+/// How a connection ends, as far as the handler can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    /// By the peer's Close, or its answer to ours, with this code.
+    Close(u16),
+    /// By the end of the stream, without a Close.
+    Cut,
+    /// By an error of a stream whose peer is gone.
+    Gone,
+    /// The head of the request did not come in time.
+    LateHead,
+    Late(TimeoutPhase),
+}
+
+impl How {
+    /// Sorts an error; any other one is not documented for a peer that keeps to the protocol.
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::ClosedWithoutHandshake => Self::Cut,
+            Error::Io(io) if io.kind() != ErrorKind::TimedOut && error.is_disconnect() => {
+                Self::Gone
+            }
+            Error::Rejected(Rejection::Head(HeadError::Timeout)) => Self::LateHead,
+            Error::Timeout(phase) => Self::Late(*phase),
+            error => panic!("an error that this peer has not earned: {error:?}"),
+        }
+    }
+}
+
+/// What the handler has seen.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// The first sign of the end.
+    pub(crate) end: (Call, How),
+    /// Messages that were received before it.
+    pub(crate) messages: usize,
+    /// When the handler was told.
+    pub(crate) at: Instant,
+}
+
+impl Served {
+    fn new(call: Call, how: How, messages: usize) -> Self {
+        Self {
+            end: (call, how),
+            messages,
+            at: Instant::now(),
+        }
+    }
+}
+
+/// Accepts a connection, has its part of the talk, and drops the socket after the end.
+pub(crate) async fn serve(
+    io: impl Io + 'static,
+    runtime: &Arc<dyn Runtime>,
+    limit: Duration,
+    talk: &Talk,
+) -> Served {
+    let mut socket = match anyws::accept(io, config(runtime, limit)).await {
+        Ok(socket) => socket,
+        Err(error) => return Served::new(Call::Accept, How::of(&error), 0),
+    };
+    let (message, reply) = (talk.message(), talk.reply());
+    let mut messages = 0;
+    let served = loop {
+        if talk.server_closes && messages == talk.messages {
+            let how = close(&mut socket).await;
+            break Served::new(Call::Close, how, messages);
+        }
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => {
+                assert!(bytes == message, "a message was torn");
+                messages += 1;
+            }
+            Some(Ok(Message::Close(frame))) => {
+                let code = frame.map_or(1005, |frame| frame.code.into());
+                break Served::new(Call::Next, How::Close(code), messages);
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+            Some(Ok(other)) => panic!("nobody sends this: {other:?}"),
+            Some(Err(error)) => break Served::new(Call::Next, How::of(&error), messages),
+            None => panic!("no end comes before `None`"),
+        }
+        match rt::timeout(runtime, limit, socket.send(reply.clone().into())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => break Served::new(Call::Send, How::of(&error), messages),
+            Err(_) => {
+                socket.abort();
+                let how = How::Late(TimeoutPhase::Operation);
+                break Served::new(Call::Send, how, messages);
+            }
+        }
+    };
+    assert_is_over(&mut socket, served.end).await;
+    served
+}
+
+/// Closes with [`SERVER_CODE`].
+async fn close(socket: &mut WebSocket) -> How {
+    match socket.close((CloseCode::from(SERVER_CODE), "enough")).await {
+        Ok(()) => {
+            let frame = socket.close_frame().expect("an answer repeats the code");
+            How::Close(frame.code.into())
+        }
+        Err(error) => How::of(&error),
+    }
+}
+
+/// Receives what is left. The handler is told of the end by `next` once, if `next` has not been the
+/// one to tell of it, and nothing follows.
+async fn assert_is_over(socket: &mut WebSocket, (call, how): (Call, How)) {
+    let mut ends = usize::from(call == Call::Next);
+    while let Some(item) = socket.next().await {
+        assert_eq!(ends, 0, "something comes after the end: {item:?}");
+        match item {
+            // What came before a `send` that failed is still received.
+            Ok(Message::Binary(_)) if call == Call::Send => {}
+            Ok(Message::Close(_)) => ends += 1,
+            Err(_) if call == Call::Send => ends += 1,
+            other => panic!("{other:?} comes after {how:?} of {call:?}"),
+        }
+    }
+    assert!(socket.next().await.is_none(), "`None` is the last item");
+}

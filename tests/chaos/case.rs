@@ -75,6 +75,7 @@ impl Case {
         let took = served.at - started;
         let has_begun = proxy.has_begun();
         let writes = proxy.writes();
+        proxy.end_stall();
         if self.plan.fault == Fault::NeverReads {
             // The client waits for what the proxy does not read.
             drop(proxy);

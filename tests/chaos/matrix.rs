@@ -22,8 +22,11 @@ const SHORT: Duration = Duration::from_millis(500);
 /// The server's timeouts where everything arrives: one that passes fails the test.
 const LONG: Duration = Duration::from_secs(10);
 
-/// How long the stall is: longer than any of the short timeouts.
+/// How long a stall is that the connection survives: longer than any of the short timeouts.
 const STALL: Duration = Duration::from_millis(1500);
+
+/// How long any other stall is. It ends once the server has nothing left of the connection.
+const LONG_STALL: Duration = Duration::from_secs(20);
 
 /// How late bytes are.
 const DELAY: Duration = Duration::from_millis(20);
@@ -106,7 +109,7 @@ rows! {
         [CLOSED, CLOSED, CLOSED, CLOSED, CLOSED, CLOSED],
         [LEFT, LEFT, LEFT];
     // Nothing limits how long an open connection may be silent.
-    stall: Fault::Stall(STALL) =>
+    stall: Fault::Stall(LONG_STALL) =>
         [LATE_HEAD, CLOSED, CLOSED, CLOSED, CLOSED, CLOSED],
         [LEFT_UNANSWERED, LEFT_UNANSWERED, LEFT];
     half_close: Fault::HalfClose(Way::ToServer) =>
@@ -134,6 +137,11 @@ async fn row<I: Io + 'static>(
         .map(|cell| (cell, false))
         .chain(left.map(|cell| (cell, true)));
     for (((stage, way), end), server_closes) in cells {
+        let survives = end == CLOSED && stage < Stage::AfterClose;
+        let fault = match fault {
+            Fault::Stall(_) if survives => Fault::Stall(STALL),
+            fault => fault,
+        };
         let case = case(fault, stage, way, server_closes);
         let outcome = case.run(&runtime, open).await;
         let _name = Name(&case);

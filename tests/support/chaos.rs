@@ -48,7 +48,7 @@ pub enum Fault {
     SingleBytes,
     /// Bytes are held back for this long, and then written together.
     Coalescing(Duration),
-    /// Nothing moves for this long, then everything goes on.
+    /// Nothing moves for this long, or until [`Proxy::end_stall`]; then everything goes on.
     Stall(Duration),
     /// The direction ends; the other one goes on.
     HalfClose(Way),
@@ -90,6 +90,8 @@ pub struct Proxy {
 struct Shared {
     has_to_stop: AtomicBool,
     has_begun: AtomicBool,
+    /// A stall is over before its time.
+    is_lifted: AtomicBool,
     writes: AtomicUsize,
 }
 
@@ -124,6 +126,11 @@ impl Proxy {
     /// Returns whether the connection has come to the stage where the fault begins.
     pub fn has_begun(&self) -> bool {
         self.shared.has_begun.load(SeqCst)
+    }
+
+    /// Ends a stall.
+    pub fn end_stall(&self) {
+        self.shared.is_lifted.store(true, SeqCst);
     }
 
     /// Returns how many times the proxy has written to either end.
@@ -219,11 +226,16 @@ impl Relay {
 
     fn may_read(&self, way: Way) -> bool {
         let lane = &self.lanes[way as usize];
-        let is_stalled = match (self.plan.fault, self.began) {
-            (Fault::Stall(time), Some(began)) => began.elapsed() < time,
+        !lane.is_read && !self.is_stalled() && !self.is_unread(way) && lane.held_len() < MOST_HELD
+    }
+
+    fn is_stalled(&self) -> bool {
+        match (self.plan.fault, self.began) {
+            (Fault::Stall(time), Some(began)) => {
+                began.elapsed() < time && !self.shared.is_lifted.load(SeqCst)
+            }
             _ => false,
-        };
-        !lane.is_read && !is_stalled && !self.is_unread(way) && lane.held_len() < MOST_HELD
+        }
     }
 
     fn read(&mut self, way: Way) -> io::Result<()> {
@@ -236,7 +248,7 @@ impl Relay {
             }
             Ok(length) => {
                 bytes.truncate(length);
-                self.take(way, bytes);
+                self.take(way, bytes)?;
             }
             Err(error) if is_for_later(&error) => {}
             Err(error) => return Err(error),
@@ -245,7 +257,7 @@ impl Relay {
     }
 
     /// Holds what was read. If the fault begins within it, what comes first is not disturbed.
-    fn take(&mut self, way: Way, mut bytes: Vec<u8>) {
+    fn take(&mut self, way: Way, mut bytes: Vec<u8>) -> io::Result<()> {
         let Plan { stage, way: of, .. } = self.plan;
         let mut begins = None;
         for (index, &byte) in bytes.iter().enumerate() {
@@ -257,12 +269,14 @@ impl Relay {
         if let Some(at) = begins {
             let disturbed = bytes.split_off(at);
             self.hold(way, bytes);
+            self.write(way)?;
             self.begin();
             bytes = disturbed;
         }
         if !bytes.is_empty() && !self.has_to_drop(way) {
             self.hold(way, bytes);
         }
+        Ok(())
     }
 
     fn begin(&mut self) {
@@ -285,7 +299,6 @@ impl Relay {
                 let is_open = last.filter(|&due| due > now);
                 is_open.unwrap_or(now + time)
             }
-            (Fault::Stall(time), Some(began)) => began + time,
             _ => now,
         };
         let due = last.map_or(due, |last| last.max(due));
@@ -294,6 +307,9 @@ impl Relay {
 
     /// Writes what is due and what the receiver takes.
     fn write(&mut self, way: Way) -> io::Result<()> {
+        if self.is_stalled() {
+            return Ok(());
+        }
         let lane = &mut self.lanes[way as usize];
         let to = &mut self.ends[way as usize];
         let now = Instant::now();
@@ -331,6 +347,10 @@ impl Relay {
 
     /// Waits until something can be moved, or for a tick.
     fn wait(&self) {
+        if self.is_stalled() {
+            thread::sleep(TICK);
+            return;
+        }
         let now = Instant::now();
         let mut time = TICK;
         let mut interest = [PollFlags::empty(); 2];

@@ -46,10 +46,10 @@ pub(crate) struct Outcome {
 
 impl Case {
     /// Runs the connection on the current thread, and demands that the server's descriptor is
-    /// closed in time, while the fault lasts.
+    /// closed and its task has ended in time, while the fault lasts.
     pub(crate) async fn run<I: Io + 'static>(
         &self,
-        runtime: &Counting,
+        runtime: &Arc<Counting>,
         open: fn(TcpStream) -> I,
     ) -> Outcome {
         let _name = Name(self);
@@ -66,11 +66,13 @@ impl Case {
         let talk = self.talk.clone();
         let client = thread::spawn(move || client::run(raw, &talk));
 
-        let counting: Arc<dyn Runtime> = Arc::new(runtime.clone());
+        let counting: Arc<dyn Runtime> = Arc::clone(runtime) as _;
         let served = serve(open(stream), &counting, self.limit, &self.talk);
         let served = rt::timeout(&counting, PATIENCE, Box::pin(served)).await;
         let served = served.expect("the handler is told of an end");
         runtime.wait_for_close(&socket, self.limit + SLACK).await;
+        // The clock of the timeouts goes on until its next tick.
+        runtime.wait_for_tasks(1, SLACK).await;
 
         let took = served.at - started;
         let has_begun = proxy.has_begun();

@@ -21,23 +21,23 @@ use futures::future::BoxFuture;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A runtime that counts the tasks which live on it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Counting {
     runtime: Arc<dyn Runtime>,
     tasks: Arc<AtomicUsize>,
 }
 
 impl Counting {
-    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
-        Self {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Arc<Self> {
+        Arc::new(Self {
             runtime,
             tasks: Arc::default(),
-        }
+        })
     }
 
-    /// Waits until no task lives any more.
-    pub(crate) async fn wait_for_no_tasks(&self, within: Duration) {
-        self.wait_until(within, "a task", || self.tasks.load(SeqCst) == 0)
+    /// Waits until no more than `most` tasks live.
+    pub(crate) async fn wait_for_tasks(&self, most: usize, within: Duration) {
+        self.wait_until(within, "a task", || self.tasks.load(SeqCst) <= most)
             .await;
     }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyws::{
     CloseCode, Error, HeadError, Io, Message, Rejection, Runtime, TimeoutPhase, WebSocket,
-    WebSocketConfig, rt,
+    WebSocketConfig,
 };
 
 use crate::client::Talk;
@@ -16,12 +16,17 @@ use crate::client::Talk;
 /// The code of the server's Close, if it is the server that closes.
 pub(crate) const SERVER_CODE: u16 = 1001;
 
-/// The settings of all sockets here. `limit` is how long each wait for the peer may take.
+/// The settings of all sockets here. `limit` is how long each wait for the peer may take. Nothing
+/// that a test does lasts as long as a socket may be idle, or live.
 pub(crate) fn config(runtime: &Arc<dyn Runtime>, limit: Duration) -> WebSocketConfig {
     support::config(runtime)
         .set_head_timeout(limit)
         .set_upgrade_timeout(limit)
         .set_close_timeout(limit)
+        .set_keepalive(limit / 2, limit)
+        .set_write_timeout(limit)
+        .set_idle_timeout(limit * 50)
+        .set_max_lifetime(limit * 100)
 }
 
 /// The call that has told of the end.
@@ -115,14 +120,8 @@ pub(crate) async fn serve(
             Some(Err(error)) => break Served::new(Call::Next, How::of(&error), messages),
             None => panic!("no end comes before `None`"),
         }
-        match rt::timeout(runtime, limit, socket.send(reply.clone().into())).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => break Served::new(Call::Send, How::of(&error), messages),
-            Err(_) => {
-                socket.abort();
-                let how = How::Late(TimeoutPhase::Operation);
-                break Served::new(Call::Send, how, messages);
-            }
+        if let Err(error) = socket.send(reply.clone().into()).await {
+            break Served::new(Call::Send, How::of(&error), messages);
         }
     };
     assert_is_over(&mut socket, served.end).await;
@@ -147,10 +146,10 @@ async fn assert_is_over(socket: &mut WebSocket, (call, how): (Call, How)) {
     while let Some(item) = socket.next().await {
         assert_eq!(ends, 0, "something comes after the end: {item:?}");
         match item {
-            // What came before a `send` that failed is still received.
-            Ok(Message::Binary(_)) if call == Call::Send => {}
+            // What came before a write failed is still received, and then the end.
+            Ok(Message::Binary(_)) if (call, how) == (Call::Send, How::Gone) => {}
+            Err(_) if (call, how) == (Call::Send, How::Gone) => ends += 1,
             Ok(Message::Close(_)) => ends += 1,
-            Err(_) if call == Call::Send => ends += 1,
             other => panic!("{other:?} comes after {how:?} of {call:?}"),
         }
     }

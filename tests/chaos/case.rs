@@ -59,7 +59,7 @@ impl Case {
         let (stream, _) = listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_nonblocking(true).unwrap();
-        if self.plan.fault == Fault::NeverReads {
+        if self.plan.fault.needs_small_buffers() {
             sockopt::set_socket_send_buffer_size(&stream, SMALL_BUFFER).unwrap();
         }
         let socket = Descriptor::of(&stream);

@@ -107,6 +107,10 @@ rows! {
     coalescing: Fault::Coalescing(DELAY) =>
         [CLOSED, CLOSED, CLOSED, CLOSED, CLOSED, CLOSED],
         [LEFT, LEFT, LEFT];
+    // The write timeout limits how long the peer accepts nothing, and not how long it reads.
+    reads_slowly: Fault::ReadsSlowly(DELAY) =>
+        [CLOSED, CLOSED, CLOSED, CLOSED, CLOSED, CLOSED],
+        [LEFT, LEFT, LEFT];
     stall: Fault::Stall(STALL) =>
         [LATE_HEAD, SILENT, SILENT, SILENT, SILENT, CLOSED],
         [LEFT_UNANSWERED, LEFT_UNANSWERED, LEFT];
@@ -146,7 +150,10 @@ async fn row<I: Io + 'static>(
 fn case(fault: Fault, stage: Stage, way: Way, server_closes: bool) -> Case {
     // What the server sends to a peer that does not read must not fit into the kernel's buffers.
     let is_blocked = fault == Fault::NeverReads && stage < Stage::Close;
-    let length = if is_blocked { 400_000 } else { 5000 };
+    // A slow peer takes longer for it than the write timeout.
+    let is_slow = matches!(fault, Fault::ReadsSlowly(_));
+    let is_long = is_blocked || (is_slow && stage < Stage::Close);
+    let length = if is_long { 400_000 } else { 5000 };
     // There is something to write together if the client sends everything at once.
     let is_coalesced = matches!(fault, Fault::Coalescing(_)) && way == Way::ToServer;
     Case {
@@ -164,7 +171,11 @@ fn case(fault: Fault, stage: Stage, way: Way, server_closes: bool) -> Case {
             server_closes,
             waits: !is_blocked && !is_coalesced,
         },
-        limit: if fault.is_benign() { LONG } else { SHORT },
+        limit: if fault.is_benign() && !is_slow {
+            LONG
+        } else {
+            SHORT
+        },
     }
 }
 
@@ -203,7 +214,8 @@ fn times(case: &Case, how: How) -> (Duration, Duration) {
     match case.plan.fault {
         _ if is_late => (case.limit, case.limit),
         Fault::Latency(time) | Fault::Coalescing(time) if comes_before_end => (time, time),
-        Fault::Stall(_) | Fault::NeverReads => (Duration::ZERO, case.limit),
+        Fault::ReadsSlowly(_) if case.plan.stage < Stage::Message => (case.limit, case.limit * 2),
+        Fault::ReadsSlowly(_) | Fault::Stall(_) | Fault::NeverReads => (Duration::ZERO, case.limit),
         _ => (Duration::ZERO, Duration::ZERO),
     }
 }

@@ -7,7 +7,8 @@ use std::{env, net::TcpStream, ops::Range, sync::Arc, time::Duration};
 
 use anyws::{Io, Runtime};
 use support::{
-    chaos::{Fault, Plan, Random},
+    chaos::{Fault, Plan},
+    random::Random,
     stages::{Stage, Way},
 };
 
@@ -90,7 +91,7 @@ async fn batch<I: Io + 'static>(
 
 fn case(seed: u64) -> Case {
     let mut random = Random::new(seed);
-    let fault = match random.below(8) {
+    let fault = match random.below(9) {
         0 => Fault::Latency(random.duration(DELAY)),
         1 => Fault::Jitter(random.duration(DELAY)),
         2 => Fault::SingleBytes,
@@ -98,6 +99,7 @@ fn case(seed: u64) -> Case {
         4 => Fault::Stall(random.duration(STALL)),
         5 => Fault::HalfClose(random.pick(&Way::BOTH)),
         6 => Fault::Reset,
+        7 => Fault::ReadsSlowly(random.duration(DELAY)),
         _ => Fault::NeverReads,
     };
     let most = match fault {

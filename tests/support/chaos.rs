@@ -18,6 +18,7 @@ use rustix::{
 };
 
 use crate::{
+    random::Random,
     raw::Raw,
     stages::{Progress, Stage, Way},
 };
@@ -34,8 +35,9 @@ const MOST_HELD: usize = 64 * 1024;
 /// How many bytes one read takes at most.
 const READ_SIZE: usize = 16 * 1024;
 
-/// The size of the kernel's buffer on each side of a connection that nobody reads.
-pub const SMALL_BUFFER: usize = 4096;
+/// The size of the kernel's buffer on each side of a connection that nobody reads, and how much a
+/// slow reader takes at once.
+pub const SMALL_BUFFER: usize = 16 * 1024;
 
 /// What goes wrong. Each fault lasts from its stage on to the end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,17 +56,24 @@ pub enum Fault {
     HalfClose(Way),
     /// Both ends are reset.
     Reset,
+    /// Of what the server sends, 16 KiB at most are read in each such time.
+    ReadsSlowly(Duration),
     /// Nothing that the server sends is read any more; the other direction goes on.
     NeverReads,
 }
 
 impl Fault {
-    /// Returns whether all that is sent arrives in the end, in not much more time.
+    /// Returns whether all that is sent arrives in the end.
     pub fn is_benign(self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::Latency(_) | Self::Jitter(_) | Self::SingleBytes | Self::Coalescing(_)
+            Self::Stall(_) | Self::HalfClose(_) | Self::Reset | Self::NeverReads
         )
+    }
+
+    /// Returns whether the kernel has to hold little of what the client does not read.
+    pub fn needs_small_buffers(self) -> bool {
+        matches!(self, Self::ReadsSlowly(_) | Self::NeverReads)
     }
 }
 
@@ -106,7 +115,7 @@ impl Proxy {
             stream.set_nodelay(true).unwrap();
             stream.set_nonblocking(true).unwrap();
         }
-        if plan.fault == Fault::NeverReads {
+        if plan.fault.needs_small_buffers() {
             sockopt::set_socket_recv_buffer_size(&server, SMALL_BUFFER).unwrap();
         }
         let shared = Arc::new(Shared::default());
@@ -116,6 +125,7 @@ impl Proxy {
             progress: Progress::default(),
             plan,
             began: None,
+            read_at: Instant::now(),
             random: Random::new(plan.seed),
             shared: Arc::clone(&shared),
         };
@@ -158,6 +168,8 @@ struct Relay {
     plan: Plan,
     /// When the fault began.
     began: Option<Instant>,
+    /// When the server's bytes were read for the last time.
+    read_at: Instant,
     random: Random,
     shared: Arc<Shared>,
 }
@@ -224,9 +236,19 @@ impl Relay {
         is_deaf && way == Way::ToClient
     }
 
+    /// Returns how long the receiver pauses between two reads.
+    fn pause(&self, way: Way) -> Option<Duration> {
+        match self.plan.fault {
+            Fault::ReadsSlowly(time) if way == Way::ToClient => self.began.map(|_| time),
+            _ => None,
+        }
+    }
+
     fn may_read(&self, way: Way) -> bool {
         let lane = &self.lanes[way as usize];
-        !lane.is_read && !self.is_stalled() && !self.is_unread(way) && lane.held_len() < MOST_HELD
+        let is_held_up = self.is_stalled() || self.is_unread(way);
+        let pauses = (self.pause(way)).is_some_and(|time| self.read_at.elapsed() < time);
+        !lane.is_read && !is_held_up && !pauses && lane.held_len() < MOST_HELD
     }
 
     fn is_stalled(&self) -> bool {
@@ -239,8 +261,12 @@ impl Relay {
     }
 
     fn read(&mut self, way: Way) -> io::Result<()> {
-        let from = &mut self.ends[1 - way as usize];
         let mut bytes = vec![0; READ_SIZE];
+        if self.pause(way).is_some() {
+            self.read_at = Instant::now();
+            bytes.truncate(SMALL_BUFFER);
+        }
+        let from = &mut self.ends[1 - way as usize];
         match from.read(&mut bytes) {
             Ok(0) => {
                 self.lanes[way as usize].is_read = true;
@@ -385,38 +411,4 @@ impl Relay {
 
 fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
-}
-
-/// Numbers that are the same for the same seed (splitmix64).
-#[derive(Debug)]
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// Returns a number below `end`.
-    pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("it is below a usize")
-    }
-
-    /// Returns one of `values`.
-    pub fn pick<T: Copy>(&mut self, values: &[T]) -> T {
-        values[self.below(values.len())]
-    }
-
-    /// Returns a time of up to `most`.
-    pub fn duration(&mut self, most: Duration) -> Duration {
-        let share = u32::try_from(self.next() % 1001).expect("it is below 1001");
-        most * share / 1000
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
 }

@@ -23,6 +23,7 @@ pub mod cost;
 pub mod frames;
 #[cfg(feature = "testing")]
 pub mod owning;
+pub mod random;
 pub mod raw;
 pub mod room;
 #[cfg(feature = "testing")]

@@ -53,7 +53,7 @@ pub(crate) enum How {
 }
 
 impl How {
-    /// Sorts an error; any other one is not documented for a peer that keeps to the protocol.
+    /// Sorts an error. The test fails with those that only a broken peer or program causes.
     fn of(error: &Error) -> Self {
         match error {
             Error::ClosedWithoutHandshake => Self::Cut,
@@ -62,7 +62,7 @@ impl How {
             }
             Error::Rejected(Rejection::Head(HeadError::Timeout)) => Self::LateHead,
             Error::Timeout(phase) => Self::Late(*phase),
-            error => panic!("an error that this peer has not earned: {error:?}"),
+            error => panic!("this peer does not cause {error:?}"),
         }
     }
 }
@@ -139,8 +139,8 @@ async fn close(socket: &mut WebSocket) -> How {
     }
 }
 
-/// Receives what is left. The handler is told of the end by `next` once, if `next` has not been the
-/// one to tell of it, and nothing follows.
+/// Receives what is left, up to `None`. `next` tells of one end at most, and of none if it has told
+/// already. Messages and errors only follow a write that failed.
 async fn assert_is_over(socket: &mut WebSocket, (call, how): (Call, How)) {
     let mut ends = usize::from(call == Call::Next);
     while let Some(item) = socket.next().await {
@@ -148,7 +148,6 @@ async fn assert_is_over(socket: &mut WebSocket, (call, how): (Call, How)) {
         let length = item.as_ref().map(Message::len);
         assert_eq!(ends, 0, "something comes after the end: {length:?}");
         match item {
-            // What came before a write failed is still received, and then the end.
             Ok(Message::Binary(_)) if (call, how) == (Call::Send, How::Gone) => {}
             Err(_) if (call, how) == (Call::Send, How::Gone) => ends += 1,
             Ok(Message::Close(_)) => ends += 1,

@@ -187,7 +187,9 @@ impl WebSocketConfig {
     /// Common values are 20 s for both. [`WebSocket::next`](crate::WebSocket::next) and
     /// [`closed`](crate::WebSocket::closed) send the pings (RFC 6455, section 5.5.2); the answers
     /// to them are not returned as messages. Any byte of the peer counts as a sign of life, and so
-    /// does each write that it accepts while the ping waits behind other data.
+    /// does each write that it accepts while the ping waits behind other data. A ping may also wait
+    /// behind some megabytes in the kernel's buffer: allow for the time that your slowest peer
+    /// needs for them.
     ///
     /// A peer that is given up gets a Close with code 1011, and `next` returns [`Error::Timeout`]
     /// with [`TimeoutPhase::Pong`](crate::TimeoutPhase::Pong), then `None`. A socket first reads
@@ -247,8 +249,10 @@ impl WebSocketConfig {
 
     /// Fails a write of which the peer accepts no byte for `timeout`; default off.
     ///
-    /// It limits how long a peer may be stuck, not how long a message may take: each byte that the
-    /// peer accepts starts the time again. The waiting `send`, `feed` or `flush`, or the waiting
+    /// It limits how long a peer may be stuck, not how long a message may take: bytes that the peer
+    /// accepts start the time again. The kernel accepts more only when a good part of its buffer is
+    /// free, and that may be some megabytes: allow for the time that your slowest peer needs for
+    /// them. The waiting `send`, `feed` or `flush`, or the waiting
     /// [`next`](crate::WebSocket::next), returns [`Error::Timeout`](crate::Error::Timeout) with
     /// [`TimeoutPhase::Write`](crate::TimeoutPhase::Write), and the connection ends without a
     /// Close, because none would get through. For the clock, see

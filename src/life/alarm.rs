@@ -87,8 +87,8 @@ impl Alarm {
         if at == NEVER || !Moment(at).has_come(now) {
             return;
         }
-        // If the task sets another deadline at this moment, that may be lost. But the task is woken,
-        // and sets it again.
+        // If the task sets another deadline at this moment, that may be lost. But the task is
+        // woken, and sets it again.
         self.at.store(NEVER, Ordering::Relaxed);
         self.waker.wake();
     }

@@ -56,8 +56,8 @@ impl Life {
         (life.timers.is_some() || life.queue.is_some()).then(|| Box::new(life))
     }
 
-    /// Returns the queue of the socket's senders, and creates it if there is none. With `config`, its
-    /// bounds are changed.
+    /// Returns the queue of the socket's senders, and creates it if there is none. With `config`,
+    /// its bounds are changed.
     pub(crate) fn queue(&mut self, config: Option<QueueConfig>) -> &Arc<Queue> {
         let queue = self.queue.get_or_insert_default();
         if let Some(config) = config {

@@ -283,8 +283,8 @@ impl Timers {
         self.heard.elapsed(self.now())
     }
 
-    /// Returns the present moment, to a tick. A clock that was behind when the socket was opened may
-    /// still be so.
+    /// Returns the present moment, to a tick. A clock that was behind when the socket was opened
+    /// may still be so.
     fn now(&self) -> Moment {
         self.heard.later(self.alarm.clock().now())
     }

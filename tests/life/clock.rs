@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyws::{Error, Runtime, TimeoutPhase, WebSocket, testing};
+use anyws::{Error, Runtime, TimeoutPhase, WebSocket};
 use futures::FutureExt;
 use support::{
     frames::{Frame, PONG, Peer, Role},
@@ -183,7 +183,7 @@ fn a_clock_frees_its_memory_with_its_sockets() {
 
 #[cfg(feature = "rt-tokio")]
 mod on_tokio {
-    use anyws::TokioRuntime;
+    use anyws::{TokioRuntime, testing};
     use tokio::runtime::Builder;
 
     use super::*;

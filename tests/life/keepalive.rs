@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyws::{Error, Message, TimeoutPhase, WebSocket};
+use anyws::{Error, Message, TimeoutPhase, WebSocket, testing};
 use futures::FutureExt;
 use support::{
     frames::{Frame, PING, PONG, Peer, Role},
     runtimes,
+    scripted::Scripted,
     sockets::{assert_waits, now, received},
     time::Paused,
 };
@@ -141,6 +142,30 @@ runtimes! {
         let (ping, seconds) = next_frame(&time, &mut socket, &mut peer).await;
         assert!((20..=22).contains(&seconds), "{seconds}");
         answer(&mut peer, ping).await;
+        wait(&time, &mut socket, 15).await;
+    }
+
+    async fn a_read_that_a_runtime_refuses_is_no_silence(rt) {
+        let time = Paused::new(&rt);
+        let (near, far) = testing::duplex();
+        // Every other read is pending though there is something, as tokio's are when a task has
+        // used up its budget.
+        let slow = Scripted::slow(far);
+        let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+        let (mut socket, mut peer) = (Role::Server.socket(slow, &config), Peer::new(near));
+        let mut ping = None;
+        for _ in 0..25 {
+            // A byte with each poll, and none with every other.
+            (0..20).for_each(|_| assert_waits(&mut socket));
+            ping = ping.or_else(|| peer.frame().now_or_never().flatten());
+            if ping.is_some() {
+                break;
+            }
+            time.advance(SECOND).await;
+        }
+        answer(&mut peer, ping.expect("it is pinged")).await;
+        time.advance(10 * TIMEOUT).await;
+        (0..20).for_each(|_| assert_waits(&mut socket));
         wait(&time, &mut socket, 15).await;
     }
 

@@ -77,7 +77,7 @@ runtimes! {
         time.advance(SECOND / 2).await;
         let (mut fast, _b) = idle(&time, 4 * SECOND / 10);
         assert_waits(&mut fast);
-        time.armed_within(SECOND / 20).await;
+        time.settle().await;
         time.advance(4 * SECOND / 10).await;
         assert_waits(&mut fast);
         // An eighth of the timeout is 50 ms, the shortest tick.

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, pending},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,8 +18,8 @@ const GRACE: Duration = Duration::from_secs(20);
 /// What the random tenth and the ticks add.
 const LATE: Duration = Duration::from_secs(14);
 
-/// Upgrades to a socket that runs `handler`. Returns the client.
-fn upgraded<Fut>(
+/// Upgrades to a socket that runs `handler`. Returns the client once the handler has started.
+async fn upgraded<Fut>(
     time: &Arc<Paused>,
     handler: impl FnOnce(WebSocket) -> Fut + Send + 'static,
 ) -> WebSocket
@@ -27,13 +27,19 @@ where
     Fut: Future<Output: HandlerOutput> + Send + 'static,
 {
     let (mut request, client) = testing::upgrade("/");
+    let (start, has_started) = oneshot::channel();
     let config = time.config().set_max_lifetime(LIFETIME);
     let response = WebSocketUpgrade::<String>::from_request(&mut request)
         .unwrap()
         .set_config(config)
-        .on_upgrade(handler);
+        .on_upgrade(|socket| {
+            let _ = start.send(());
+            handler(socket)
+        });
     // The client has no timeouts of its own.
-    client.set_config(time.config()).open(&response).unwrap()
+    let client = client.set_config(time.config()).open(&response).unwrap();
+    has_started.await.unwrap();
+    client
 }
 
 /// Tells when it is dropped.
@@ -63,11 +69,13 @@ runtimes! {
                     let _kept = (socket, dropped);
                     pending::<Result<(), Error>>().await
                 })
+                .await
             } else {
                 upgraded(&time, async |socket: WebSocket| {
                     let _kept = (socket, dropped);
                     pending::<()>().await;
                 })
+                .await
             };
             time.advance(LIFETIME + GRACE).await;
             assert_eq!(is_dropped.try_recv(), Ok(None), "it is dropped too early");
@@ -83,7 +91,8 @@ runtimes! {
         let mut client = upgraded(&time, async |mut socket: WebSocket| {
             let end = socket.next().await;
             drop(told.send((end, socket)));
-        });
+        })
+        .await;
         time.advance(LIFETIME + LATE).await;
         let (end, socket) = is_told.await.unwrap();
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Lifetime)))), "{end:?}");
@@ -99,9 +108,10 @@ runtimes! {
             drop(socket);
             may_go_on.await.unwrap();
             let _ = done.send("done");
-        });
+        })
+        .await;
         assert_eq!(client.next().await.unwrap().unwrap(), close(1000, ""));
-        time.advance(10 * LIFETIME).await;
+        time.advance(2 * LIFETIME).await;
         go_on.send(()).unwrap();
         assert_eq!(is_done.await, Ok("done"));
     }
@@ -120,27 +130,30 @@ runtimes! {
                 pending::<()>().await;
             });
         let _client = client.open(&response).unwrap();
-        time.advance(10 * LIFETIME).await;
+        time.advance(2 * LIFETIME).await;
         assert_eq!(is_dropped.try_recv(), Ok(None));
     }
 
     async fn the_extractor_sets_keepalive_too(rt) {
         let time = Paused::new(&rt);
         let (mut request, client) = testing::upgrade("/");
-        let end = Arc::new(Mutex::new(None));
-        let told = Arc::clone(&end);
+        let (told, mut is_told) = oneshot::channel();
         let response = WebSocketUpgrade::<String>::from_request(&mut request)
             .unwrap()
             .keepalive(Duration::from_secs(20), Duration::from_secs(10))
             .set_config(time.config())
             .on_upgrade(async move |mut socket: WebSocket| {
-                *told.lock().unwrap() = socket.next().await;
+                let _ = told.send(socket.next().await);
             });
         // It answers nothing, because nobody polls it.
         let _client = client.open(&response).unwrap();
-        time.advance(Duration::from_secs(36)).await;
-        time.settle().await;
-        let end = end.lock().unwrap().take();
-        assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+        for _ in 0..200 {
+            time.advance(Duration::from_secs(1)).await;
+            if let Some(end) = is_told.try_recv().unwrap() {
+                assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+                return;
+            }
+        }
+        panic!("the peer is not given up");
     }
 }

@@ -306,7 +306,7 @@ runtimes! {
     async fn a_handler_sleeps_between_ticks_and_is_woken_in_time(rt) {
         let time = Paused::new(&rt);
         let (mut socket, mut peer) = socket(&time);
-        let handler = support::tasks::spawn(&rt, async move {
+        let handler = time.run(async move {
             let end = socket.next().await;
             (end, socket)
         });

@@ -103,7 +103,7 @@ runtimes! {
     async fn a_sender_that_sleeps_is_woken(rt) {
         let time = Paused::new(&rt);
         let (mut socket, _near) = socket(&time);
-        let sending = support::tasks::spawn(&rt, async move { socket.send(large()).await });
+        let sending = time.run(async move { socket.send(large()).await });
         time.advance(13 * SECOND).await;
         assert_timed_out(&sending.await.unwrap(), 13);
     }
@@ -112,10 +112,10 @@ runtimes! {
         let time = Paused::new(&rt);
         let (socket, near) = socket(&time);
         let (mut sender, mut receiver) = socket.split();
-        let receiving = support::tasks::spawn(&rt, async move {
+        let receiving = time.run(async move {
             (receiver.next().await, receiver.next().await, receiver)
         });
-        let sending = support::tasks::spawn(&rt, async move {
+        let sending = time.run(async move {
             let end = sender.send(large()).await;
             (end, sender)
         });

@@ -17,6 +17,7 @@ use anyws::{Runtime, WebSocketConfig};
 
 #[cfg(feature = "testing")]
 pub mod attack;
+pub mod busy;
 pub mod chaos;
 pub mod cost;
 #[cfg(feature = "testing")]

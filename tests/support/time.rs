@@ -12,9 +12,12 @@ use std::{
 };
 
 use anyws::{Runtime, Sleep, WebSocketConfig};
-use futures::future::BoxFuture;
+use futures::{channel::oneshot::Receiver, future::BoxFuture};
 
-use crate::tasks::yield_to_tasks;
+use crate::{
+    busy::Busy,
+    tasks::{spawn, yield_to_tasks},
+};
 
 /// A task that does not answer its timer within this time has hung.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -22,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Spawns on another runtime, and has a time of its own.
 pub struct Paused {
     inner: Arc<dyn Runtime>,
+    busy: Busy,
     state: Arc<Mutex<State>>,
 }
 
@@ -41,6 +45,7 @@ impl Paused {
     pub fn new(inner: &Arc<dyn Runtime>) -> Arc<Self> {
         Arc::new(Self {
             inner: Arc::clone(inner),
+            busy: Busy::default(),
             state: Arc::new(Mutex::new(State {
                 now: Instant::now(),
                 timers: BTreeMap::new(),
@@ -63,23 +68,6 @@ impl Paused {
     /// Returns how many timers somebody holds.
     pub fn timers(&self) -> usize {
         self.lock().timers.len()
-    }
-
-    /// Waits until some timer fires within `time`: a task may be about to set it.
-    pub async fn armed_within(&self, time: Duration) {
-        let started = Instant::now();
-        loop {
-            let armed = {
-                let state = self.lock();
-                let latest = state.now + time;
-                state.timers.values().any(|timer| timer.deadline <= latest)
-            };
-            if armed {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "nobody sets a timer");
-            self.settle().await;
-        }
     }
 
     /// Moves the time, timer by timer: whoever waits for one runs before the next one fires.
@@ -114,9 +102,22 @@ impl Paused {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Lets tasks run that were woken.
+    /// Lets the tasks of this runtime run until all of them wait.
     pub async fn settle(&self) {
-        yield_to_tasks(&self.inner).await;
+        let started = Instant::now();
+        while self.busy.is_busy() {
+            assert!(started.elapsed() < PATIENCE, "a task runs for ever");
+            yield_to_tasks(&self.inner).await;
+        }
+    }
+
+    /// Spawns a task as [`tasks::spawn`](crate::tasks::spawn) does.
+    pub fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Receiver<T> {
+        let runtime: Arc<dyn Runtime> = self.clone();
+        spawn(&runtime, future)
     }
 
     /// Fires the first timer that is due at `target`, and moves the time there.
@@ -148,7 +149,7 @@ impl Paused {
 impl Runtime for Paused {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.lock().spawned += 1;
-        self.inner.spawn(task);
+        self.inner.spawn(self.busy.track(task));
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {

@@ -100,9 +100,14 @@ impl Connection {
     pub(crate) fn queue(&mut self, config: Option<QueueConfig>) -> Arc<Queue> {
         let driver = self.driver();
         let can_send = driver.can_send();
+        let is_new = driver.life().is_none_or(|life| life.queue.is_none());
         let queue = Arc::clone(driver.life_mut().queue(config));
         if !can_send {
             queue.end();
+        }
+        if is_new {
+            // A task that waits does not listen to this queue yet.
+            driver.wake_tasks();
         }
         queue
     }

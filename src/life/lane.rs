@@ -159,8 +159,8 @@ impl Lanes {
             return self.push_control(message);
         }
         let mut entry = Entry { message, key };
-        let known = key.and_then(|_| self.entries.iter().position(|it| it.key == key));
-        if let Some(known) = known.and_then(|at| self.entries.get_mut(at)) {
+        let at = key.and_then(|_| self.entries.iter().position(|it| it.key == key));
+        if let Some(known) = at.and_then(|at| self.entries.get_mut(at)) {
             let bytes = self.bytes - known.size() + entry.size();
             if bytes <= self.bounds.bytes().max(self.bytes) {
                 self.bytes = bytes;
@@ -181,6 +181,8 @@ impl Lanes {
                 Pushed::Queued
             }
             WhenFull::DropOldest => {
+                // Or a later message could replace this one and still be sent before it.
+                dropped.extend(at.and_then(|at| self.remove(at)));
                 while !self.has_room(entry.size()) {
                     dropped.extend(self.remove_oldest());
                 }
@@ -190,7 +192,7 @@ impl Lanes {
     }
 
     fn push_control(&mut self, message: PreparedMessage) -> Pushed {
-        if self.control == MAX_CONTROL {
+        if self.is_control_full() {
             return Pushed::Full(message);
         }
         let entry = Entry { message, key: None };
@@ -217,29 +219,41 @@ impl Lanes {
     }
 
     fn remove_oldest(&mut self) -> Option<PreparedMessage> {
-        let oldest = self.entries.remove(self.control.into())?;
-        self.bytes -= oldest.size();
+        let oldest = self.remove(self.control.into())?;
         self.dropped += 1;
-        Some(oldest.message)
+        Some(oldest)
     }
 
-    /// Takes the next message: a control frame in any case, else one if `room` is not used up.
+    /// Removes a message that is no control frame.
+    fn remove(&mut self, at: usize) -> Option<PreparedMessage> {
+        let entry = self.entries.remove(at)?;
+        self.bytes -= entry.size();
+        Some(entry.message)
+    }
+
+    /// Takes the next message if `room` is not used up.
     pub(super) fn pop(&mut self, room: &mut usize) -> Option<PreparedMessage> {
+        if *room == 0 {
+            // Control frames too, or a peer that does not read would let them pile up.
+            return None;
+        }
+        let entry = self.entries.pop_front()?;
+        let size = entry.size();
+        *room = room.saturating_sub(size);
         if self.control > 0 {
             self.control -= 1;
-        } else if *room == 0 {
-            return None;
         } else {
-            let size = self.entries.front()?.size();
-            *room = room.saturating_sub(size);
             self.bytes -= size;
         }
-        let entry = self.entries.pop_front();
         if self.entries.is_empty() {
             // An idle socket keeps no memory for it.
             self.entries = VecDeque::new();
         }
-        entry.map(|entry| entry.message)
+        Some(entry.message)
+    }
+
+    pub(super) fn is_control_full(&self) -> bool {
+        self.control >= MAX_CONTROL
     }
 
     /// Returns whether senders that wait for space are woken: there is space for several.
@@ -247,13 +261,10 @@ impl Lanes {
         self.messages() <= self.bounds.messages() / 2 && self.bytes <= self.bounds.bytes() / 2
     }
 
-    /// Removes the data, and counts it as dropped.
+    /// Removes everything, and counts the data as dropped.
     pub(super) fn discard(&mut self, dropped: &mut Vec<PreparedMessage>) {
-        let data = self.entries.drain(usize::from(self.control)..);
-        let before = dropped.len();
-        dropped.extend(data.map(|entry| entry.message));
-        self.dropped += (dropped.len() - before) as u64;
-        self.bytes = 0;
+        self.dropped += self.messages() as u64;
+        self.clear(dropped);
     }
 
     /// Removes everything: the socket has ended.

@@ -76,6 +76,11 @@ impl Life {
         }
     }
 
+    /// Takes an order that a task follows even if it waits to write.
+    pub(crate) fn take_urgent(&self) -> Option<Order> {
+        self.queue.as_ref()?.take_urgent()
+    }
+
     /// Returns whether senders have queued something.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {

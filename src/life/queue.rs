@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     lane::{Buffered, Lanes, Pushed, TrySendError},
-    waiting::{Waiter, Waiting},
+    waiting::{Wait, Waiter, Waiting},
 };
 use crate::{
     config::QueueConfig,
@@ -42,7 +42,7 @@ struct State {
 enum Progress {
     #[default]
     Open,
-    /// An order was given: nothing more is accepted.
+    /// An order was given, or the socket is being closed: nothing more is accepted.
     Ordered,
     /// The socket sends nothing any more.
     Over,
@@ -57,6 +57,17 @@ pub(crate) enum Order {
     Abort,
     /// Close, because the queue was full.
     GiveUp,
+}
+
+impl Order {
+    fn is_abort(&self) -> bool {
+        matches!(self, Self::Abort)
+    }
+
+    /// Returns whether the order discards what is queued.
+    fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Close(_))
+    }
 }
 
 /// How many messages are taken under one lock.
@@ -118,10 +129,13 @@ impl Queue {
         self.change(|state, deferred| match state.push(new, None, deferred) {
             Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
                 *message = Some(full);
-                deferred.waker = state.waiting.wait(waiter, cx.waker());
+                deferred.waker = state.waiting.wait(waiter, Wait::Space, cx.waker());
                 Poll::Pending
             }
-            pushed => Poll::Ready(pushed),
+            pushed => {
+                deferred.waker = state.waiting.forget(waiter);
+                Poll::Ready(pushed)
+            }
         })
     }
 
@@ -136,7 +150,7 @@ impl Queue {
             if state.progress == Progress::Over {
                 return Poll::Ready(());
             }
-            deferred.waker = state.waiting.wait(waiter, cx.waker());
+            deferred.waker = state.waiting.wait(waiter, Wait::End, cx.waker());
             Poll::Pending
         })
     }
@@ -156,6 +170,7 @@ impl Queue {
         let mut taken = Taken::default();
         let wake = {
             let mut state = self.lock();
+            let was_full = state.lanes.is_control_full();
             for slot in &mut taken.messages {
                 *slot = state.lanes.pop(&mut room);
                 if slot.is_none() {
@@ -166,8 +181,9 @@ impl Queue {
                 taken.order = state.order.take();
             }
             self.is_pending.store(state.has_work(), Ordering::Release);
-            if state.lanes.is_half_empty() {
-                state.waiting.take()
+            let has_control_room = was_full && !state.lanes.is_control_full();
+            if state.lanes.is_half_empty() || has_control_room {
+                state.waiting.take_for_space()
             } else {
                 Vec::new()
             }
@@ -176,11 +192,34 @@ impl Queue {
         taken
     }
 
+    /// Takes an order that does not wait behind messages.
+    pub(super) fn take_urgent(&self) -> Option<Order> {
+        if !self.is_pending() {
+            return None;
+        }
+        let mut state = self.lock();
+        let order = state.order.take_if(|order| order.is_urgent());
+        self.is_pending.store(state.has_work(), Ordering::Release);
+        order
+    }
+
+    /// Accepts nothing more. What is queued stays.
+    pub(crate) fn stop(&self) {
+        self.change(|state, deferred| {
+            if state.progress == Progress::Open {
+                state.progress = Progress::Ordered;
+                deferred.wake = state.waiting.take_for_space();
+            }
+        });
+    }
+
     /// Ends the queue: the socket sends nothing any more.
     pub(crate) fn end(&self) {
         self.change(|state, deferred| {
             state.progress = Progress::Over;
-            state.order = None;
+            if let Some(Order::Close(close)) = state.order.take_if(|order| !order.is_abort()) {
+                deferred.drop.push(close);
+            }
             state.lanes.clear(&mut deferred.drop);
             deferred.wake = state.waiting.take();
         });
@@ -241,19 +280,21 @@ impl State {
         }
     }
 
-    /// Notes an order. The first one counts, but a socket may be aborted while it closes.
+    /// Notes an order. The first one counts, but a socket may be aborted while it closes: its peer
+    /// may never answer the Close.
     fn order(&mut self, order: Order, deferred: &mut Deferred) {
-        let is_abort = matches!(order, Order::Abort);
-        if self.progress == Progress::Over || (self.progress == Progress::Ordered && !is_abort) {
+        if self.progress != Progress::Open && !order.is_abort() {
             return;
         }
-        if !matches!(order, Order::Close(_)) {
+        if order.is_urgent() {
             self.lanes.discard(&mut deferred.drop);
         }
-        self.progress = Progress::Ordered;
+        if self.progress == Progress::Open {
+            self.progress = Progress::Ordered;
+        }
         deferred.is_ordered = true;
         // Whoever waits for space is told that there will be none.
-        deferred.wake = self.waiting.take();
+        deferred.wake = self.waiting.take_for_space();
         // An order to close is dropped after the lock is released.
         if let Some(Order::Close(close)) = self.order.replace(order) {
             deferred.drop.push(close);

@@ -10,8 +10,21 @@ pub(super) struct Waiting(Option<Box<List>>);
 
 #[derive(Default)]
 struct List {
-    wakers: Vec<(u64, Waker)>,
+    places: Vec<Place>,
     next: u64,
+}
+
+struct Place {
+    id: u64,
+    wait: Wait,
+    waker: Waker,
+}
+
+/// What a sender waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    Space,
+    End,
 }
 
 /// The place of one sender in the list. Dropping it leaves the list.
@@ -37,17 +50,23 @@ impl Drop for Waiter<'_> {
 
 impl Waiting {
     /// Adds a sender, or renews its waker. Returns what the caller drops after its lock.
-    pub(super) fn wait(&mut self, waiter: &mut Waiter<'_>, waker: &Waker) -> Option<Waker> {
+    pub(super) fn wait(
+        &mut self,
+        waiter: &mut Waiter<'_>,
+        wait: Wait,
+        waker: &Waker,
+    ) -> Option<Waker> {
         let list = self.0.get_or_insert_default();
         let id = *waiter.id.get_or_insert_with(|| {
             list.next += 1;
             list.next
         });
-        match list.wakers.iter_mut().find(|(known, _)| *known == id) {
-            Some((_, known)) if known.will_wake(waker) => None,
-            Some((_, known)) => Some(mem::replace(known, waker.clone())),
+        match list.places.iter_mut().find(|place| place.id == id) {
+            Some(place) if place.waker.will_wake(waker) => None,
+            Some(place) => Some(mem::replace(&mut place.waker, waker.clone())),
             None => {
-                list.wakers.push((id, waker.clone()));
+                let waker = waker.clone();
+                list.places.push(Place { id, wait, waker });
                 None
             }
         }
@@ -56,18 +75,28 @@ impl Waiting {
     /// Removes a sender. Returns what the caller drops after its lock.
     pub(super) fn forget(&mut self, waiter: &mut Waiter<'_>) -> Option<Waker> {
         let (list, id) = (self.0.as_mut()?, waiter.id.take()?);
-        let at = list.wakers.iter().position(|(known, _)| *known == id)?;
-        Some(list.wakers.swap_remove(at).1)
+        let at = list.places.iter().position(|place| place.id == id)?;
+        Some(list.places.swap_remove(at).waker)
+    }
+
+    /// Removes the senders that wait for space, for the caller to wake after its lock.
+    pub(super) fn take_for_space(&mut self) -> Vec<Waker> {
+        let Some(list) = &mut self.0 else {
+            return Vec::new();
+        };
+        let places = list.places.extract_if(.., |it| it.wait == Wait::Space);
+        let wakers = places.map(|place| place.waker).collect();
+        if list.places.is_empty() {
+            list.places = Vec::new();
+        }
+        wakers
     }
 
     /// Removes all senders, for the caller to wake after its lock.
     pub(super) fn take(&mut self) -> Vec<Waker> {
         let list = self.0.as_mut();
-        let wakers = list.map(|list| mem::take(&mut list.wakers));
-        wakers
-            .into_iter()
-            .flatten()
-            .map(|(_, waker)| waker)
-            .collect()
+        let places = list.map(|list| mem::take(&mut list.places));
+        let wakers = places.into_iter().flatten().map(|place| place.waker);
+        wakers.collect()
     }
 }

@@ -22,7 +22,8 @@ use crate::{
 /// runtime is needed. A handler that does none of this leaves the queue as it is.
 ///
 /// The order is that of the calls. A message that the handler itself sends does not overtake what
-/// was queued before it. Control frames never wait behind queued data and are never dropped.
+/// was queued before it. Control frames never wait behind queued data, and are not dropped to make
+/// space.
 ///
 /// A message is accepted, not delivered: if the connection ends, what is still queued is lost, as
 /// what is buffered is. When the socket is closed or dropped in order, everything that is queued is
@@ -75,6 +76,9 @@ impl Sender {
     /// senders continue once half of the queue is free. The message is what
     /// [`try_send`](Self::try_send) accepts: `sender.send("x")`, without `.into()`.
     ///
+    /// A handler must not wait here for its own socket: only its own calls make space. Two handlers
+    /// that wait for each other's sockets block each other in the same way.
+    ///
     /// # Errors
     ///
     /// [`Error::Closed`](crate::Error::Closed) once the socket is closing or closed, also while
@@ -119,7 +123,8 @@ impl Sender {
     ///
     /// The task of the socket sends the Close. Its [`next`](crate::WebSocket::next) then discards
     /// nothing: it returns what the peer still sends, then the peer's Close. From this call on,
-    /// senders get [`TrySendError::Closed`]. A second call does nothing.
+    /// senders get [`TrySendError::Closed`]. A second call does nothing. No timeout bounds the wait
+    /// for the peer's Close; [`abort`](Self::abort) ends it.
     ///
     /// # Errors
     ///
@@ -134,7 +139,10 @@ impl Sender {
     /// Ends the connection without a Close, and drops what is queued.
     ///
     /// The task of the socket does it when it polls the socket next, which this call wakes it for.
-    /// Its [`next`](crate::WebSocket::next) returns `None`. See
+    /// Its [`next`](crate::WebSocket::next) returns `None`. If that loses messages that the socket
+    /// has buffered, its next call that sends, or the one that waits for a slow peer, returns
+    /// [`Error::Io`](crate::Error::Io). Once the socket is in [`close`](crate::WebSocket::close),
+    /// which has a timeout of its own, this call does nothing. See
     /// [`WebSocket::abort`](crate::WebSocket::abort).
     pub fn abort(&self) {
         self.queue.order(Order::Abort);

@@ -197,7 +197,6 @@ impl Driver {
         }
         self.finish();
         self.stop_receiving();
-        self.end_queue();
     }
 
     /// Keeps an error for a later `close`.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    life::{End, Life, Order, Seen, Verdict},
+    life::{End, Life, Order, Queue, Seen, Timers, Verdict},
     proto::PreparedMessage,
 };
 
@@ -30,7 +30,7 @@ impl Driver {
 
     /// Tells the senders that nothing more is sent.
     pub(crate) fn end_queue(&self) {
-        if let Some(queue) = self.life.as_ref().and_then(|life| life.queue.as_ref()) {
+        if let Some(queue) = self.queue() {
             queue.end();
         }
     }
@@ -38,6 +38,10 @@ impl Driver {
     /// Ends timeouts and senders: the connection belongs to nobody any more.
     pub(crate) fn end_life(&mut self) {
         self.life = None;
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        self.life.as_ref()?.queue.as_deref()
     }
 
     /// Returns whether senders have queued something.
@@ -58,6 +62,15 @@ impl Driver {
         self.take_queued(side)?;
         if !self.endpoint.can_send() {
             self.end_queue();
+            if self
+                .life
+                .as_ref()
+                .and_then(|life| life.take_urgent())
+                .is_some()
+            {
+                // The peer does not answer the Close.
+                self.abort_for_sender();
+            }
             return Ok(());
         }
         self.observe();
@@ -85,10 +98,6 @@ impl Driver {
                 break flushed?;
             }
         };
-        if !self.endpoint.is_receiving() {
-            // A sender has aborted the connection. The next poll finds the end.
-            cx.waker().wake_by_ref();
-        }
         self.set_alarm(cx, Reading::Allowed);
         flushed.map(Ok)
     }
@@ -115,11 +124,23 @@ impl Driver {
         }
         self.observe();
         let both = self.tasks.beside_receiver(cx);
-        let Some(timers) = self.life.as_ref().and_then(|life| life.timers.as_ref()) else {
+        let Some(life) = &self.life else {
             return;
         };
-        timers.register(both.as_ref().unwrap_or_else(|| cx.waker()));
-        if let Verdict::End(end) = timers.judge_writing() {
+        life.register(both.as_ref().unwrap_or_else(|| cx.waker()));
+        let verdict = match life.take_urgent() {
+            Some(Order::Abort) => {
+                self.abort_for_sender();
+                cx.waker().wake_by_ref();
+                return;
+            }
+            Some(_) => Verdict::End(End::QueueFull),
+            None => life
+                .timers
+                .as_ref()
+                .map_or(Verdict::Wait, Timers::judge_writing),
+        };
+        if let Verdict::End(end) = verdict {
             self.end_by(end, Side::Sender);
             let pending = [false, true];
             let cause = Cause::End(end);
@@ -147,8 +168,23 @@ impl Driver {
         Ok(())
     }
 
+    /// Takes what senders have queued before the next message of the peer, who may send without a
+    /// pause. Writes if enough is buffered.
+    #[cold]
+    pub(super) fn take_queued_between(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.take_queued(Side::Receiver)?;
+        if self.endpoint.should_write() {
+            self.flush_and_keep_error(cx);
+        }
+        Ok(())
+    }
+
     /// Buffers everything that senders have queued, because a Close follows.
     pub(super) fn take_all_queued(&mut self) {
+        if let Some(queue) = self.queue() {
+            // Or senders could go on filling it.
+            queue.stop();
+        }
         while self.has_queued() && self.endpoint.can_send() {
             if let Some(order) = self.take_batch(usize::MAX) {
                 // The caller closes in any case.
@@ -159,7 +195,7 @@ impl Driver {
     }
 
     fn take_batch(&mut self, room: usize) -> Option<Order> {
-        let queue = self.life.as_ref()?.queue.as_ref()?;
+        let queue = self.queue()?;
         let taken = queue.take(room);
         for message in taken.messages.iter().flatten() {
             self.push_prepared(message);
@@ -177,21 +213,22 @@ impl Driver {
 
     fn follow(&mut self, order: &Order, side: Side) -> Result<()> {
         match order {
-            Order::Close(close) => self.push_prepared(close),
-            Order::GiveUp => return Err(self.end_by(End::QueueFull, side)),
-            Order::Abort => {
-                let caller = if self.is_shared {
-                    Side::Receiver
-                } else {
-                    Side::Sender
-                };
-                self.abort(caller).wake();
-                if !self.is_shared {
-                    drop(self.take_stream());
-                }
+            Order::Close(close) => {
+                self.push_prepared(close);
+                self.end_queue();
             }
+            Order::GiveUp => return Err(self.end_by(End::QueueFull, side)),
+            Order::Abort => self.abort_for_sender(),
         }
         Ok(())
+    }
+
+    /// Ends the connection at once. Whoever sends gets an error if that loses messages.
+    fn abort_for_sender(&mut self) {
+        self.abort(Side::Receiver).wake();
+        if !self.is_shared {
+            drop(self.take_stream());
+        }
     }
 
     /// Ends the connection because of a timeout or a full queue, on behalf of `caller`, who gets

@@ -3,7 +3,7 @@
 //! [`Reader`] and [`Writer`] move bytes. `receiving`, `sending` and `closing` decide what happens
 //! when, and `tasks` decides which task is woken.
 
-use std::fmt;
+use std::{fmt, mem};
 
 pub(crate) use self::{
     closing::Closer,
@@ -113,6 +113,11 @@ impl Driver {
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.is_shared = is_shared;
         self.tasks = Tasks::default();
+    }
+
+    /// Wakes the waiting tasks. They register again in their next poll.
+    pub(crate) fn wake_tasks(&mut self) {
+        mem::take(&mut self.tasks).wake();
     }
 
     /// Returns the frame of the peer's Close, once it was received with a code.

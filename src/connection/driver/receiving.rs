@@ -30,6 +30,13 @@ impl Driver {
 
     /// Waits until `received` holds the next message. It stays empty if no more messages arrive.
     fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        if self.has_queued()
+            && let Err(error) = self.take_queued_between(cx)
+        {
+            *received = Some(Err(error));
+            self.stop_messages(cx);
+            return Poll::Ready(());
+        }
         if !self.endpoint.is_receiving() {
             self.finish_stream(cx, received);
             return Poll::Ready(());
@@ -48,6 +55,11 @@ impl Driver {
                 Poll::Ready(Err(error)) => {
                     *received = Some(Err(error));
                     self.stop_messages(cx);
+                    return Poll::Ready(());
+                }
+                // A sender has aborted the connection.
+                _ if !self.endpoint.is_receiving() => {
+                    self.finish_stream(cx, received);
                     return Poll::Ready(());
                 }
                 // The flush has ended the pause. The stream was not polled while paused and holds
@@ -155,5 +167,6 @@ impl Driver {
     pub(super) fn stop_receiving(&mut self) {
         self.endpoint.stop_receiving();
         self.reader.discard();
+        self.end_queue();
     }
 }

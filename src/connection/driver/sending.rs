@@ -121,11 +121,11 @@ impl Driver {
     #[inline(never)]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
+            ready!(this.writer.poll_turn(cx));
             loop {
-                ready!(this.writer.poll_turn(cx));
-                this.take_write_failure(Side::Sender)?;
                 // What was queued before is sent before.
                 this.take_queued(Side::Sender)?;
+                this.take_write_failure(Side::Sender)?;
                 if this.endpoint.should_write() {
                     this.try_write(cx)?;
                 }

@@ -48,6 +48,7 @@ impl Driver {
             self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
         }
         self.endpoint.stop_sending();
+        self.end_queue();
         cause.into()
     }
 

@@ -57,7 +57,10 @@ impl Half {
     }
 
     fn sender(&self, config: Option<QueueConfig>) -> Sender {
-        Sender::new(lock(&self.shared).queue(config))
+        let queue = lock(&self.shared).queue(config);
+        // If the queue is new, a half that waits does not listen to it yet.
+        self.shared.wake(self.side.other());
+        Sender::new(queue)
     }
 
     /// Ends the connection at once, and wakes the other half to notice.

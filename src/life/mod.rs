@@ -9,6 +9,8 @@ mod clock;
 mod lane;
 #[cfg(all(test, anyws_loom))]
 mod loom_alarm;
+#[cfg(all(test, anyws_loom))]
+mod loom_tests;
 mod moment;
 mod queue;
 mod stop;

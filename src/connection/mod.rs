@@ -10,7 +10,7 @@ use std::{
 
 use self::driver::Driver;
 pub(crate) use self::{
-    driver::{Closer, Reading, Side, Tasks},
+    driver::{Closer, Reading, SendSlot, Side, Tasks},
     hold::Hold,
 };
 use crate::{

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     config::QueueConfig,
     error::Result,
-    life::{Queue, Timers},
+    life::{Behind, Queue, Timers},
     message::Message,
 };
 
@@ -64,6 +64,16 @@ impl Connection {
     /// Writes what is buffered and flushes the stream.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.driver().poll_flush(cx)
+    }
+
+    /// Writes what is buffered and what senders had queued in the first poll, and flushes the
+    /// stream.
+    pub(crate) fn poll_flush_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        behind: &mut Behind,
+    ) -> Poll<Result<()>> {
+        self.driver().poll_flush_behind(cx, behind)
     }
 
     /// Writes Close 1000, and does not wait for the peer's.

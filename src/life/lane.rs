@@ -23,6 +23,8 @@ pub(super) struct Lanes {
     control: u8,
     /// The size of the others.
     bytes: usize,
+    /// How many of the others were queued ever.
+    queued: u64,
     dropped: u64,
 }
 
@@ -210,6 +212,7 @@ impl Lanes {
 
     fn append(&mut self, entry: Entry) -> Pushed {
         self.bytes += entry.size();
+        self.queued += 1;
         if self.entries.capacity() == 0 {
             // The standard growth would start with four.
             self.entries.reserve_exact(1);
@@ -254,6 +257,16 @@ impl Lanes {
 
     pub(super) fn is_control_full(&self) -> bool {
         self.control >= MAX_CONTROL
+    }
+
+    /// Returns how many messages were queued ever, without control frames.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued
+    }
+
+    /// Returns how many of them are still there.
+    pub(super) fn left(&self) -> u64 {
+        self.messages() as u64
     }
 
     /// Returns whether senders that wait for space are woken: there is space for several.

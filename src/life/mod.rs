@@ -31,6 +31,10 @@ use crate::{
     rt::Runtime,
 };
 
+/// A mark in the queue behind which a message of the socket itself is sent; `None` until it has to
+/// wait. Without the mark, senders that queue without a pause would hold it up forever.
+pub(crate) type Behind = Option<u64>;
+
 /// What a socket shares with its clock and its senders. Sockets that use neither have none.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
@@ -38,6 +42,8 @@ pub(crate) struct Life {
     pub(crate) timers: Option<Timers>,
     /// `None` until the first sender is created.
     pub(crate) queue: Option<Arc<Queue>>,
+    /// Behind what the message waits for which the sink has no space yet.
+    pub(crate) behind: Behind,
     /// Why the messages have ended, if the receiving task does not know yet.
     pub(crate) untold: Option<End>,
 }

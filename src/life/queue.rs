@@ -192,6 +192,17 @@ impl Queue {
         taken
     }
 
+    /// Returns a mark behind what is queued now.
+    pub(crate) fn mark(&self) -> u64 {
+        self.lock().lanes.queued()
+    }
+
+    /// Returns whether all that was queued before a mark was taken, and no order is left.
+    pub(crate) fn has_passed(&self, mark: u64) -> bool {
+        let state = self.lock();
+        state.order.is_none() && state.lanes.queued() - state.lanes.left() >= mark
+    }
+
     /// Takes an order that does not wait behind messages.
     pub(super) fn take_urgent(&self) -> Option<Order> {
         if !self.is_pending() {

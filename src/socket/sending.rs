@@ -11,6 +11,7 @@ use futures_sink::Sink;
 use super::{Sender, WebSocket};
 use crate::{
     config::QueueConfig,
+    connection::SendSlot,
     error::{Error, Result},
     future::PollFn,
     message::Message,
@@ -55,9 +56,9 @@ impl WebSocket {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut message = Some(Outgoing::new(message));
+        let mut slot = SendSlot::new(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.poll_send(cx, &mut message);
+            let sent = self.connection.poll_send(cx, &mut slot);
             sent.map_err(|error| *error)
         })
     }
@@ -75,9 +76,9 @@ impl WebSocket {
         &mut self,
         message: &PreparedMessage,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin + use<'_> {
-        let mut message = Some(message.to_outgoing());
+        let mut slot = SendSlot::new(message.to_outgoing());
         PollFn::new(move |cx| {
-            let sent = self.connection.poll_send(cx, &mut message);
+            let sent = self.connection.poll_send(cx, &mut slot);
             sent.map_err(|error| *error)
         })
     }
@@ -105,9 +106,9 @@ impl WebSocket {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut message = Some(Outgoing::new(message));
+        let mut slot = SendSlot::new(Outgoing::new(message));
         PollFn::new(move |cx| {
-            let sent = self.connection.poll_feed(cx, &mut message);
+            let sent = self.connection.poll_feed(cx, &mut slot);
             sent.map_err(|error| *error)
         })
     }
@@ -122,7 +123,8 @@ impl WebSocket {
     ///
     /// You can drop the future at any time: the next call continues to write.
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.connection.poll_flush(cx))
+        let mut behind = None;
+        PollFn::new(move |cx| self.connection.poll_flush_behind(cx, &mut behind))
     }
 
     /// Returns a handle that sends from anywhere: from other tasks, threads and connections.

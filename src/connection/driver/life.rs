@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    life::{End, Life, Order, Queue, Seen, Timers, Verdict},
+    life::{Behind, End, Life, Order, Queue, Seen, Timers, Verdict},
     proto::PreparedMessage,
 };
 
@@ -150,6 +150,15 @@ impl Driver {
         }
         // A task that waits to receive watches the peer's silence too.
         self.set_alarm(cx, self.tasks.reading());
+    }
+
+    /// Returns whether all was taken that senders had queued when `behind` was asked for first.
+    pub(super) fn is_behind(&self, behind: &mut Behind) -> bool {
+        let Some(queue) = self.queue() else {
+            return true;
+        };
+        let mark = *behind.get_or_insert_with(|| queue.mark());
+        !queue.is_pending() || queue.has_passed(mark)
     }
 
     /// Buffers what senders have queued, as far as there is space, and follows their orders.

@@ -14,7 +14,7 @@ use crate::{
     config::TransportConfig,
     error::Error,
     io::BoxIo,
-    life::Life,
+    life::{Behind, Life},
     message::{CloseFrame, Role},
     proto::{self, Endpoint, InvalidMessage, Outgoing},
     sync::Exclusive,
@@ -33,8 +33,23 @@ mod writer;
 /// A slot for a received value: the one that `next` returns.
 type RecvSlot = proto::RecvSlot<Error>;
 
-/// A slot for a message to send: the message, or the reason why it may not be sent.
-pub(crate) type SendSlot = Option<Result<Outgoing, InvalidMessage>>;
+/// A slot for a message to send.
+#[derive(Debug)]
+pub(crate) struct SendSlot {
+    /// The message, or the reason why it may not be sent. `None` once it is buffered.
+    message: Option<Result<Outgoing, InvalidMessage>>,
+    behind: Behind,
+}
+
+impl SendSlot {
+    #[inline]
+    pub(crate) fn new(message: Result<Outgoing, InvalidMessage>) -> Self {
+        Self {
+            message: Some(message),
+            behind: None,
+        }
+    }
+}
 
 /// The result of sending. The error is boxed so that the result is returned in a register; unboxed
 /// it cost 5 % of a small message.

@@ -8,6 +8,7 @@ use std::{
 use super::{Driver, SendResult, SendSlot, Side, tasks::Reading};
 use crate::{
     error::{Error, Result},
+    life::Behind,
     message::{CloseCode, CloseFrame, Message, Utf8Bytes},
     proto::Outgoing,
 };
@@ -19,7 +20,12 @@ impl Driver {
         if self.has_room(cx) {
             return Poll::Ready(Ok(()));
         }
-        self.poll_room(cx)
+        let mut behind = self.life.as_mut().and_then(|life| life.behind.take());
+        let ready = self.poll_room(cx, &mut behind);
+        if let Some(life) = self.life.as_mut().filter(|_| ready.is_pending()) {
+            life.behind = behind;
+        }
+        ready
     }
 
     /// Returns whether messages may be sent.
@@ -43,10 +49,10 @@ impl Driver {
     pub(crate) fn poll_feed(
         &mut self,
         cx: &mut Context<'_>,
-        message: &mut SendSlot,
+        slot: &mut SendSlot,
     ) -> Poll<SendResult> {
-        if message.is_some() {
-            ready!(self.poll_buffer(cx, message))?;
+        if slot.message.is_some() {
+            ready!(self.poll_buffer(cx, slot))?;
             if self.endpoint.should_write() {
                 self.write_some(cx)?;
             }
@@ -59,20 +65,33 @@ impl Driver {
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        message: &mut SendSlot,
+        slot: &mut SendSlot,
     ) -> Poll<SendResult> {
-        if message.is_some() {
-            ready!(self.poll_buffer(cx, message))?;
+        if slot.message.is_some() {
+            ready!(self.poll_buffer(cx, slot))?;
         }
         self.poll_written(cx).map_err(Box::new)
     }
 
     /// Writes what is buffered and what senders have queued, and flushes the stream.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        self.poll_flush_behind(cx, &mut None)
+    }
+
+    /// Writes what is buffered and what senders had queued in the first poll, and flushes the
+    /// stream.
+    pub(crate) fn poll_flush_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        behind: &mut Behind,
+    ) -> Poll<Result<()>> {
         loop {
-            self.take_queued(Side::Sender)?;
+            let is_behind = self.is_behind(behind);
+            if !is_behind {
+                self.take_queued(Side::Sender)?;
+            }
             ready!(self.poll_written(cx))?;
-            if !self.has_queued() || !self.endpoint.can_send() {
+            if is_behind || !self.endpoint.can_send() {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -119,11 +138,12 @@ impl Driver {
 
     /// Waits until there is space for a message in this turn.
     #[inline(never)]
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<SendResult> {
+    fn poll_room(&mut self, cx: &mut Context<'_>, behind: &mut Behind) -> Poll<SendResult> {
         self.poll_sending(cx, Reading::Never, |this, cx| {
             ready!(this.writer.poll_turn(cx));
             loop {
                 // What was queued before is sent before.
+                let is_behind = this.is_behind(behind);
                 this.take_queued(Side::Sender)?;
                 this.take_write_failure(Side::Sender)?;
                 if this.endpoint.should_write() {
@@ -137,7 +157,7 @@ impl Driver {
                     let _ = this.writer.poll_turn(cx);
                     return Poll::Pending;
                 }
-                if !this.has_queued() {
+                if is_behind || this.is_behind(behind) {
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -146,13 +166,15 @@ impl Driver {
 
     /// Buffers a message once there is space.
     #[inline]
-    fn poll_buffer(&mut self, cx: &mut Context<'_>, message: &mut SendSlot) -> Poll<SendResult> {
-        ready!(self.poll_ready(cx))?;
-        match message.as_mut() {
-            Some(Ok(message)) => self.push(message),
-            _ => return Poll::Ready(refuse(message)),
+    fn poll_buffer(&mut self, cx: &mut Context<'_>, slot: &mut SendSlot) -> Poll<SendResult> {
+        if !self.has_room(cx) {
+            ready!(self.poll_room(cx, &mut slot.behind))?;
         }
-        *message = None;
+        match slot.message.as_mut() {
+            Some(Ok(message)) => self.push(message),
+            _ => return Poll::Ready(refuse(slot)),
+        }
+        slot.message = None;
         Poll::Ready(Ok(()))
     }
 
@@ -214,8 +236,8 @@ impl Driver {
 
 /// Empties the slot of a message that may not be sent.
 #[cold]
-fn refuse(message: &mut SendSlot) -> SendResult {
-    match message.take() {
+fn refuse(slot: &mut SendSlot) -> SendResult {
+    match slot.message.take() {
         Some(Err(invalid)) => Err(Box::new(invalid.into())),
         _ => Ok(()),
     }

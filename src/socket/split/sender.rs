@@ -13,7 +13,7 @@ use futures_sink::Sink;
 use super::{Half, ReceiveHalf, ReuniteError, shared::lock};
 use crate::{
     config::QueueConfig,
-    connection::{Closer, Connection, Reading, Side},
+    connection::{Closer, Connection, Reading, SendSlot, Side},
     error::{Error, Result},
     future::PollFn,
     message::{CloseFrame, Message},
@@ -84,10 +84,10 @@ impl SendHalf {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut message = Some(Outgoing::new(message));
+        let mut slot = SendSlot::new(Outgoing::new(message));
         PollFn::new(move |cx| {
             self.drive(cx, |connection, cx| {
-                let sent = connection.poll_send(cx, &mut message);
+                let sent = connection.poll_send(cx, &mut slot);
                 sent.map_err(|error| *error)
             })
         })
@@ -106,10 +106,10 @@ impl SendHalf {
         &mut self,
         message: &PreparedMessage,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin + use<'_> {
-        let mut message = Some(message.to_outgoing());
+        let mut slot = SendSlot::new(message.to_outgoing());
         PollFn::new(move |cx| {
             self.drive(cx, |connection, cx| {
-                let sent = connection.poll_send(cx, &mut message);
+                let sent = connection.poll_send(cx, &mut slot);
                 sent.map_err(|error| *error)
             })
         })
@@ -128,10 +128,10 @@ impl SendHalf {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut message = Some(Outgoing::new(message));
+        let mut slot = SendSlot::new(Outgoing::new(message));
         PollFn::new(move |cx| {
             let fed = self.drive(cx, |connection, cx| {
-                let fed = connection.poll_feed(cx, &mut message);
+                let fed = connection.poll_feed(cx, &mut slot);
                 fed.map_err(|error| *error)
             });
             if matches!(fed, Poll::Ready(Ok(()))) {
@@ -152,7 +152,12 @@ impl SendHalf {
     ///
     /// As for [`WebSocket::flush`].
     pub fn flush(&mut self) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        PollFn::new(|cx| self.drive(cx, Connection::poll_flush))
+        let mut behind = None;
+        PollFn::new(move |cx| {
+            self.drive(cx, |connection, cx| {
+                connection.poll_flush_behind(cx, &mut behind)
+            })
+        })
     }
 
     /// Waits until nothing more can be sent; see [`WebSocket::closed`].

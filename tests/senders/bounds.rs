@@ -145,6 +145,7 @@ runtimes! {
             let sender = socket.sender_with(bounds(2, WhenFull::Close));
             sender.try_send("1").unwrap();
             sender.try_send("2").unwrap();
+            sender.try_send(Message::Ping("not counted".into())).unwrap();
             assert!(is_full(&sender.try_send("3")), "this one closes the socket");
             assert_eq!(counts(&sender), (0, 0, 2), "what was queued is dropped");
             let after = sender.try_send("4");

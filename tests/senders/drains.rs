@@ -89,6 +89,49 @@ runtimes! {
         }
     }
 
+    async fn a_flush_sends_more_than_is_buffered_at_once(rt) {
+        let config = support::sockets::with_limits(&rt, |limits| {
+            limits.write_buffer_size(500).max_write_buffer_size(1000)
+        });
+        let (mut socket, mut peer) = Role::Server.with_peer(&config);
+        let sender = socket.sender();
+        for _ in 0..40 {
+            sender.try_send(text_of(700)).unwrap();
+        }
+        now(socket.flush()).unwrap();
+        assert_eq!(texts(&mut peer, 40).len(), 40);
+    }
+
+    async fn closing_sends_more_than_a_batch(rt) {
+        for call in 0..3 {
+            let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+            let sender = socket.sender();
+            for at in 0..40 {
+                sender.try_send(at.to_string()).unwrap();
+            }
+            match call {
+                0 => drop(socket),
+                1 => assert!(socket.close(None).now_or_never().is_none()),
+                _ => now(SinkExt::close(&mut socket)).unwrap(),
+            }
+            assert_eq!(texts(&mut peer, 40).last().unwrap(), "39");
+            now(sender.closed());
+        }
+    }
+
+    async fn a_task_that_waits_for_the_stream_is_not_woken_by_messages(rt) {
+        let (mut socket, _room) = crate::narrow(&rt);
+        let sender = socket.sender();
+        sender.try_send("in the buffer").unwrap();
+        sender.try_send("in the queue").unwrap();
+        let (waker, woken) = waker();
+        for _ in 0..3 {
+            assert!(poll_with(&waker, pin!(socket.next())).is_pending());
+            sender.try_send("more").unwrap();
+            assert!(!woken.take(), "there is no space for it");
+        }
+    }
+
     async fn more_than_a_batch_is_taken_at_once(rt) {
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         let sender = socket.sender();
@@ -103,6 +146,11 @@ runtimes! {
         let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
         let sender = socket.sender_with(bounds(16, WhenFull::Wait));
         peer.send_bytes(&Frame::text("x").masked().repeat(1000)).await;
+        let mut reading = pin!(async {
+            loop {
+                peer.frame().await.expect("the stream is open");
+            }
+        });
         // As in the example of `Sender`: each message goes to two members, of which this is one.
         for at in 0..1000 {
             let Some(item) = socket.next().now_or_never() else {
@@ -111,9 +159,9 @@ runtimes! {
                 continue;
             };
             assert!(item.unwrap().unwrap().is_text());
-            let sent = [sender.try_send("y"), sender.try_send("y")];
+            let sent = [sender.try_send(text_of(5000)), sender.try_send("y")];
             assert!(sent.iter().all(Result::is_ok), "message {at} has no space");
-            while peer.frame().now_or_never().is_some() {}
+            assert!(reading.as_mut().now_or_never().is_none());
         }
     }
 

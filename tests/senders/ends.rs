@@ -67,6 +67,18 @@ runtimes! {
         }
     }
 
+    async fn close_comes_after_more_than_a_batch(rt) {
+        let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
+        let sender = socket.sender();
+        for at in 0..40 {
+            sender.try_send(at.to_string()).unwrap();
+        }
+        sender.close((4000, "")).unwrap();
+        turn(&mut socket);
+        assert_eq!(texts(&mut peer, 40).last().unwrap(), "39");
+        assert_eq!(now(peer.frame()).unwrap().code(), 4000);
+    }
+
     async fn close_without_a_code_is_sent_by_each_call(rt) {
         for call in 0..4 {
             let (mut socket, mut peer) = Role::Server.with_peer(&patient(&rt));
@@ -269,7 +281,7 @@ runtimes! {
     }
 
     async fn closed_waits_for_each_end(rt) {
-        for end in 0..9 {
+        for end in 0..10 {
             let (near, far) = duplex();
             let (far, script) = Scripted::new(far);
             let mut socket = Role::Server.socket(far, &patient(&rt));
@@ -310,10 +322,11 @@ runtimes! {
                     let end = now(socket.next());
                     assert!(matches!(end, Some(Err(Error::Io(_)))), "{end:?}");
                 }
-                _ => {
+                8 => {
                     sender.close(None).unwrap();
                     now(socket.flush()).unwrap();
                 }
+                _ => assert!(socket.close(None).now_or_never().is_none()),
             }
             assert!(woken.take(), "{end}");
             assert!(poll_with(&waker, closed).is_ready(), "{end}");

@@ -255,6 +255,38 @@ runtimes! {
     }
 }
 
+/// A peer that reads nothing, and a queue that is full beside a task that waits to send.
+#[test]
+fn a_full_queue_wakes_both_tasks_of_a_whole_socket() {
+    let (io, _room) = support::room::Narrow::new(0);
+    let config = support::attack::alone().set_transport(
+        anyws::TransportConfig::default()
+            .write_buffer_size(0)
+            .max_write_buffer_size(1),
+    );
+    let mut socket = Role::Server.socket(io, &config);
+    let sender = socket.sender_with(bounds(1, WhenFull::Close));
+    let ((one, of_one), (two, of_two)) = (waker(), waker());
+    assert!(poll_with(&one, pin!(socket.next())).is_pending());
+    assert!(poll_with(&two, pin!(socket.send("own".into()))).is_pending());
+    while sender.try_send("x").is_ok() {
+        // The task that receives does what it can.
+        if of_one.take() {
+            assert!(poll_with(&one, pin!(socket.next())).is_pending());
+        }
+    }
+    assert!(of_two.take(), "who sends is woken");
+    assert!(of_one.take(), "who receives is woken");
+    let sent = poll_with(&two, pin!(socket.send("own".into())));
+    assert!(
+        matches!(sent, std::task::Poll::Ready(Err(Error::QueueFull))),
+        "{sent:?}"
+    );
+    let item = poll_with(&one, pin!(socket.next()));
+    let is_told = matches!(item, std::task::Poll::Ready(Some(Err(Error::QueueFull))));
+    assert!(is_told, "{item:?}");
+}
+
 /// A peer that belongs to the test.
 #[test]
 fn a_whole_socket_that_two_tasks_share_is_drained_by_either() {

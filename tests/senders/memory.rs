@@ -101,6 +101,54 @@ fn memory_of_a_message_that_is_not_queued_may_use_its_sender() {
     }
 }
 
+/// Memory that sends itself again as it is freed, and counts how often that was accepted.
+struct Endless(Sender, Arc<Mutex<usize>>);
+
+impl AsRef<[u8]> for Endless {
+    fn as_ref(&self) -> &[u8] {
+        b"again"
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let mut count = self.1.lock().unwrap();
+        if *count < 1000 {
+            *count += 1;
+            drop(count);
+            let again = Self(self.0.clone(), Arc::clone(&self.1));
+            let sent = self.0.try_send(Bytes::from_owner(again));
+            if sent.is_err() {
+                // The memory was freed again, by this call.
+                *self.1.lock().unwrap() = 1000;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_closes_does_not_go_on_with_what_is_queued_meanwhile() {
+    for is_close in [false, true] {
+        bounded(move || {
+            let (mut client, mut socket) = testing::pair();
+            let sender = socket.sender();
+            let count = Arc::new(Mutex::new(0));
+            let endless = Endless(sender.clone(), Arc::clone(&count));
+            sender.try_send(Bytes::from_owner(endless)).unwrap();
+            if is_close {
+                assert!(futures::FutureExt::now_or_never(socket.close(None)).is_none());
+            } else {
+                drop(socket);
+            }
+            assert_eq!(
+                support::sockets::received(&mut client),
+                Message::binary("again")
+            );
+            assert!(support::sockets::received(&mut client).is_close());
+        });
+    }
+}
+
 /// More than a control frame may hold.
 struct Long(#[expect(dead_code, reason = "it is dropped")] Bytes);
 

@@ -1,7 +1,9 @@
 //! The order of messages is that of the calls.
 
+use std::{future::Future, pin::Pin};
+
 use anyws::{Message, PreparedMessage};
-use futures::{SinkExt, future::join};
+use futures::{FutureExt, SinkExt, future::join};
 use support::{
     frames::{Frame, Peer, Role},
     runtimes,
@@ -80,6 +82,29 @@ runtimes! {
             assert_eq!(peer.frame().await, Some(Frame::text("later")));
         };
         join(sending, reading).await;
+    }
+
+    async fn own_messages_come_through_though_the_queue_is_never_empty(rt) {
+        for call in 0..4 {
+            let (mut socket, room) = crate::narrow(&rt);
+            let sender = socket.sender_with(crate::bounds(8, anyws::WhenFull::DropNewest));
+            let fill = || (0..8).for_each(|_| sender.try_send("x").unwrap());
+            fill();
+            let mut own: Pin<Box<dyn Future<Output = anyws::Result<()>> + Send>> = match call {
+                0 => Box::pin(socket.send("o".into())),
+                1 => Box::pin(socket.feed("o".into())),
+                2 => Box::pin(SinkExt::feed(&mut socket, "o".into())),
+                _ => Box::pin(socket.flush()),
+            };
+            let turns = (0..20).take_while(|_| {
+                let is_pending = own.as_mut().now_or_never().is_none();
+                room.give(crate::FRAME);
+                fill();
+                is_pending
+            });
+            let turns = turns.count();
+            assert!((7..12).contains(&turns), "call {call}: {turns}");
+        }
     }
 
     async fn clones_send_in_the_order_of_their_calls(rt) {

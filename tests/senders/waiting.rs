@@ -121,6 +121,20 @@ runtimes! {
         drop(sending);
     }
 
+    async fn a_sender_that_finds_space_by_itself_leaves_no_waker(rt) {
+        let (mut socket, _peer) = Role::Server.with_peer(&patient(&rt));
+        let sender = socket.sender_with(bounds(1, WhenFull::Wait));
+        sender.try_send("x").unwrap();
+        let (waker, woken) = waker();
+        let mut sending = sender.send("y");
+        assert!(poll_with(&waker, Pin::new(&mut sending)).is_pending());
+        socket.sender_with(bounds(2, WhenFull::Wait));
+        assert!(poll_with(&waker, Pin::new(&mut sending)).is_ready());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&woken), 1);
+        drop(sending);
+    }
+
     async fn only_the_last_waker_of_a_sender_is_woken(rt) {
         let (mut socket, _peer) = Role::Server.with_peer(&patient(&rt));
         let sender = socket.sender_with(bounds(1, WhenFull::Wait));

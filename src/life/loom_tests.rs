@@ -43,7 +43,9 @@ fn the_task_of_a_socket_wakes_for_the_messages_of_two_threads() {
             thread::spawn(move || push(&queue).unwrap())
         });
         take(&queue, 2);
-        pushing.map(|pushing| pushing.join().unwrap());
+        for pushing in pushing {
+            pushing.join().unwrap();
+        }
     });
 }
 
@@ -94,7 +96,9 @@ fn two_waiting_senders_wake_though_there_is_space_for_one() {
             thread::spawn(move || block_on(send(&queue)).unwrap())
         });
         take(&queue, 3);
-        sending.map(|sending| sending.join().unwrap());
+        for sending in sending {
+            sending.join().unwrap();
+        }
     });
 }
 

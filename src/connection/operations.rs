@@ -122,6 +122,11 @@ impl Connection {
         queue
     }
 
+    /// Returns the queue whose senders have to be woken once the halves are not locked.
+    pub(crate) fn queue_to_wake(&self) -> Option<Arc<Queue>> {
+        self.0.as_ref()?.driver.queue_to_wake()
+    }
+
     /// Returns the time from the last ping of the keepalive to its answer.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.timers()?.round_trip()

@@ -150,11 +150,13 @@ impl Lanes {
         self.entries.len() - usize::from(self.control)
     }
 
-    /// Queues a message. Those that it replaces or displaces go to `dropped`.
+    /// Queues a message. Those that it replaces or displaces go to `dropped`. Without a turn, it
+    /// gets no space that others wait for.
     pub(super) fn push(
         &mut self,
         message: PreparedMessage,
         key: Option<u64>,
+        has_turn: bool,
         dropped: &mut Vec<PreparedMessage>,
     ) -> Pushed {
         if message.check().is_ok_and(Outgoing::is_control) {
@@ -171,7 +173,8 @@ impl Lanes {
                 return Pushed::Queued;
             }
         }
-        if self.has_room(entry.size()) {
+        let has_turn = has_turn || self.bounds.when_full != WhenFull::Wait;
+        if has_turn && self.has_room(entry.size()) {
             return self.append(entry);
         }
         match self.bounds.when_full {

@@ -42,8 +42,6 @@ pub(crate) struct Life {
     pub(crate) timers: Option<Timers>,
     /// `None` until the first sender is created.
     pub(crate) queue: Option<Arc<Queue>>,
-    /// Behind what the message waits for which the sink has no space yet.
-    pub(crate) behind: Behind,
     /// Why the messages have ended, if the receiving task does not know yet.
     pub(crate) untold: Option<End>,
 }
@@ -101,6 +99,7 @@ impl Drop for Life {
     fn drop(&mut self) {
         if let Some(queue) = &self.queue {
             queue.end();
+            queue.wake_ready();
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    Behind,
     lane::{Buffered, Lanes, Pushed, TrySendError},
     waiting::{Wait, Waiter, Waiting},
 };
@@ -24,6 +25,8 @@ use crate::{
 pub(crate) struct Queue {
     /// There is something for the socket's task.
     is_pending: AtomicBool,
+    /// Senders have to be woken; see [`wake_ready`](Queue::wake_ready).
+    has_ready: AtomicBool,
     /// The task of the socket.
     socket: AtomicWaker,
     state: Mutex<State>,
@@ -35,6 +38,7 @@ struct State {
     order: Option<Order>,
     progress: Progress,
     waiting: Waiting,
+    sink_mark: Behind,
 }
 
 /// How far a queue is.
@@ -84,11 +88,12 @@ pub(crate) struct Taken {
 /// What is dropped or woken after the lock is released.
 #[derive(Default)]
 struct Deferred {
-    wake: Vec<Waker>,
     drop: Vec<PreparedMessage>,
     waker: Option<Waker>,
     /// An order was given.
     is_ordered: bool,
+    /// Senders have to be woken.
+    has_ready: bool,
 }
 
 impl Queue {
@@ -107,13 +112,16 @@ impl Queue {
     }
 
     /// Queues a message, or applies the policy of a full queue. With a key, it replaces the queued
-    /// message that has the same key.
+    /// message that has the same key. The queue counts as full while senders wait for space.
     pub(crate) fn push(
         &self,
         message: PreparedMessage,
         key: Option<u64>,
     ) -> Result<(), TrySendError> {
-        self.change(|state, deferred| state.push(message, key, deferred))
+        let pushed = self.change(|state, deferred| state.push(message, key, false, deferred));
+        // An order may have ended waits.
+        self.wake_ready();
+        pushed
     }
 
     /// Queues a message once there is space.
@@ -126,22 +134,29 @@ impl Queue {
         let Some(new) = message.take() else {
             return Poll::Ready(Ok(()));
         };
-        self.change(|state, deferred| match state.push(new, None, deferred) {
-            Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
-                *message = Some(full);
-                deferred.waker = state.waiting.wait(waiter, Wait::Space, cx.waker());
-                Poll::Pending
-            }
-            pushed => {
-                deferred.waker = state.waiting.forget(waiter);
-                Poll::Ready(pushed)
-            }
-        })
+        let has_turn = waiter.has_waited();
+        let pushed =
+            self.change(
+                |state, deferred| match state.push(new, None, has_turn, deferred) {
+                    Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
+                        *message = Some(full);
+                        deferred.waker = state.waiting.wait(waiter, Wait::Space, cx.waker());
+                        Poll::Pending
+                    }
+                    pushed => {
+                        deferred.waker = state.waiting.forget(waiter);
+                        Poll::Ready(pushed)
+                    }
+                },
+            );
+        self.wake_ready();
+        pushed
     }
 
     /// Gives the socket an order. Nothing more is accepted then.
     pub(crate) fn order(&self, order: Order) {
         self.change(|state, deferred| state.order(order, deferred));
+        self.wake_ready();
     }
 
     /// Waits until the socket sends nothing any more.
@@ -160,6 +175,11 @@ impl Queue {
         self.change(|state, deferred| deferred.waker = state.waiting.forget(waiter));
     }
 
+    /// Returns whether nothing more is accepted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().progress != Progress::Open
+    }
+
     pub(crate) fn buffered(&self) -> Buffered {
         self.lock().lanes.buffered()
     }
@@ -168,28 +188,48 @@ impl Queue {
     /// while [`is_pending`](Self::is_pending) says so.
     pub(crate) fn take(&self, mut room: usize) -> Taken {
         let mut taken = Taken::default();
-        let wake = {
-            let mut state = self.lock();
-            let was_full = state.lanes.is_control_full();
-            for slot in &mut taken.messages {
-                *slot = state.lanes.pop(&mut room);
-                if slot.is_none() {
-                    break;
-                }
+        let mut state = self.lock();
+        let was_full = state.lanes.is_control_full();
+        for slot in &mut taken.messages {
+            *slot = state.lanes.pop(&mut room);
+            if slot.is_none() {
+                break;
             }
-            if state.lanes.is_empty() {
-                taken.order = state.order.take();
-            }
-            self.is_pending.store(state.has_work(), Ordering::Release);
-            let has_control_room = was_full && !state.lanes.is_control_full();
-            if state.lanes.is_half_empty() || has_control_room {
-                state.waiting.take_for_space()
-            } else {
-                Vec::new()
-            }
-        };
-        wake.into_iter().for_each(Waker::wake);
+        }
+        if state.lanes.is_empty() {
+            taken.order = state.order.take();
+        }
+        self.is_pending.store(state.has_work(), Ordering::Release);
+        let has_control_room = was_full && !state.lanes.is_control_full();
+        if (state.lanes.is_half_empty() || has_control_room) && state.waiting.end_for_space() {
+            self.has_ready.store(true, Ordering::Release);
+        }
+        drop(state);
         taken
+    }
+
+    /// Returns whether senders wait for [`wake_ready`](Self::wake_ready).
+    pub(crate) fn has_ready(&self) -> bool {
+        self.has_ready.load(Ordering::Acquire)
+    }
+
+    /// Wakes the senders whose wait has ended. The caller holds no lock: a waker may use the
+    /// socket.
+    pub(crate) fn wake_ready(&self) {
+        if self.has_ready.swap(false, Ordering::AcqRel) {
+            let ready = self.lock().waiting.take_ready();
+            ready.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Returns the mark behind which the sink's next message is sent, and forgets it.
+    pub(crate) fn take_sink_mark(&self) -> Behind {
+        self.lock().sink_mark.take()
+    }
+
+    /// Keeps the mark of a sink that has no space yet.
+    pub(crate) fn keep_sink_mark(&self, mark: Behind) {
+        self.lock().sink_mark = mark;
     }
 
     /// Returns a mark behind what is queued now.
@@ -214,17 +254,19 @@ impl Queue {
         order
     }
 
-    /// Accepts nothing more. What is queued stays.
+    /// Accepts nothing more. What is queued stays. The caller wakes the senders.
     pub(crate) fn stop(&self) {
-        self.change(|state, deferred| {
+        self.change(|state, _| {
             if state.progress == Progress::Open {
                 state.progress = Progress::Ordered;
-                deferred.wake = state.waiting.take_for_space();
+                if state.waiting.end_for_space() {
+                    self.has_ready.store(true, Ordering::Release);
+                }
             }
         });
     }
 
-    /// Ends the queue: the socket sends nothing any more.
+    /// Ends the queue: the socket sends nothing any more. The caller wakes the senders.
     pub(crate) fn end(&self) {
         self.change(|state, deferred| {
             state.progress = Progress::Over;
@@ -232,7 +274,9 @@ impl Queue {
                 deferred.drop.push(close);
             }
             state.lanes.clear(&mut deferred.drop);
-            deferred.wake = state.waiting.take();
+            if state.waiting.end_all() {
+                self.has_ready.store(true, Ordering::Release);
+            }
         });
     }
 
@@ -244,12 +288,14 @@ impl Queue {
             let changed = change(&mut state, &mut deferred);
             let is_pending = state.has_work();
             let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
+            if deferred.has_ready {
+                self.has_ready.store(true, Ordering::Release);
+            }
             (changed, is_pending && (deferred.is_ordered || !was_pending))
         };
         if is_new {
             self.socket.wake();
         }
-        deferred.wake.into_iter().for_each(Waker::wake);
         changed
     }
 
@@ -264,10 +310,12 @@ impl State {
         self.order.is_some() || !self.lanes.is_empty()
     }
 
+    /// Queues a message. Whoever has not waited gets no space before those who wait.
     fn push(
         &mut self,
         message: PreparedMessage,
         key: Option<u64>,
+        has_turn: bool,
         deferred: &mut Deferred,
     ) -> Result<(), TrySendError> {
         let is_close = match message.check() {
@@ -281,7 +329,8 @@ impl State {
             self.order(Order::Close(message), deferred);
             return Ok(());
         }
-        match self.lanes.push(message, key, &mut deferred.drop) {
+        let has_turn = has_turn || !self.waiting.is_for_space();
+        match self.lanes.push(message, key, has_turn, &mut deferred.drop) {
             Pushed::Queued => Ok(()),
             Pushed::Full(message) => Err(TrySendError::Full(message)),
             Pushed::GiveUp(message) => {
@@ -305,7 +354,7 @@ impl State {
         }
         deferred.is_ordered = true;
         // Whoever waits for space is told that there will be none.
-        deferred.wake = self.waiting.take_for_space();
+        deferred.has_ready = self.waiting.end_for_space();
         // An order to close is dropped after the lock is released.
         if let Some(Order::Close(close)) = self.order.replace(order) {
             deferred.drop.push(close);

@@ -11,6 +11,8 @@ pub(super) struct Waiting(Option<Box<List>>);
 #[derive(Default)]
 struct List {
     places: Vec<Place>,
+    /// Senders that wait no more, and are woken once the socket is not locked.
+    ready: Vec<Waker>,
     next: u64,
 }
 
@@ -37,6 +39,10 @@ pub(crate) struct Waiter<'a> {
 impl<'a> Waiter<'a> {
     pub(crate) fn new(queue: &'a Queue) -> Self {
         Self { queue, id: None }
+    }
+
+    pub(super) fn has_waited(&self) -> bool {
+        self.id.is_some()
     }
 }
 
@@ -79,24 +85,38 @@ impl Waiting {
         Some(list.places.swap_remove(at).waker)
     }
 
-    /// Removes the senders that wait for space, for the caller to wake after its lock.
-    pub(super) fn take_for_space(&mut self) -> Vec<Waker> {
+    /// Returns whether a sender waits for space.
+    pub(super) fn is_for_space(&self) -> bool {
+        let list = self.0.as_ref();
+        list.is_some_and(|list| list.places.iter().any(|it| it.wait == Wait::Space))
+    }
+
+    /// Ends the wait for space. Returns whether there are senders to wake.
+    pub(super) fn end_for_space(&mut self) -> bool {
+        self.end(|wait| wait == Wait::Space)
+    }
+
+    /// Ends all waits. Returns whether there are senders to wake.
+    pub(super) fn end_all(&mut self) -> bool {
+        self.end(|_| true)
+    }
+
+    fn end(&mut self, is_over: impl Fn(Wait) -> bool) -> bool {
         let Some(list) = &mut self.0 else {
-            return Vec::new();
+            return false;
         };
-        let places = list.places.extract_if(.., |it| it.wait == Wait::Space);
-        let wakers = places.map(|place| place.waker).collect();
+        let over = list.places.extract_if(.., |it| is_over(it.wait));
+        list.ready.extend(over.map(|place| place.waker));
         if list.places.is_empty() {
             list.places = Vec::new();
         }
-        wakers
+        !list.ready.is_empty()
     }
 
-    /// Removes all senders, for the caller to wake after its lock.
-    pub(super) fn take(&mut self) -> Vec<Waker> {
+    /// Removes the senders whose wait has ended, for the caller to wake after its locks.
+    pub(super) fn take_ready(&mut self) -> Vec<Waker> {
         let list = self.0.as_mut();
-        let places = list.map(|list| mem::take(&mut list.places));
-        let wakers = places.into_iter().flatten().map(|place| place.waker);
-        wakers.collect()
+        list.map(|list| mem::take(&mut list.ready))
+            .unwrap_or_default()
     }
 }

@@ -120,18 +120,21 @@ impl WebSocket {
     /// Returns the time from the last ping of the keepalive to its answer.
     ///
     /// Returns `None` before the first answer, and if
-    /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive) is off. Pings that the handler
-    /// sends by itself are not measured.
+    /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive) is off. Only silent peers are
+    /// pinged, so it stays `None` for a peer that always has something to send. Pings that the
+    /// handler sends by itself are not measured.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.connection.round_trip()
     }
 
-    /// Returns how long ago bytes of the peer came for the last time, to the clock's tick (see
+    /// Returns how long the peer has been silent, to the clock's tick (see
     /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive)).
     ///
-    /// Returns `None` if the settings have no such timeout: then nothing keeps the time. Bytes that
-    /// came since the handler has last waited count as having come just now.
+    /// Every byte of the peer counts, also those of pings and pongs; the idle timeout counts
+    /// messages in both directions instead. Returns `None` if no timeout is set: then nothing keeps
+    /// the time. If bytes have come since the handler last waited, the result is zero, even if the
+    /// handler was busy since then.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.connection.idle_for()

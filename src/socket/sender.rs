@@ -73,7 +73,8 @@ impl Sender {
     /// Queues a message once there is space for it.
     ///
     /// Only the policy [`WhenFull::Wait`](crate::WhenFull::Wait), the default, waits. Waiting
-    /// senders continue once half of the queue is free. The message is what
+    /// senders continue once half of the queue is free. Until then the queue counts as full for
+    /// everybody else, so nobody overtakes them. The message is what
     /// [`try_send`](Self::try_send) accepts: `sender.send("x")`, without `.into()`.
     ///
     /// A handler must not wait here for its own socket: only its own calls make space. Two handlers
@@ -121,10 +122,11 @@ impl Sender {
 
     /// Closes the socket once everything that is queued was sent, and waits for nothing.
     ///
-    /// The task of the socket sends the Close. Its [`next`](crate::WebSocket::next) then discards
-    /// nothing: it returns what the peer still sends, then the peer's Close. From this call on,
-    /// senders get [`TrySendError::Closed`]. A second call does nothing. No timeout bounds the wait
-    /// for the peer's Close; [`abort`](Self::abort) ends it.
+    /// The task of the socket sends the Close. Its [`next`](crate::WebSocket::next) goes on to
+    /// return what the peer sends, up to the peer's Close. From this call on, senders get
+    /// [`TrySendError::Closed`]. A second call does nothing. A peer that does not answer is given
+    /// up by [`set_keepalive`](crate::WebSocketConfig::set_keepalive) if that is on, or by
+    /// [`abort`](Self::abort).
     ///
     /// # Errors
     ///
@@ -138,9 +140,10 @@ impl Sender {
 
     /// Ends the connection without a Close, and drops what is queued.
     ///
-    /// The task of the socket does it when it polls the socket next, which this call wakes it for.
-    /// Its [`next`](crate::WebSocket::next) returns `None`. If that loses messages that the socket
-    /// has buffered, its next call that sends, or the one that waits for a slow peer, returns
+    /// The task of the socket does it when it polls the socket next. This call wakes the task, but
+    /// a handler that waits for something else does not notice. Its
+    /// [`next`](crate::WebSocket::next) returns `None`. If that loses messages that the socket has
+    /// buffered, its next call that sends, or the one that waits for a slow peer, returns
     /// [`Error::Io`](crate::Error::Io). Once the socket is in [`close`](crate::WebSocket::close),
     /// which has a timeout of its own, this call does nothing. See
     /// [`WebSocket::abort`](crate::WebSocket::abort).
@@ -162,7 +165,25 @@ impl Sender {
         PollFn::new(move |cx| self.queue.poll_over(cx, &mut waiter))
     }
 
+    /// Returns whether the socket accepts no more messages: it is closing, closed or dropped.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
+    /// Returns whether `other` sends to the same socket.
+    ///
+    /// A handler that leaves a list of members can so tell its own entry from one that has replaced
+    /// it.
+    #[must_use]
+    pub fn same_socket(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.queue, &other.queue)
+    }
+
     /// Returns how much is queued and how much was dropped, for all senders of the socket together.
+    ///
+    /// What the socket has taken over but not written yet, up to
+    /// [`max_write_buffer_size`](crate::TransportConfig::max_write_buffer_size), does not count.
     #[must_use]
     pub fn buffered(&self) -> Buffered {
         self.queue.buffered()

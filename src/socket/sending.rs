@@ -155,7 +155,7 @@ impl WebSocket {
 
     /// Returns a handle as [`sender`](Self::sender) does, and sets the bounds of the queue.
     ///
-    /// The bounds of the latest call hold for all senders of the socket. They are not checked by
+    /// The bounds of the latest call apply to all senders of the socket. They are not checked by
     /// [`WebSocketConfig::validate`](crate::WebSocketConfig::validate): a limit of 0 lets one
     /// message through at a time.
     pub fn sender_with(&mut self, config: QueueConfig) -> Sender {

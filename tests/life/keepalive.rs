@@ -241,6 +241,26 @@ runtimes! {
         assert_eq!(socket.round_trip(), Some(3 * SECOND));
     }
 
+    async fn halves_tell_the_times_too(rt) {
+        let time = Paused::new(&rt);
+        let (socket, mut peer) = socket(&time);
+        let (sender, mut receiver) = socket.split();
+        let ping = loop {
+            assert!(receiver.next().now_or_never().is_none());
+            if let Some(ping) = peer.frame().now_or_never() {
+                break ping.unwrap();
+            }
+            time.advance(SECOND).await;
+        };
+        time.advance(2 * SECOND).await;
+        answer(&mut peer, ping).await;
+        assert!(receiver.next().now_or_never().is_none());
+        let round_trip = Some(2 * SECOND);
+        assert_eq!((sender.round_trip(), receiver.round_trip()), (round_trip, round_trip));
+        let idle = Some(Duration::ZERO);
+        assert_eq!((sender.idle_for(), receiver.idle_for()), (idle, idle));
+    }
+
     async fn idle_for_is_the_time_since_bytes_came(rt) {
         let time = Paused::new(&rt);
         let (mut socket, mut peer) = socket(&time);
@@ -325,5 +345,27 @@ runtimes! {
         let (end, _socket) = handler.await.unwrap();
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
         assert_eq!(peer.frame().await.unwrap().code(), 1011);
+    }
+
+    async fn a_peer_that_does_not_answer_the_close_of_a_sender_is_given_up(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        socket.sender().close((4000, "kicked")).unwrap();
+        for second in 0..60 {
+            match socket.next().now_or_never() {
+                None => time.advance(SECOND).await,
+                Some(end) => {
+                    let is_late = matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong))));
+                    assert!(is_late && second <= 36, "{end:?} after {second} s");
+                    assert_eq!(peer.frame().await.unwrap().code(), 4000);
+                    // Nothing follows a Close.
+                    drop(socket);
+                    peer.finish().await;
+                    assert_eq!(peer.frame().await, None);
+                    return;
+                }
+            }
+        }
+        panic!("it waits for ever");
     }
 }

@@ -280,6 +280,18 @@ runtimes! {
         assert!(now(socket.next()).is_none());
     }
 
+    async fn senders_know_their_socket_and_its_end(rt) {
+        let (mut one, _peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut two, _other) = Role::Server.with_peer(&patient(&rt));
+        let (sender, clone, other) = (one.sender(), one.sender().clone(), two.sender());
+        assert!(sender.same_socket(&clone) && !sender.same_socket(&other));
+        assert!(!sender.is_closed());
+        sender.close(None).unwrap();
+        assert!(clone.is_closed() && !other.is_closed());
+        drop(two);
+        assert!(other.is_closed());
+    }
+
     async fn closed_waits_for_each_end(rt) {
         for end in 0..10 {
             let (near, far) = duplex();

@@ -1,8 +1,15 @@
 //! Senders of a socket whose halves are in two tasks.
 
-use std::pin::pin;
+use std::{
+    pin::pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Wake, Waker},
+};
 
-use anyws::{Error, Message, WhenFull, testing::duplex};
+use anyws::{Error, Message, SendHalf, WhenFull, testing::duplex};
 use futures::FutureExt;
 use support::{
     frames::{BINARY, Frame, Peer, Role},
@@ -29,6 +36,26 @@ runtimes! {
             assert!(!woken.take());
             assert_eq!(texts(&mut peer, 1), ["1"]);
         }
+    }
+
+    async fn a_waker_of_a_sender_may_use_a_half(rt) {
+        let (socket, _peer) = Role::Server.with_peer(&patient(&rt));
+        let (mut sending, mut receiving) = socket.split();
+        let sender = sending.sender_with(bounds(1, WhenFull::Wait));
+        sender.try_send("x").unwrap();
+        let user = Arc::new(User { half: Mutex::new(Some(sending)), uses: AtomicUsize::new(0) });
+        let waker = Waker::from(Arc::clone(&user));
+        let mut waiting = pin!(sender.send("y"));
+        assert!(poll_with(&waker, waiting.as_mut()).is_pending());
+        // It is woken when space comes, and when the end does.
+        assert!(receiving.next().now_or_never().is_none());
+        assert_eq!(user.uses.load(SeqCst), 1);
+        assert!(poll_with(&waker, waiting.as_mut()).is_ready());
+        let mut ends = pin!(sender.closed());
+        assert!(poll_with(&waker, ends.as_mut()).is_pending());
+        receiving.abort();
+        assert_eq!(user.uses.load(SeqCst), 2);
+        assert!(poll_with(&waker, ends.as_mut()).is_ready());
     }
 
     async fn a_sender_that_is_made_while_the_receiver_waits_wakes_it(rt) {
@@ -304,4 +331,18 @@ fn a_whole_socket_that_two_tasks_share_is_drained_by_either() {
     sender.try_send("2").unwrap();
     assert!(poll_with(&one, pin!(socket.next())).is_pending());
     assert_eq!(texts(&mut peer, 1), ["2"]);
+}
+
+/// A waker that uses a half, whose lock must be free.
+struct User {
+    half: Mutex<Option<SendHalf>>,
+    uses: AtomicUsize,
+}
+
+impl Wake for User {
+    fn wake(self: Arc<Self>) {
+        let half = self.half.lock().unwrap();
+        assert_eq!(half.as_ref().unwrap().close_frame(), None);
+        self.uses.fetch_add(1, SeqCst);
+    }
 }

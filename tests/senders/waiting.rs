@@ -55,6 +55,40 @@ runtimes! {
         assert!(poll_with(&waker, sending.as_mut()).is_ready());
     }
 
+    async fn nobody_overtakes_a_sender_that_waits(rt) {
+        let (mut socket, room) = narrow(&rt);
+        let sender = socket.sender_with(bounds(4, WhenFull::Wait));
+        for _ in 0..4 {
+            sender.try_send("x").unwrap();
+        }
+        let (waker, woken) = waker();
+        let mut waiting = pin!(sender.send("must arrive"));
+        assert!(poll_with(&waker, waiting.as_mut()).is_pending());
+        turn(&mut socket);
+        // There is space for one, but not for whoever has not waited.
+        let pushed = sender.try_send("a tick");
+        assert!(matches!(pushed, Err(TrySendError::Full(_))), "{pushed:?}");
+        assert!(sender.send("late").now_or_never().is_none());
+        assert!(sender.send_latest(1, "a price").is_err());
+        room.give(FRAME);
+        turn(&mut socket);
+        assert!(woken.take());
+        assert!(poll_with(&waker, waiting.as_mut()).is_ready());
+        sender.try_send("a tick").unwrap();
+    }
+
+    async fn a_policy_that_drops_needs_no_turn(rt) {
+        let (mut socket, _room) = narrow(&rt);
+        let sender = socket.sender_with(bounds(1, WhenFull::Wait));
+        sender.try_send("x").unwrap();
+        let (waker, _woken) = waker();
+        let mut waiting = pin!(sender.send("y"));
+        assert!(poll_with(&waker, waiting.as_mut()).is_pending());
+        let sender = socket.sender_with(bounds(1, WhenFull::DropOldest));
+        sender.try_send("z").unwrap();
+        assert_eq!(sender.buffered().dropped, 1);
+    }
+
     async fn all_that_wait_come_to_their_turn(rt) {
         let (mut socket, room) = narrow(&rt);
         let sender = socket.sender_with(bounds(2, WhenFull::Wait));

@@ -1,6 +1,9 @@
 //! The timeouts of a socket and the messages of its senders, where its task waits.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use super::{
     Driver, Side,
@@ -32,7 +35,22 @@ impl Driver {
     pub(crate) fn end_queue(&self) {
         if let Some(queue) = self.queue() {
             queue.end();
+            self.wake_senders(queue);
         }
+    }
+
+    /// Wakes senders whose wait has ended. Halves do so once their lock is released: a waker may
+    /// use one of them.
+    fn wake_senders(&self, queue: &Queue) {
+        if !self.is_split {
+            queue.wake_ready();
+        }
+    }
+
+    /// Returns the queue whose senders the halves have to wake, if there are any.
+    pub(crate) fn queue_to_wake(&self) -> Option<Arc<Queue>> {
+        let queue = self.life.as_ref()?.queue.as_ref()?;
+        queue.has_ready().then(|| Arc::clone(queue))
     }
 
     /// Ends timeouts and senders: the connection belongs to nobody any more.
@@ -40,7 +58,7 @@ impl Driver {
         self.life = None;
     }
 
-    fn queue(&self) -> Option<&Queue> {
+    pub(super) fn queue(&self) -> Option<&Queue> {
         self.life.as_ref()?.queue.as_deref()
     }
 
@@ -60,18 +78,17 @@ impl Driver {
             life.register(cx.waker());
         }
         self.take_queued(side)?;
-        if !self.endpoint.can_send() {
+        let can_send = self.endpoint.can_send();
+        if !can_send {
             self.end_queue();
-            if self
-                .life
-                .as_ref()
-                .and_then(|life| life.take_urgent())
-                .is_some()
-            {
+            let urgent = self.life.as_ref().and_then(|life| life.take_urgent());
+            if urgent.is_some() {
                 // The peer does not answer the Close.
                 self.abort_for_sender();
             }
-            return Ok(());
+            if !self.endpoint.is_receiving() {
+                return Ok(());
+            }
         }
         self.observe();
         let timers = self.life.as_mut().and_then(|life| life.timers.as_mut());
@@ -81,6 +98,8 @@ impl Driver {
         match timers.judge() {
             Verdict::Wait => {}
             Verdict::ReadAgain => cx.waker().wake_by_ref(),
+            // Nothing follows a Close, which asks for an answer as a ping does.
+            Verdict::Ping if !can_send => {}
             Verdict::Ping => self.endpoint.ping(),
             Verdict::End(end) => return Err(self.end_by(end, side)),
         }
@@ -105,7 +124,7 @@ impl Driver {
     /// Sets the alarm for a task that has written what the stream accepts, and is about to wait.
     #[inline(never)]
     pub(super) fn set_alarm(&mut self, cx: &Context<'_>, reading: Reading) {
-        if !self.endpoint.can_send() {
+        if !self.endpoint.is_receiving() {
             return;
         }
         self.observe();
@@ -206,6 +225,7 @@ impl Driver {
     fn take_batch(&mut self, room: usize) -> Option<Order> {
         let queue = self.queue()?;
         let taken = queue.take(room);
+        self.wake_senders(queue);
         for message in taken.messages.iter().flatten() {
             self.push_prepared(message);
         }

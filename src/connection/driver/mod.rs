@@ -90,6 +90,8 @@ pub(crate) struct Driver {
     finished: bool,
     /// One task sends and another one receives, through halves or otherwise.
     is_shared: bool,
+    /// The halves of a socket share this connection, behind a lock.
+    is_split: bool,
     /// The error of a failed write, while a side still has to get it.
     write_failure: Option<Box<WriteFailure>>,
     /// The error that occurred while the connection was being closed.
@@ -116,6 +118,7 @@ impl Driver {
             terminated: false,
             finished: false,
             is_shared: false,
+            is_split: false,
             write_failure: None,
             finish_error: None,
             tasks: Tasks::default(),
@@ -123,10 +126,11 @@ impl Driver {
         }
     }
 
-    /// Sets whether one task sends and another one receives. Forgets the waiting tasks: they no
-    /// longer poll this connection.
+    /// Sets whether halves share this connection, one for each direction. Forgets the waiting
+    /// tasks: they no longer poll this connection.
     pub(crate) fn set_shared(&mut self, is_shared: bool) {
         self.is_shared = is_shared;
+        self.is_split = is_shared;
         self.tasks = Tasks::default();
     }
 

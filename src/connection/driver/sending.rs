@@ -8,7 +8,7 @@ use std::{
 use super::{Driver, SendResult, SendSlot, Side, tasks::Reading};
 use crate::{
     error::{Error, Result},
-    life::Behind,
+    life::{Behind, Queue},
     message::{CloseCode, CloseFrame, Message, Utf8Bytes},
     proto::Outgoing,
 };
@@ -20,10 +20,10 @@ impl Driver {
         if self.has_room(cx) {
             return Poll::Ready(Ok(()));
         }
-        let mut behind = self.life.as_mut().and_then(|life| life.behind.take());
+        let mut behind = self.queue().and_then(Queue::take_sink_mark);
         let ready = self.poll_room(cx, &mut behind);
-        if let Some(life) = self.life.as_mut().filter(|_| ready.is_pending()) {
-            life.behind = behind;
+        if let Some(queue) = self.queue().filter(|_| ready.is_pending()) {
+            queue.keep_sink_mark(behind);
         }
         ready
     }

@@ -3,6 +3,7 @@
 use std::{
     sync::Arc as StdArc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use self::shared::{Shared, lock};
@@ -54,6 +55,14 @@ impl Half {
 
     fn close_frame(&self) -> Option<CloseFrame> {
         lock(&self.shared).close_frame()
+    }
+
+    fn round_trip(&self) -> Option<Duration> {
+        lock(&self.shared).round_trip()
+    }
+
+    fn idle_for(&self) -> Option<Duration> {
+        lock(&self.shared).idle_for()
     }
 
     fn sender(&self, config: Option<QueueConfig>) -> Sender {

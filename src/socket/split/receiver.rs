@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_core::{
@@ -102,6 +103,20 @@ impl ReceiveHalf {
     /// [`WebSocket::sender_with`](crate::WebSocket::sender_with).
     pub fn sender_with(&mut self, config: QueueConfig) -> Sender {
         self.0.sender(Some(config))
+    }
+
+    /// Returns the time from the last ping of the keepalive to its answer; see
+    /// [`WebSocket::round_trip`](crate::WebSocket::round_trip).
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.0.round_trip()
+    }
+
+    /// Returns how long ago bytes of the peer came for the last time; see
+    /// [`WebSocket::idle_for`](crate::WebSocket::idle_for).
+    #[must_use]
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.0.idle_for()
     }
 
     /// Ends the connection now, for both halves; see [`WebSocket::abort`](crate::WebSocket::abort).

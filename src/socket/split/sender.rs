@@ -227,6 +227,20 @@ impl SendHalf {
         self.0.abort();
     }
 
+    /// Returns the time from the last ping of the keepalive to its answer; see
+    /// [`WebSocket::round_trip`].
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.0.round_trip()
+    }
+
+    /// Returns how long ago bytes of the peer came for the last time; see
+    /// [`WebSocket::idle_for`].
+    #[must_use]
+    pub fn idle_for(&self) -> Option<Duration> {
+        self.0.idle_for()
+    }
+
     /// Joins the halves of a socket again.
     ///
     /// # Errors

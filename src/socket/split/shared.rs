@@ -155,9 +155,12 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        self.guard = None;
+        let queue = self.guard.take().and_then(|guard| guard.queue_to_wake());
         if self.shared.tasks.end_poll() {
             finish_receiver(self.shared);
+        }
+        if let Some(queue) = queue {
+            queue.wake_ready();
         }
     }
 }

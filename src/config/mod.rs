@@ -51,7 +51,7 @@ pub struct WebSocketConfig {
 
 impl WebSocketConfig {
     /// Returns the default settings: those of [`TransportConfig::default`], no subprotocol, every
-    /// origin allowed, and 10 s for each timeout.
+    /// origin allowed, 10 s each for the head, the upgrade and the close, and no other timeout.
     pub fn new() -> Self {
         Self {
             transport: TransportConfig::default(),
@@ -199,9 +199,9 @@ impl WebSocketConfig {
     /// The first ping comes after a random part, from a half to the whole, of `interval`, so that
     /// thousands of clients that connect at once are not pinged at once.
     ///
-    /// The clock of these timeouts is coarse: each passes late by up to an eighth of the shortest
-    /// of a socket's timeouts, at least 50 ms and at most 1 s. Without a runtime that has timers,
-    /// setting one is [`Error::NoRuntime`].
+    /// The clock of these timeouts is coarse: each passes late by up to two ticks. A tick is an
+    /// eighth of the shortest of a socket's timeouts, at least 50 ms and at most 1 s. Without a
+    /// runtime that has timers, setting one is [`Error::NoRuntime`].
     ///
     /// [`Error::Timeout`]: crate::Error::Timeout
     /// [`Error::NoRuntime`]: crate::Error::NoRuntime
@@ -240,8 +240,9 @@ impl WebSocketConfig {
     ///
     /// A handler of [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) that does not poll its
     /// socket has twice the close timeout more. Then its future is dropped, and with it the socket,
-    /// which closes with code 1001. A handler that has dropped its socket before goes on. For the
-    /// clock, see [`set_keepalive`](Self::set_keepalive).
+    /// which closes with code 1001; nobody is told. A handler that has dropped its socket before
+    /// goes on. On a bare stream the task is yours, and is not dropped. For the clock, see
+    /// [`set_keepalive`](Self::set_keepalive).
     pub fn set_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.life().max_lifetime = Some(lifetime);
         self

@@ -76,6 +76,7 @@ pub enum WhenFull {
     DropNewest,
     /// Drops the oldest messages until the new one fits, and counts them.
     DropOldest,
-    /// Drops everything in the queue and closes the socket with code 1013: the peer is too slow.
+    /// Drops everything in the queue and closes the socket with code 1013: the peer is too slow, or
+    /// the handler is too busy to send. Choose bounds above the largest burst of messages.
     Close,
 }

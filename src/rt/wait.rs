@@ -98,7 +98,9 @@ pub fn sleep(
 /// zero, the future is polled at least once, and again if the timer takes a moment, as tokio's
 /// does.
 ///
-/// This handler pings a client that has been silent for 20 seconds:
+/// This handler pings a client that has been silent for 20 seconds.
+/// [`set_keepalive`](crate::WebSocketConfig::set_keepalive) does the same without code, and gives
+/// up a client that does not answer:
 ///
 /// ```
 /// use std::time::Duration;

@@ -143,7 +143,9 @@ fn waiting_senders_wake_at_the_end() {
             move || block_on(over(&queue))
         });
         queue.take(1);
+        queue.wake_ready();
         queue.end();
+        queue.wake_ready();
         sending.join().unwrap();
         waiting.join().unwrap();
         assert_is_over(&queue);
@@ -181,6 +183,7 @@ fn nothing_is_queued_after_the_end() {
             }
         });
         queue.end();
+        queue.wake_ready();
         pushing.join().unwrap();
         assert_is_over(&queue);
     });
@@ -200,10 +203,12 @@ fn what_was_accepted_before_the_close_is_sent() {
         });
         let mut taken = count(&queue.take(usize::MAX).messages);
         queue.stop();
+        queue.wake_ready();
         while queue.is_pending() {
             taken += count(&queue.take(usize::MAX).messages);
         }
         queue.end();
+        queue.wake_ready();
         assert_eq!(sending.join().unwrap(), taken);
     });
 }
@@ -243,7 +248,9 @@ fn check_preempting(times: usize, model: impl Fn() + Send + Sync + 'static) {
 /// A queue for `messages`, in which senders wait.
 fn queue(messages: usize) -> Arc<Queue> {
     let config = QueueConfig::default().messages(messages);
-    Arc::new(Queue::new(config.when_full(WhenFull::Wait)))
+    let queue = Queue::default();
+    queue.set_config(config.when_full(WhenFull::Wait));
+    Arc::new(queue)
 }
 
 fn push(queue: &Queue) -> Result<(), TrySendError> {
@@ -268,6 +275,7 @@ fn take(queue: &Queue, all: usize) -> usize {
         queue.register(cx.waker());
         while queue.is_pending() {
             taken += count(&queue.take(usize::MAX).messages);
+            queue.wake_ready();
         }
         if taken < all {
             Poll::Pending

@@ -202,7 +202,7 @@ impl Queue {
         self.is_pending.store(state.has_work(), Ordering::Release);
         let has_control_room = was_full && !state.lanes.is_control_full();
         if (state.lanes.is_half_empty() || has_control_room) && state.waiting.end_for_space() {
-            self.has_ready.store(true, Ordering::Release);
+            self.note_ready();
         }
         drop(state);
         taken
@@ -211,6 +211,12 @@ impl Queue {
     /// Returns whether senders wait for [`wake_ready`](Self::wake_ready).
     pub(crate) fn has_ready(&self) -> bool {
         self.has_ready.load(Ordering::Acquire)
+    }
+
+    /// Notes that senders have to be woken. It is a swap, because loom lets a store be overwritten by
+    /// an earlier swap of another thread.
+    fn note_ready(&self) {
+        self.has_ready.swap(true, Ordering::AcqRel);
     }
 
     /// Wakes the senders whose wait has ended. The caller holds no lock: a waker may use the
@@ -260,7 +266,7 @@ impl Queue {
             if state.progress == Progress::Open {
                 state.progress = Progress::Ordered;
                 if state.waiting.end_for_space() {
-                    self.has_ready.store(true, Ordering::Release);
+                    self.note_ready();
                 }
             }
         });
@@ -275,7 +281,7 @@ impl Queue {
             }
             state.lanes.clear(&mut deferred.drop);
             if state.waiting.end_all() {
-                self.has_ready.store(true, Ordering::Release);
+                self.note_ready();
             }
         });
     }
@@ -289,7 +295,7 @@ impl Queue {
             let is_pending = state.has_work();
             let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
             if deferred.has_ready {
-                self.has_ready.store(true, Ordering::Release);
+                self.note_ready();
             }
             (changed, is_pending && (deferred.is_ordered || !was_pending))
         };

@@ -79,6 +79,7 @@ pub(crate) struct State {
 }
 
 /// One end of a WebSocket connection: its endpoint, its stream, and the waiting tasks.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub(crate) struct Driver {
     io: Exclusive<BoxIo>,
     endpoint: Endpoint,

@@ -162,17 +162,14 @@ impl Lanes {
         if message.check().is_ok_and(Outgoing::is_control) {
             return self.push_control(message);
         }
-        let mut entry = Entry { message, key };
         let at = key.and_then(|_| self.entries.iter().position(|it| it.key == key));
-        if let Some(known) = at.and_then(|at| self.entries.get_mut(at)) {
-            let bytes = self.bytes - known.size() + entry.size();
-            if bytes <= self.bounds.bytes().max(self.bytes) {
-                self.bytes = bytes;
-                mem::swap(known, &mut entry);
-                dropped.push(entry.message);
+        let entry = match self.replace(at, Entry { message, key }) {
+            Ok(replaced) => {
+                dropped.push(replaced);
                 return Pushed::Queued;
             }
-        }
+            Err(entry) => entry,
+        };
         let has_turn = has_turn || self.bounds.when_full != WhenFull::Wait;
         if has_turn && self.has_room(entry.size()) {
             return self.append(entry);
@@ -194,6 +191,21 @@ impl Lanes {
                 self.append(entry)
             }
         }
+    }
+
+    /// Replaces the entry at `at` where it stands, if there is one and the new one fits. Returns
+    /// the old message, or the new entry.
+    fn replace(&mut self, at: Option<usize>, mut entry: Entry) -> Result<PreparedMessage, Entry> {
+        let Some(known) = at.and_then(|at| self.entries.get_mut(at)) else {
+            return Err(entry);
+        };
+        let bytes = self.bytes - known.size() + entry.size();
+        if bytes > self.bounds.bytes().max(self.bytes) {
+            return Err(entry);
+        }
+        self.bytes = bytes;
+        mem::swap(known, &mut entry);
+        Ok(entry.message)
     }
 
     fn push_control(&mut self, message: PreparedMessage) -> Pushed {

@@ -213,8 +213,8 @@ impl Queue {
         self.has_ready.load(Ordering::Acquire)
     }
 
-    /// Notes that senders have to be woken. It is a swap, because loom lets a store be overwritten by
-    /// an earlier swap of another thread.
+    /// Notes that senders have to be woken. It is a swap, because loom lets a store be overwritten
+    /// by an earlier swap of another thread.
     fn note_ready(&self) {
         self.has_ready.swap(true, Ordering::AcqRel);
     }

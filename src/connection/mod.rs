@@ -99,7 +99,8 @@ impl Connection {
     pub(crate) fn stop(&self) -> Option<Stop> {
         let inner = self.0.as_ref()?;
         // The handler has as long again as the closing handshake may take.
-        Stop::of(inner.driver.life()?, 2 * inner.close_timeout.duration())
+        let grace = inner.close_timeout.duration().saturating_mul(2);
+        Stop::of(inner.driver.life()?, grace)
     }
 
     /// Starts to close. Returns the deadline for the rest; `None` if there is none, because nothing

@@ -7,8 +7,9 @@ use std::time::Duration;
 const UNIT: Duration = Duration::from_millis(10);
 
 /// The longest time between two moments that are compared. Moments wrap, so that a clock may run
-/// for ever; a timeout above this, 124 days, never passes.
-const MAX_SPAN: u32 = u32::MAX / 4;
+/// for ever; a timeout above this, 99 days, never passes. Two of them and a tenth, after which a
+/// handler is dropped, are still less than half of what wraps.
+const MAX_SPAN: u32 = u32::MAX / 5;
 
 /// A moment, in units of 10 ms since its clock was started. It wraps after 497 days.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -156,4 +156,29 @@ runtimes! {
         }
         panic!("the peer is not given up");
     }
+
+    async fn very_long_times_neither_fail_nor_drop_a_handler(rt) {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let time = Paused::new(&rt);
+        for (lifetime, close_timeout) in [
+            (LIFETIME, Duration::MAX),
+            (Duration::MAX, Duration::MAX),
+            // The longest that the clock can count.
+            (99 * DAY, 99 * DAY / 2),
+            // Longer ones never pass.
+            (124 * DAY, 62 * DAY),
+        ] {
+            let (mut request, client) = testing::upgrade("/");
+            let config = time.config()
+                .set_max_lifetime(lifetime)
+                .set_close_timeout(close_timeout);
+            let (done, is_done) = oneshot::channel();
+            let response = WebSocketUpgrade::<String>::from_request(&mut request)
+                .unwrap()
+                .set_config(config)
+                .on_upgrade(async |_socket: WebSocket| assert_eq!(done.send("done"), Ok(())));
+            let _client = client.open(&response).unwrap();
+            assert_eq!(is_done.await, Ok("done"), "{lifetime:?} {close_timeout:?}");
+        }
+    }
 }

@@ -269,6 +269,13 @@ impl Timers {
         self.alarm.set(at) || self.alarm.is_stopped()
     }
 
+    /// Returns whether a task that reads has something to do.
+    pub(crate) fn is_reading_due(&self) -> bool {
+        let deadlines = [self.idle_deadline(), self.keepalive_deadline()];
+        let now = self.now();
+        deadlines.into_iter().flatten().any(|at| at.has_come(now))
+    }
+
     /// Returns whether the maximum lifetime is over.
     pub(crate) fn is_too_old(&self) -> bool {
         self.end().is_some_and(|at| at.has_come(self.now()))

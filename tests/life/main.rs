@@ -4,4 +4,5 @@ mod clock;
 mod handlers;
 mod keepalive;
 mod timeouts;
+mod wakeups;
 mod writes;

@@ -92,10 +92,15 @@ impl Driver {
         }
         self.observe();
         let timers = self.life.as_mut().and_then(|life| life.timers.as_mut());
-        let Some(timers) = timers.filter(|_| reading == Reading::Allowed) else {
+        let Some(timers) = timers else {
             return Ok(());
         };
-        match timers.judge() {
+        let verdict = if reading == Reading::Allowed {
+            timers.judge()
+        } else {
+            timers.judge_writing()
+        };
+        match verdict {
             Verdict::Wait => {}
             Verdict::ReadAgain => cx.waker().wake_by_ref(),
             // Nothing follows a Close, which asks for an answer as a ping does.
@@ -166,6 +171,11 @@ impl Driver {
             self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
             cx.waker().wake_by_ref();
             return;
+        }
+        if timers.is_reading_due() {
+            // That task has to judge it. If it has given up its wait, this one would be woken for
+            // ever in its place.
+            self.tasks.wake_receiver();
         }
         // A task that waits to receive watches the peer's silence too.
         self.set_alarm(cx, self.tasks.reading());

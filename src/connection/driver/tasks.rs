@@ -120,6 +120,16 @@ impl Tasks {
         }
     }
 
+    /// Wakes the task that waits to receive, if there is one. If it still waits after its next poll,
+    /// it registers again.
+    pub(super) fn wake_receiver(&mut self) {
+        if self.receiver_waits != Waits::Nothing {
+            let receiver = self.receiver.take();
+            self.forget(Side::Receiver);
+            receiver.into_iter().for_each(Waker::wake);
+        }
+    }
+
     /// Wakes all tasks. Those that still wait register again in their next poll.
     pub(crate) fn wake(self) {
         let Self {

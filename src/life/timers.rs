@@ -1,6 +1,6 @@
 //! The timeouts of one socket: when its peer is pinged, and when it is given up.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, task::Waker, time::Duration};
+use std::{fmt, mem, num::NonZeroU32, sync::Arc, task::Waker, time::Duration};
 
 use super::{
     alarm::Alarm,
@@ -35,10 +35,20 @@ pub(crate) struct Timers {
     round_trip: u32,
     has_lifetime: bool,
     is_pinged: bool,
-    is_blocked: bool,
+    blocked: Blocked,
     /// The peer's silence has lasted too long, but the last read may have been refused by the
     /// runtime, to make the task yield. It is judged after one more read.
     is_suspect: bool,
+}
+
+/// Whether the stream accepts what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Blocked {
+    No,
+    Yes,
+    /// For too long. But the task may not have tried to write meanwhile, or the runtime may have
+    /// refused the last write, to make it yield. It is judged after one more write.
+    Suspect,
 }
 
 /// The timeouts themselves. They are copied, because many programs make settings for each socket.
@@ -85,8 +95,8 @@ pub(crate) struct Seen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Wait,
-    /// Read once more, then ask again.
-    ReadAgain,
+    /// Read and write once more, then ask again.
+    TryAgain,
     /// Send a ping.
     Ping,
     End(End),
@@ -155,7 +165,7 @@ impl Timers {
             round_trip: 0,
             has_lifetime: lifetime.is_some(),
             is_pinged: false,
-            is_blocked: false,
+            blocked: Blocked::No,
             is_suspect: false,
         };
         // Sockets that were opened together are neither pinged nor closed together.
@@ -200,10 +210,13 @@ impl Timers {
             self.active = now;
             self.is_suspect = false;
         }
-        if !self.is_blocked || seen.has_written {
+        if self.blocked == Blocked::No || seen.has_written {
             self.accepted = now;
+            self.blocked = Blocked::Yes;
         }
-        self.is_blocked = seen.is_writing;
+        if !seen.is_writing {
+            self.blocked = Blocked::No;
+        }
         if seen.has_pong {
             let time = self.alarm.clock().micros().wrapping_sub(self.pinged_at);
             self.round_trip = time.max(1);
@@ -211,14 +224,17 @@ impl Timers {
     }
 
     /// Decides what to do, for a task that waits to write.
-    pub(crate) fn judge_writing(&self) -> Verdict {
+    pub(crate) fn judge_writing(&mut self) -> Verdict {
         let now = self.now();
         if self.alarm.is_stopped() {
             Verdict::End(End::NoClock)
         } else if self.end().is_some_and(|at| at.has_come(now)) {
             Verdict::End(End::Lifetime)
         } else if self.write_deadline().is_some_and(|at| at.has_come(now)) {
-            Verdict::End(End::Write)
+            match mem::replace(&mut self.blocked, Blocked::Suspect) {
+                Blocked::Suspect => Verdict::End(End::Write),
+                Blocked::Yes | Blocked::No => Verdict::TryAgain,
+            }
         } else {
             Verdict::Wait
         }
@@ -234,8 +250,8 @@ impl Timers {
         let is_idle = self.idle_deadline().is_some_and(|at| at.has_come(now));
         let is_due = self.keepalive_deadline().is_some_and(|at| at.has_come(now));
         if is_idle || (is_due && self.is_pinged) {
-            if !std::mem::replace(&mut self.is_suspect, true) {
-                return Verdict::ReadAgain;
+            if !mem::replace(&mut self.is_suspect, true) {
+                return Verdict::TryAgain;
             }
             return Verdict::End(if is_idle { End::Idle } else { End::Pong });
         }
@@ -323,7 +339,10 @@ impl Timers {
     }
 
     fn write_deadline(&self) -> Option<Moment> {
-        let timeout = self.limits.write.span().filter(|_| self.is_blocked)?;
+        let timeout = self.limits.write.span()?;
+        if self.blocked == Blocked::No {
+            return None;
+        }
         Some(self.late(self.accepted, timeout))
     }
 

@@ -168,6 +168,31 @@ runtimes! {
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
         assert!((15..=26).contains(&seconds), "{seconds}");
     }
+
+    async fn a_handler_that_was_away_writes_first_and_judges_after(rt) {
+        let time = Paused::new(&rt);
+        for sends in [false, true] {
+            let (mut socket, mut near) = socket(&time);
+            // It gives up its own wait, and does something else for long.
+            assert!(socket.send(Message::binary(vec![0; 2500])).now_or_never().is_none());
+            near.read_exact(&mut [0; CAPACITY]).await.unwrap();
+            time.advance(10 * TIMEOUT).await;
+            for _ in 0..3 {
+                if sends {
+                    assert!(socket.flush().now_or_never().is_none());
+                } else {
+                    assert_waits(&mut socket);
+                }
+            }
+            near.read_exact(&mut [0; CAPACITY]).await.unwrap();
+            // The rest fits.
+            if sends {
+                now(socket.flush()).unwrap();
+            } else {
+                assert_waits(&mut socket);
+            }
+        }
+    }
 }
 
 /// Reads up to the end of the stream.

@@ -102,7 +102,7 @@ impl Driver {
         };
         match verdict {
             Verdict::Wait => {}
-            Verdict::ReadAgain => cx.waker().wake_by_ref(),
+            Verdict::TryAgain => cx.waker().wake_by_ref(),
             // Nothing follows a Close, which asks for an answer as a ping does.
             Verdict::Ping if !can_send => {}
             Verdict::Ping => self.endpoint.ping(),
@@ -148,29 +148,25 @@ impl Driver {
         }
         self.observe();
         let both = self.tasks.beside_receiver(cx);
-        let Some(life) = &self.life else {
+        let Some(life) = &mut self.life else {
             return;
         };
         life.register(both.as_ref().unwrap_or_else(|| cx.waker()));
-        let verdict = match life.take_urgent() {
+        match life.take_urgent() {
             Some(Order::Abort) => {
                 self.abort_for_sender();
-                cx.waker().wake_by_ref();
-                return;
+                return cx.waker().wake_by_ref();
             }
-            Some(_) => Verdict::End(End::QueueFull),
-            None => life
-                .timers
-                .as_ref()
-                .map_or(Verdict::Wait, Timers::judge_writing),
-        };
-        if let Verdict::End(end) = verdict {
-            self.end_by(end, Side::Sender);
-            let pending = [false, true];
-            let cause = Cause::End(end);
-            self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
-            cx.waker().wake_by_ref();
+            Some(_) => return self.end_writing(End::QueueFull, cx),
+            None => {}
+        }
+        let Some(timers) = &mut life.timers else {
             return;
+        };
+        match timers.judge_writing() {
+            Verdict::Wait | Verdict::Ping => {}
+            Verdict::TryAgain => cx.waker().wake_by_ref(),
+            Verdict::End(end) => return self.end_writing(end, cx),
         }
         if timers.is_reading_due() {
             // That task has to judge it. If it has given up its wait, this one would be woken for
@@ -179,6 +175,15 @@ impl Driver {
         }
         // A task that waits to receive watches the peer's silence too.
         self.set_alarm(cx, self.tasks.reading());
+    }
+
+    /// Ends the connection for a task that waits to write, which gets the error in its next poll.
+    fn end_writing(&mut self, end: End, cx: &Context<'_>) {
+        self.end_by(end, Side::Sender);
+        let pending = [false, true];
+        let cause = Cause::End(end);
+        self.write_failure = Some(Box::new(WriteFailure { cause, pending }));
+        cx.waker().wake_by_ref();
     }
 
     /// Returns whether all was taken that senders had queued when `behind` was asked for first.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyws::{Error, Message, TimeoutPhase, WebSocket, testing};
-use futures::FutureExt;
+use futures::{AsyncWriteExt, FutureExt};
 use support::{
     frames::{Frame, PING, PONG, Peer, Role},
     runtimes,
@@ -367,5 +367,49 @@ runtimes! {
             }
         }
         panic!("it waits for ever");
+    }
+
+    async fn what_was_read_but_not_returned_yet_is_judged_first(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        // One read takes thousands of them. The handler needs a second for each.
+        peer.send_bytes(&Frame::new(PING, "").masked().repeat(1500)).await;
+        let mut pings = 0;
+        while pings < 1500 {
+            time.advance(SECOND).await;
+            match socket.next().now_or_never() {
+                None => {}
+                Some(Some(Ok(Message::Ping(_)))) => pings += 1,
+                Some(other) => panic!("{other:?} after {pings}"),
+            }
+        }
+    }
+
+    async fn a_peer_that_sends_pings_and_reads_nothing_is_given_up(rt) {
+        let time = Paused::new(&rt);
+        let (near, far) = testing::duplex_with_capacity(1000);
+        let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+        let mut socket = Role::Server.socket(far, &config);
+        let mut peer = near;
+        // Until reading pauses, with bytes that were read.
+        let pings = Frame::new(PING, vec![0; 125]).masked().repeat(2000);
+        let mut sent = 0;
+        let mut seconds = 0;
+        let end = loop {
+            if let Some(length) = peer.write(&pings[sent..]).now_or_never() {
+                sent += length.unwrap();
+            }
+            match socket.next().now_or_never() {
+                Some(Some(Ok(_))) => {}
+                Some(end) => break end,
+                None => {
+                    seconds += 1;
+                    assert!(seconds < 500, "it is never given up");
+                    time.advance(SECOND).await;
+                }
+            }
+        };
+        assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+        assert!(sent < pings.len(), "reading has not paused");
     }
 }

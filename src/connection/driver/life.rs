@@ -91,11 +91,12 @@ impl Driver {
             }
         }
         self.observe();
+        let has_read_all = self.has_read_all();
         let timers = self.life.as_mut().and_then(|life| life.timers.as_mut());
         let Some(timers) = timers else {
             return Ok(());
         };
-        let verdict = if reading == Reading::Allowed {
+        let verdict = if reading == Reading::Allowed && has_read_all {
             timers.judge()
         } else {
             timers.judge_writing()
@@ -109,6 +110,12 @@ impl Driver {
             Verdict::End(end) => return Err(self.end_by(end, side)),
         }
         Ok(())
+    }
+
+    /// Returns whether a task that waits has read what has arrived. It may only have to yield, with
+    /// bytes that it has not looked at.
+    fn has_read_all(&self) -> bool {
+        !self.reader.has_unread() || self.endpoint.is_paused()
     }
 
     /// Flushes for a task that is about to wait in `next`, and does what is due before that.

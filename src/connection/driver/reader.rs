@@ -104,6 +104,11 @@ impl Reader {
         mem::take(&mut self.has_read)
     }
 
+    /// Returns whether bytes were read that are not decoded yet.
+    pub(super) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Discards the bytes that were read.
     pub(super) fn discard(&mut self) {
         self.unread.clear();

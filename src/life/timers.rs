@@ -196,7 +196,9 @@ impl Timers {
     /// Takes in what the driver has seen.
     pub(crate) fn observe(&mut self, seen: Seen) {
         let now = self.now();
-        let is_moving = seen.has_written && seen.is_writing;
+        // Only what is accepted of a write that had to wait shows that the peer reads.
+        let is_blocked = self.blocked != Blocked::No;
+        let is_moving = is_blocked && seen.has_written && seen.is_writing;
         if seen.has_read {
             self.heard = now;
             self.is_pinged = false;
@@ -208,9 +210,8 @@ impl Timers {
         }
         if seen.has_data || is_moving {
             self.active = now;
-            self.is_suspect = false;
         }
-        if self.blocked == Blocked::No || seen.has_written {
+        if !is_blocked || seen.has_written {
             self.accepted = now;
             self.blocked = Blocked::Yes;
         }
@@ -255,6 +256,7 @@ impl Timers {
             }
             return Verdict::End(if is_idle { End::Idle } else { End::Pong });
         }
+        self.is_suspect = false;
         if is_due {
             self.ping(now);
             return Verdict::Ping;

@@ -412,4 +412,23 @@ runtimes! {
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
         assert!(sent < pings.len(), "reading has not paused");
     }
+
+    async fn what_the_handler_sends_does_not_keep_a_dead_peer(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, _peer) = socket(&time);
+        let mut seconds = 0;
+        let end = loop {
+            // The stream accepts everything. One of them is still to be written in `next`.
+            now(socket.send("written".into())).unwrap();
+            now(socket.feed("buffered".into())).unwrap();
+            if let Some(end) = socket.next().now_or_never() {
+                break end;
+            }
+            seconds += 1;
+            assert!(seconds < 100, "it is never given up");
+            time.advance(SECOND).await;
+        };
+        assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+        assert!((20..=36).contains(&seconds), "{seconds}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyws::{Error, Message, TimeoutPhase, WebSocket, testing};
-use futures::{AsyncWriteExt, FutureExt};
+use futures::{AsyncWriteExt, FutureExt, SinkExt};
 use support::{
     frames::{Frame, PING, PONG, Peer, Role},
     runtimes,
@@ -430,5 +430,31 @@ runtimes! {
         };
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
         assert!((20..=36).contains(&seconds), "{seconds}");
+    }
+
+    async fn a_peer_that_does_not_answer_a_close_is_given_up_too(rt) {
+        let time = Paused::new(&rt);
+        for uses_sink in [false, true] {
+            let (mut socket, mut peer) = socket(&time);
+            // Neither waits for the peer's Close.
+            if uses_sink {
+                now(SinkExt::close(&mut socket)).unwrap();
+            } else {
+                socket.sender().close(None).unwrap();
+            }
+            assert_waits(&mut socket);
+            let close = now(peer.frame()).unwrap();
+            for _ in 0..3 {
+                // What it sends is received meanwhile, and is a sign of life.
+                wait(&time, &mut socket, 19).await;
+                peer.send(Frame::text("still here")).await;
+                assert_eq!(received(&mut socket), Message::text("still here"));
+            }
+            wait(&time, &mut socket, 30).await;
+            time.advance(3 * SECOND).await;
+            assert_waits(&mut socket);
+            assert_timed_out(&mut socket);
+            assert!(peer.frame().now_or_never().is_none(), "nothing follows {close:?}");
+        }
     }
 }

@@ -312,7 +312,7 @@ impl Driver {
 
     /// Passes on what was read and written since the last call.
     fn observe(&mut self) {
-        let is_writing = self.is_writing();
+        let is_writing = self.is_writing() && self.endpoint.can_write();
         let Some(timers) = self.life.as_mut().and_then(|life| life.timers.as_mut()) else {
             return;
         };

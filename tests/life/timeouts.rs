@@ -223,6 +223,33 @@ runtimes! {
         let config = Still::without_timers().config().set_queue(anyws::QueueConfig::default());
         assert!(anyws::testing::server(anyws::testing::duplex().1, &config).is_ok());
     }
+
+    async fn a_close_behind_messages_that_come_too_late_is_found(rt) {
+        let time = Paused::new(&rt);
+        for role in Role::BOTH {
+            let config = time.config().set_idle_timeout(IDLE);
+            let (mut socket, mut peer) = role.with_peer(&config);
+            assert_becomes_idle(&time, &mut socket, 60).await;
+            let close = now(peer.frame()).unwrap();
+            assert_eq!(close.code(), 1001);
+            // One read takes them all, but for the last byte.
+            let from = role.other();
+            let late = [Frame::text("late"), Frame::new(PING, ""), Frame::text("later"), close];
+            let bytes: Vec<_> = late.iter().flat_map(|frame| frame.bytes(from)).collect();
+            let (last, most) = bytes.split_last().unwrap();
+            peer.send_bytes(most).await;
+            let mut closing = Box::pin(socket.close(None));
+            assert!((&mut closing).now_or_never().is_none());
+            peer.send_bytes(&[*last]).await;
+            if role == Role::Server {
+                // The server ends the connection first, and without another frame.
+                assert!((&mut closing).now_or_never().is_none());
+                assert_eq!(peer.frame().await, None);
+            }
+            peer.finish().await;
+            now(closing).unwrap();
+        }
+    }
 }
 
 /// Receives a ping: nothing else has arrived.

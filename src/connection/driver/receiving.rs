@@ -116,7 +116,7 @@ impl Driver {
         let read = ready!(self.reader.poll(io, endpoint, cx, received));
         if let Err(end) = read {
             *received = Some(Err(self.end_receiving(end)));
-        } else if !self.endpoint.is_receiving() {
+        } else if !self.endpoint.is_parsing() {
             self.write_last_answer(cx);
         }
         Poll::Ready(())

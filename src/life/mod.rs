@@ -87,6 +87,12 @@ impl Life {
         self.queue.as_ref()?.take_urgent()
     }
 
+    /// Returns whether senders have queued something, or the maximum lifetime is over.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.has_queued() || self.timers.as_ref().is_some_and(Timers::is_too_old)
+    }
+
     /// Returns whether senders have queued something.
     #[inline]
     pub(crate) fn has_queued(&self) -> bool {

@@ -250,6 +250,38 @@ runtimes! {
             now(closing).unwrap();
         }
     }
+
+    async fn a_handler_that_never_waits_is_told_of_its_socket_s_age(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_max_lifetime(LIFETIME);
+        for sends in [false, true] {
+            let (mut socket, mut peer) = Role::Server.with_peer(&config);
+            // Fewer than one turn: the socket would not yield.
+            for _ in 0..120 {
+                peer.send(Frame::text("")).await;
+            }
+            let mut seconds = 0;
+            let end = loop {
+                let done = if sends {
+                    now(socket.send("".into()))
+                } else {
+                    now(socket.next()).expect("no end without an error").map(drop)
+                };
+                if let Err(error) = done {
+                    break error;
+                }
+                seconds += 1;
+                assert!(seconds < 115, "it is not told");
+                time.advance(SECOND).await;
+            };
+            assert!(matches!(end, Error::Timeout(TimeoutPhase::Lifetime)), "{end:?}");
+            assert!((100..=112).contains(&seconds), "{seconds}");
+            assert!(now(socket.next()).is_none());
+            assert!(matches!(now(socket.send("late".into())), Err(Error::Closed)));
+            drop(socket);
+            assert_eq!(peer.see_off().await.1.code(), 1001);
+        }
+    }
 }
 
 /// Receives a ping: nothing else has arrived.

@@ -62,6 +62,24 @@ impl Driver {
         self.life.as_ref()?.queue.as_deref()
     }
 
+    /// Returns an error once the maximum lifetime is over, for an operation that may never wait.
+    pub(super) fn check_age(&mut self, side: Side) -> Result<()> {
+        if self.timers().is_some_and(Timers::is_too_old) {
+            return Err(self.end_by(End::Lifetime, side));
+        }
+        Ok(())
+    }
+
+    fn timers(&self) -> Option<&Timers> {
+        self.life.as_ref()?.timers.as_ref()
+    }
+
+    /// Returns whether a task that sends has more to do than that.
+    #[inline]
+    pub(super) fn is_attention_due(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.is_due())
+    }
+
     /// Returns whether senders have queued something.
     #[inline]
     pub(super) fn has_queued(&self) -> bool {

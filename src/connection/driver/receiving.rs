@@ -41,6 +41,13 @@ impl Driver {
             self.finish_stream(cx, received);
             return Poll::Ready(());
         }
+        if self.life.is_some()
+            && let Err(error) = self.check_age(Side::Receiver)
+        {
+            *received = Some(Err(error));
+            self.stop_messages(cx);
+            return Poll::Ready(());
+        }
         loop {
             let was_paused = self.endpoint.is_paused();
             if self.poll_incoming(cx, received).is_ready() {

@@ -133,7 +133,7 @@ impl Driver {
             && !self.writer.is_turn_over()
             && !self.tasks.is_sender_waiting()
             && !self.tasks.is_other_than_receiver(cx)
-            && !self.has_queued()
+            && !self.is_attention_due()
     }
 
     /// Waits until there is space for a message in this turn.
@@ -151,6 +151,11 @@ impl Driver {
                 }
                 if !this.endpoint.can_send() {
                     return Poll::Ready(Err(Box::new(Error::Closed)));
+                }
+                if let Err(error) = this.check_age(Side::Sender) {
+                    // The Close.
+                    this.flush_and_keep_error(cx);
+                    return Poll::Ready(Err(Box::new(error)));
                 }
                 if this.endpoint.is_full() {
                     // Either the stream is full and will wake this task, or the turn is over.

@@ -457,4 +457,24 @@ runtimes! {
             assert!(peer.frame().now_or_never().is_none(), "nothing follows {close:?}");
         }
     }
+
+    async fn a_round_trip_does_not_include_the_handler_s_work(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        for _ in 0..2 {
+            let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+            time.advance(SECOND).await;
+            answer(&mut peer, ping).await;
+            assert_waits(&mut socket);
+            assert_eq!(socket.round_trip(), Some(SECOND));
+            // An answer that comes with a message, on which the handler works for long.
+            let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+            let pong = Frame::new(PONG, ping.payload).masked();
+            peer.send_bytes(&[pong, Frame::text("work").masked()].concat()).await;
+            assert_eq!(received(&mut socket), Message::text("work"));
+            time.advance(60 * SECOND).await;
+            assert_waits(&mut socket);
+            assert_eq!(socket.round_trip(), Some(SECOND), "it is not measured");
+        }
+    }
 }

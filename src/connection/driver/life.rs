@@ -62,6 +62,15 @@ impl Driver {
         self.life.as_ref()?.queue.as_deref()
     }
 
+    /// Begins a `next`, which may never wait.
+    #[inline(never)]
+    pub(super) fn begin_next(&mut self) -> Result<()> {
+        // An answer that came with a message was not measured when it came, and the handler may
+        // have worked on the message for long.
+        self.endpoint.take_pong();
+        self.check_age(Side::Receiver)
+    }
+
     /// Returns an error once the maximum lifetime is over, for an operation that may never wait.
     pub(super) fn check_age(&mut self, side: Side) -> Result<()> {
         if self.timers().is_some_and(Timers::is_too_old) {

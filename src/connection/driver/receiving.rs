@@ -42,7 +42,7 @@ impl Driver {
             return Poll::Ready(());
         }
         if self.life.is_some()
-            && let Err(error) = self.check_age(Side::Receiver)
+            && let Err(error) = self.begin_next()
         {
             *received = Some(Err(error));
             self.stop_messages(cx);

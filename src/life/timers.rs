@@ -183,6 +183,11 @@ impl Timers {
         self.alarm.register(waker);
     }
 
+    /// Ends the timeouts: the socket has ended.
+    pub(crate) fn leave(&self) {
+        self.alarm.leave();
+    }
+
     pub(super) fn alarm(&self) -> &Arc<Alarm> {
         &self.alarm
     }

@@ -181,4 +181,36 @@ runtimes! {
             assert_eq!(is_done.await, Ok("done"), "{lifetime:?} {close_timeout:?}");
         }
     }
+
+    async fn a_handler_may_tidy_up_after_the_end_of_its_socket(rt) {
+        let time = Paused::new(&rt);
+        let (go_on, may_go_on) = oneshot::channel();
+        let (done, is_done) = oneshot::channel();
+        let client = upgraded(&time, async |mut socket: WebSocket| {
+            while socket.next().await.is_some() {}
+            may_go_on.await.unwrap();
+            // The socket lives until here.
+            drop(socket);
+            let _ = done.send("done");
+        });
+        drop(client);
+        time.advance(10 * LIFETIME).await;
+        go_on.send(()).unwrap();
+        assert_eq!(is_done.await, Ok("done"));
+    }
+
+    async fn a_handler_that_ignores_the_end_of_its_life_is_dropped(rt) {
+        let time = Paused::new(&rt);
+        let (dropped, mut is_dropped) = oneshot::channel();
+        let dropped = Dropped(Some(dropped));
+        let _client = upgraded(&time, async |mut socket: WebSocket| {
+            let _dropped = dropped;
+            while socket.next().await.is_some() {}
+            pending::<()>().await;
+        });
+        time.advance(LIFETIME + GRACE).await;
+        assert_eq!(is_dropped.try_recv(), Ok(None), "it is dropped too early");
+        time.advance(LATE).await;
+        is_dropped.await.unwrap();
+    }
 }

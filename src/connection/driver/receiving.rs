@@ -99,6 +99,7 @@ impl Driver {
             return;
         }
         self.terminated = true;
+        self.leave_clock();
         // The answer to a Close may not be written yet.
         self.flush_and_keep_error(cx);
     }

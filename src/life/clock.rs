@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     future::poll_fn,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -171,7 +172,8 @@ impl Clock {
         all.retain(|alarm| !alarm.has_left());
         let shortest = all.iter().map(|alarm| alarm.tick()).min();
         for alarm in &all {
-            alarm.ring(now);
+            // A waker that panics must not take the other sockets' clock with it.
+            let _ = catch_unwind(AssertUnwindSafe(|| alarm.ring(now)));
         }
         self.put_back(all, shortest.unwrap_or(Tick::MAX));
     }

@@ -2,8 +2,11 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -189,6 +192,41 @@ fn a_clock_frees_its_memory_with_its_sockets() {
     assert!(memory.bytes_max > 1_000_000, "{memory:?}");
     assert!(memory.bytes_current < 4096, "{memory:?}");
     drop(first);
+}
+
+#[test]
+fn a_clock_outlives_a_waker_that_panics() {
+    #[derive(Default)]
+    struct Panics(AtomicBool);
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            assert!(self.0.swap(true, SeqCst), "a waker panics, once");
+        }
+    }
+    let still = Still::keeping();
+    let inner: Arc<dyn Runtime> = Arc::new(still.clone());
+    let time = Paused::new(&inner);
+    let (mut bad, _a) = idle(&time, 10 * SECOND);
+    let (mut good, _b) = idle(&time, 10 * SECOND);
+    let panics = Arc::new(Panics::default());
+    let waker = Waker::from(Arc::clone(&panics));
+    assert!(
+        bad.next()
+            .poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert_waits(&mut good);
+    let mut tasks = still.tasks();
+    for _ in 0..15 {
+        run(&mut tasks);
+        time.jump(SECOND);
+    }
+    assert!(panics.0.load(SeqCst));
+    assert_waits(&mut good);
+    assert!(matches!(
+        now(good.next()),
+        Some(Err(Error::Timeout(TimeoutPhase::Idle)))
+    ));
 }
 
 #[cfg(feature = "rt-tokio")]

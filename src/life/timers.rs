@@ -15,7 +15,6 @@ use crate::{
 };
 
 /// The timeouts of a socket, and the alarm that it shares with its clock.
-#[expect(clippy::struct_excessive_bools, reason = "they are independent facts")]
 pub(crate) struct Timers {
     alarm: Arc<Alarm>,
     limits: Limits,

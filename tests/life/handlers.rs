@@ -192,9 +192,10 @@ runtimes! {
             // The socket lives until here.
             drop(socket);
             let _ = done.send("done");
-        });
+        })
+        .await;
         drop(client);
-        time.advance(10 * LIFETIME).await;
+        time.advance(2 * LIFETIME).await;
         go_on.send(()).unwrap();
         assert_eq!(is_done.await, Ok("done"));
     }
@@ -207,7 +208,8 @@ runtimes! {
             let _dropped = dropped;
             while socket.next().await.is_some() {}
             pending::<()>().await;
-        });
+        })
+        .await;
         time.advance(LIFETIME + GRACE).await;
         assert_eq!(is_dropped.try_recv(), Ok(None), "it is dropped too early");
         time.advance(LATE).await;

@@ -70,13 +70,23 @@ impl Driver {
         self.life.as_ref()?.queue.as_deref()
     }
 
-    /// Begins a `next`, which may never wait.
+    /// Begins a `next`, which may never wait. Takes what senders have queued: the peer may send
+    /// without a pause.
     #[inline(never)]
-    pub(super) fn begin_next(&mut self) -> Result<()> {
-        // An answer that came with a message was not measured when it came, and the handler may
-        // have worked on the message for long.
-        self.endpoint.take_pong();
-        self.check_age(Side::Receiver)
+    pub(super) fn begin_next(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        if self.has_queued() {
+            self.take_queued(Side::Receiver)?;
+            if self.endpoint.should_write() {
+                self.flush_and_keep_error(cx);
+            }
+        }
+        if self.endpoint.is_receiving() {
+            // An answer that came with a message was not measured when it came, and the handler may
+            // have worked on the message for long.
+            self.endpoint.take_pong();
+            self.check_age(Side::Receiver)?;
+        }
+        Ok(())
     }
 
     /// Returns an error once the maximum lifetime is over, for an operation that may never wait.
@@ -249,17 +259,6 @@ impl Driver {
             if self.endpoint.unwritten() == before {
                 return Ok(());
             }
-        }
-        Ok(())
-    }
-
-    /// Takes what senders have queued before the next message of the peer, who may send without a
-    /// pause. Writes if enough is buffered.
-    #[cold]
-    pub(super) fn take_queued_between(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        self.take_queued(Side::Receiver)?;
-        if self.endpoint.should_write() {
-            self.flush_and_keep_error(cx);
         }
         Ok(())
     }

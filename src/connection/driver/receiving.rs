@@ -30,8 +30,8 @@ impl Driver {
 
     /// Waits until `received` holds the next message. It stays empty if no more messages arrive.
     fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        if self.has_queued()
-            && let Err(error) = self.take_queued_between(cx)
+        if self.life.is_some()
+            && let Err(error) = self.begin_next(cx)
         {
             *received = Some(Err(error));
             self.stop_messages(cx);
@@ -39,13 +39,6 @@ impl Driver {
         }
         if !self.endpoint.is_receiving() {
             self.finish_stream(cx, received);
-            return Poll::Ready(());
-        }
-        if self.life.is_some()
-            && let Err(error) = self.begin_next()
-        {
-            *received = Some(Err(error));
-            self.stop_messages(cx);
             return Poll::Ready(());
         }
         loop {

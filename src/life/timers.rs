@@ -206,7 +206,6 @@ impl Timers {
         if seen.has_read {
             self.heard = now;
             self.is_pinged = false;
-            self.is_suspect = false;
             self.schedule_ping(now);
         } else if self.is_pinged && is_moving {
             // The ping may still wait behind what is written.

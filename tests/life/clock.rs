@@ -161,6 +161,26 @@ runtimes! {
         assert!(most < SOCKETS / 10 * 3 / 2, "{pinged:?}");
         assert!(pinged.iter().filter(|it| **it > 0).count() >= 10, "{pinged:?}");
     }
+
+    async fn time_that_the_executor_stood_still_does_not_count(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        while peer.frame().now_or_never().is_none() {
+            assert_waits(&mut socket);
+            time.advance(SECOND).await;
+        }
+        // The answer is on its way for as long as the executor stands still.
+        for _ in 0..3 {
+            time.jump(5 * (INTERVAL + TIMEOUT));
+            time.settle().await;
+            for _ in 0..3 {
+                assert_waits(&mut socket);
+            }
+        }
+        time.advance(TIMEOUT).await;
+        assert_waits(&mut socket);
+        assert!(matches!(now(socket.next()), Some(Err(Error::Timeout(TimeoutPhase::Pong)))));
+    }
 }
 
 /// Polls the tasks of a runtime that runs nothing by itself.
@@ -192,6 +212,33 @@ fn a_clock_frees_its_memory_with_its_sockets() {
     assert!(memory.bytes_max > 1_000_000, "{memory:?}");
     assert!(memory.bytes_current < 4096, "{memory:?}");
     drop(first);
+}
+
+#[test]
+fn a_task_that_waits_is_woken_when_its_clock_is_dropped() {
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, SeqCst);
+        }
+    }
+    let still = Still::keeping();
+    let config = still.config().set_keepalive(INTERVAL, TIMEOUT);
+    let (mut socket, _peer) = Role::Server.with_peer(&config);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    assert!(
+        socket
+            .next()
+            .poll_unpin(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert!(!woken.0.load(SeqCst));
+    // As a runtime does that is shut down.
+    drop(still.tasks());
+    assert!(woken.0.load(SeqCst));
+    assert!(matches!(now(socket.next()), Some(Err(Error::NoRuntime))));
 }
 
 #[test]

@@ -477,4 +477,27 @@ runtimes! {
             assert_eq!(socket.round_trip(), Some(SECOND), "it is not measured");
         }
     }
+
+    async fn a_suspicion_ends_with_a_sign_of_life(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        for _ in 0..2 {
+            let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+            wait(&time, &mut socket, 10).await;
+            time.advance(2 * SECOND).await;
+            // One more read, and the answer is there.
+            assert_waits(&mut socket);
+            answer(&mut peer, ping).await;
+            assert_waits(&mut socket);
+        }
+    }
+
+    async fn the_shortest_round_trip_is_one_too(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, mut peer) = socket(&time);
+        let (ping, _) = next_frame(&time, &mut socket, &mut peer).await;
+        answer(&mut peer, ping).await;
+        assert_waits(&mut socket);
+        assert_eq!(socket.round_trip(), Some(Duration::from_micros(1)));
+    }
 }

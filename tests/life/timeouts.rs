@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyws::{ConfigError, Error, Message, TimeoutPhase, WebSocket, WebSocketConfig};
-use futures::{FutureExt, SinkExt};
+use anyws::{ConfigError, Error, Message, TimeoutPhase, WebSocket, WebSocketConfig, testing};
+use futures::{AsyncReadExt, FutureExt, SinkExt};
 use support::{
     frames::{CONTINUATION, Frame, PING, Peer, Role, TEXT},
     runtimes,
@@ -153,14 +153,12 @@ runtimes! {
 
     async fn a_socket_is_closed_with_1001_once_it_is_old(rt) {
         let time = Paused::new(&rt);
-        let mut lifetimes = Vec::new();
         for _ in 0..4 {
             let config = time.config().set_max_lifetime(LIFETIME);
             let (mut socket, mut peer) = Role::Server.with_peer(&config);
             let (phase, seconds) = ends(&time, &mut socket).await;
             assert_eq!(phase, TimeoutPhase::Lifetime);
             assert!((100..=112).contains(&seconds), "{seconds}");
-            lifetimes.push(seconds);
             drop(socket);
             assert_eq!(peer.see_off().await.1.code(), 1001);
         }
@@ -215,13 +213,13 @@ runtimes! {
         ];
         for set in settings {
             let config = set(Still::without_timers().config());
-            let (_, far) = anyws::testing::duplex();
-            let socket = anyws::testing::server(far, &config);
+            let (_, far) = testing::duplex();
+            let socket = testing::server(far, &config);
             assert!(matches!(socket, Err(Error::NoRuntime)), "{socket:?}");
         }
         // Bounds of a queue need none.
         let config = Still::without_timers().config().set_queue(anyws::QueueConfig::default());
-        assert!(anyws::testing::server(anyws::testing::duplex().1, &config).is_ok());
+        assert!(testing::server(testing::duplex().1, &config).is_ok());
     }
 
     async fn a_close_behind_messages_that_come_too_late_is_found(rt) {
@@ -281,6 +279,43 @@ runtimes! {
             drop(socket);
             assert_eq!(peer.see_off().await.1.code(), 1001);
         }
+    }
+
+    async fn sockets_that_were_opened_together_do_not_end_together(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_max_lifetime(LIFETIME);
+        let mut sockets: Vec<_> = (0..20).map(|_| Role::Server.with_peer(&config)).collect();
+        let mut ended = Vec::new();
+        while !sockets.is_empty() {
+            let before = sockets.len();
+            sockets.retain_mut(|(socket, _)| socket.next().now_or_never().is_none());
+            ended.push(before - sockets.len());
+            assert!(ended.len() < 120, "some never end");
+            time.advance(SECOND).await;
+        }
+        assert!(ended.iter().filter(|it| **it > 0).count() > 1, "{ended:?}");
+    }
+
+    async fn a_long_message_that_is_slowly_accepted_is_not_idle(rt) {
+        let time = Paused::new(&rt);
+        let (mut near, far) = testing::duplex_with_capacity(1000);
+        let mut socket = Role::Server.socket(far, &time.config().set_idle_timeout(IDLE));
+        let _ = socket.feed(Message::binary(vec![0; 10_000])).now_or_never();
+        for _ in 0..8 {
+            wait(&time, &mut socket, 50).await;
+            near.read_exact(&mut [0; 1000]).await.unwrap();
+        }
+        assert_waits(&mut socket);
+    }
+
+    async fn the_time_that_a_handler_is_away_counts(rt) {
+        let time = Paused::new(&rt);
+        let (mut socket, _peer) = idle_socket(&time);
+        assert_waits(&mut socket);
+        time.advance(2 * IDLE).await;
+        // It reads first.
+        assert_waits(&mut socket);
+        assert_becomes_idle(&time, &mut socket, 0).await;
     }
 }
 

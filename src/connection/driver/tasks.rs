@@ -120,8 +120,8 @@ impl Tasks {
         }
     }
 
-    /// Wakes the task that waits to receive, if there is one. If it still waits after its next poll,
-    /// it registers again.
+    /// Wakes the task that waits to receive, if there is one. If it still waits after its next
+    /// poll, it registers again.
     pub(super) fn wake_receiver(&mut self) {
         if self.receiver_waits != Waits::Nothing {
             let receiver = self.receiver.take();

@@ -185,23 +185,25 @@ impl WebSocketConfig {
     /// from closing the connection.
     ///
     /// Common values are 20 s for both. [`WebSocket::next`](crate::WebSocket::next) and
-    /// [`closed`](crate::WebSocket::closed) send the pings (RFC 6455, section 5.5.2); the answers
-    /// to them are not returned as messages. Any byte of the peer counts as a sign of life, and so
-    /// does each write that it accepts while the ping waits behind other data. A ping may also wait
-    /// behind some megabytes in the kernel's buffer: allow for the time that your slowest peer
-    /// needs for them.
+    /// [`closed`](crate::WebSocket::closed) send the pings (RFC 6455, section 5.5.2). The answer to
+    /// the last ping is not returned as a message; one that comes only after the next ping is. Any
+    /// byte of the peer counts as a sign of life, and so does each write that it accepts while the
+    /// ping waits behind other data. A ping may also wait behind some megabytes in the kernel's
+    /// buffer: allow for the time that your slowest peer needs for them.
     ///
     /// A peer that is given up gets a Close with code 1011, and `next` returns [`Error::Timeout`]
     /// with [`TimeoutPhase::Pong`](crate::TimeoutPhase::Pong), then `None`. A socket first reads
     /// what has arrived and judges then, so a handler that was busy for a minute does not lose a
-    /// live peer. While the handler does not wait in `next` or `closed`, no pings are sent.
+    /// live peer. While the handler does not wait in `next` or `closed`, no pings are sent. After a
+    /// Close of this end, no pings are sent either, but silence counts as before.
     ///
     /// The first ping comes after a random part, from a half to the whole, of `interval`, so that
     /// thousands of clients that connect at once are not pinged at once.
     ///
     /// The clock of these timeouts is coarse: each passes late by up to two ticks. A tick is an
-    /// eighth of the shortest of a socket's timeouts, at least 50 ms and at most 1 s. Without a
-    /// runtime that has timers, setting one is [`Error::NoRuntime`].
+    /// eighth of the shortest of a socket's timeouts, at least 50 ms and at most 1 s. A timeout of
+    /// more than 99 days never passes. Without a runtime that has timers, setting one is
+    /// [`Error::NoRuntime`].
     ///
     /// [`Error::Timeout`]: crate::Error::Timeout
     /// [`Error::NoRuntime`]: crate::Error::NoRuntime
@@ -223,8 +225,9 @@ impl WebSocketConfig {
     /// Pings and pongs do not count, but fragments and parts of long messages do. The peer gets a
     /// Close with code 1001, and [`next`](crate::WebSocket::next) returns
     /// [`Error::Timeout`](crate::Error::Timeout) with
-    /// [`TimeoutPhase::Idle`](crate::TimeoutPhase::Idle), then `None`. The time counts while the
-    /// handler waits in `next` or [`closed`](crate::WebSocket::closed). For the clock, see
+    /// [`TimeoutPhase::Idle`](crate::TimeoutPhase::Idle), then `None`. It is noticed while the
+    /// handler waits in `next` or [`closed`](crate::WebSocket::closed), after what has arrived was
+    /// read; the time for which the handler was away counts. For the clock, see
     /// [`set_keepalive`](Self::set_keepalive).
     pub fn set_idle_timeout(mut self, timeout: Duration) -> Self {
         self.life().idle_timeout = Some(timeout);
@@ -234,14 +237,15 @@ impl WebSocketConfig {
     /// Closes a socket that has been open for `lifetime`, and up to a tenth longer; default off.
     ///
     /// The additional time is random, so that sockets that were opened together do not all
-    /// reconnect together. The peer gets a Close with code 1001, and the waiting operation returns
-    /// [`Error::Timeout`](crate::Error::Timeout) with
+    /// reconnect together. The peer gets a Close with code 1001, and the waiting operation, or the
+    /// next `next`, `send` or `feed`, returns [`Error::Timeout`](crate::Error::Timeout) with
     /// [`TimeoutPhase::Lifetime`](crate::TimeoutPhase::Lifetime).
     ///
-    /// A handler of [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) that does not poll its
-    /// socket has twice the close timeout more. Then its future is dropped, and with it the socket,
-    /// which closes with code 1001; nobody is told. A handler that has dropped its socket before
-    /// goes on. On a bare stream the task is yours, and is not dropped. For the clock, see
+    /// A handler of [`on_upgrade`](crate::WebSocketUpgrade::on_upgrade) that still holds its socket
+    /// has twice the close timeout more, whether it has got that error or not. Then its future is
+    /// dropped, and with it the socket, which closes with code 1001; nobody is told. A handler goes
+    /// on if it has dropped its socket, or if `next` had returned `None` before the lifetime was
+    /// over. On a bare stream the task is yours, and is not dropped. For the clock, see
     /// [`set_keepalive`](Self::set_keepalive).
     pub fn set_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.life().max_lifetime = Some(lifetime);
@@ -256,8 +260,9 @@ impl WebSocketConfig {
     /// them. The waiting `send`, `feed` or `flush`, or the waiting
     /// [`next`](crate::WebSocket::next), returns [`Error::Timeout`](crate::Error::Timeout) with
     /// [`TimeoutPhase::Write`](crate::TimeoutPhase::Write), and the connection ends without a
-    /// Close, because none would get through. For the clock, see
-    /// [`set_keepalive`](Self::set_keepalive).
+    /// Close, because none would get through. A stream that has a buffer of its own, such as TLS,
+    /// does not show while it is flushed that the peer reads: allow for that buffer too. For the
+    /// clock, see [`set_keepalive`](Self::set_keepalive).
     pub fn set_write_timeout(mut self, timeout: Duration) -> Self {
         self.life().write_timeout = Some(timeout);
         self

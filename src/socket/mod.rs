@@ -122,7 +122,8 @@ impl WebSocket {
     /// Returns `None` before the first answer, and if
     /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive) is off. Only silent peers are
     /// pinged, so it stays `None` for a peer that always has something to send. Pings that the
-    /// handler sends by itself are not measured.
+    /// handler sends by itself are not measured, nor is an answer that comes together with a
+    /// message. The time for which the handler does not wait in `next` or `closed` is included.
     #[must_use]
     pub fn round_trip(&self) -> Option<Duration> {
         self.connection.round_trip()

@@ -53,8 +53,8 @@ impl Driver {
         queue.has_ready().then(|| Arc::clone(queue))
     }
 
-    /// Ends the timeouts, because the messages have ended: the handler may tidy up for as long as it
-    /// likes. But one whose socket has become too old must not go on for ever.
+    /// Ends the timeouts, because the messages have ended: the handler may tidy up for as long as
+    /// it likes. But one whose socket has become too old must not go on for ever.
     pub(super) fn leave_clock(&self) {
         if let Some(timers) = self.timers().filter(|timers| !timers.is_too_old()) {
             timers.leave();

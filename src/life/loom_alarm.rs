@@ -110,6 +110,7 @@ fn an_alarm_may_leave_while_the_clock_ticks() {
     });
 }
 
+#[expect(clippy::disallowed_methods, reason = "any start will do")]
 fn clock() -> (Arc<Clock>, Arc<Alarm>) {
     let start = Instant::now();
     let runtime: Arc<dyn Runtime> = Arc::new(Moving(std::sync::Mutex::new(start)));

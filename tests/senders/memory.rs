@@ -10,6 +10,7 @@ use anyws::{Bytes, Message, PreparedMessage, Sender, WebSocket, WhenFull, testin
 use support::{
     bounded,
     sockets::now,
+    still::Still,
     tasks::{poll_with, waker},
 };
 
@@ -130,7 +131,8 @@ impl Drop for Endless {
 fn a_socket_that_closes_does_not_go_on_with_what_is_queued_meanwhile() {
     for is_close in [false, true] {
         bounded(move || {
-            let (mut client, mut socket) = testing::pair();
+            let config = Still::keeping().config();
+            let (mut client, mut socket) = testing::pair_with(&config).unwrap();
             let sender = socket.sender();
             let count = Arc::new(Mutex::new(0));
             let endless = Endless(sender.clone(), Arc::clone(&count));

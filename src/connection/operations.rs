@@ -127,6 +127,11 @@ impl Connection {
         self.0.as_ref()?.driver.queue_to_wake()
     }
 
+    /// Returns whether the connection has a maximum lifetime.
+    pub(crate) fn has_lifetime(&self) -> bool {
+        self.timers().is_some_and(Timers::has_lifetime)
+    }
+
     /// Returns the time from the last ping of the keepalive to its answer.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.timers()?.round_trip()

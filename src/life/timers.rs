@@ -297,6 +297,11 @@ impl Timers {
         deadlines.into_iter().flatten().any(|at| at.has_come(now))
     }
 
+    /// Returns whether there is a maximum lifetime.
+    pub(crate) fn has_lifetime(&self) -> bool {
+        self.has_lifetime
+    }
+
     /// Returns whether the maximum lifetime is over.
     pub(crate) fn is_too_old(&self) -> bool {
         self.end().is_some_and(|at| at.has_come(self.now()))

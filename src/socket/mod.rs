@@ -149,6 +149,10 @@ impl WebSocket {
         split::split(self)
     }
 
+    pub(crate) fn has_lifetime(&self) -> bool {
+        self.connection.has_lifetime()
+    }
+
     pub(crate) fn stop(&self) -> Option<Stop> {
         self.connection.stop()
     }

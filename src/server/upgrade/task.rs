@@ -116,56 +116,79 @@ impl Job {
         H: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output: HandlerOutput> + Send + 'static,
     {
-        let mut on_handler_error = self.on_handler_error;
-        // A server has such a task for each socket, so a handler that cannot fail gets a smaller
-        // one.
+        let Self {
+            upgrading,
+            guard,
+            mut on_handler_error,
+        } = self;
+        // A server has such a task for each socket, so they are small: blocks, because an `async
+        // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
         if !Fut::Output::MAY_FAIL {
-            return run(self.upgrading, self.guard, handler, |polled, cx| {
-                polled.poll(cx).map(drop)
+            return contained(async move {
+                let Some(socket) = upgraded(upgrading, guard).await else {
+                    return;
+                };
+                if socket.has_lifetime() {
+                    until_stopped(socket, handler).await;
+                } else {
+                    handler(socket).await;
+                }
             });
         }
-        run(self.upgrading, self.guard, handler, move |polled, cx| {
-            let mut hold = Hold::begin();
-            let output = ready!(polled.poll(cx));
-            if let Err(error) = output.into_result() {
-                // Closes the sockets that the handler has dropped, with 1011.
-                hold.fail();
-                if let Some(on_error) = on_handler_error.take() {
-                    on_error(error);
+        contained(async move {
+            let Some(socket) = upgraded(upgrading, guard).await else {
+                return;
+            };
+            let stop = socket.stop().map(Box::new);
+            // This block calls the handler in the first poll, and drops its future in the last one.
+            let mut handler = pin!(async { handler(socket).await });
+            poll_fn(|cx| {
+                if is_stopped(stop.as_deref(), cx) {
+                    return Poll::Ready(());
                 }
-            }
-            Poll::Ready(())
+                poll_held(handler.as_mut(), cx, &mut on_handler_error)
+            })
+            .await;
         })
     }
 }
 
-/// Creates a task that waits for the socket, then polls the handler by `poll`.
-fn run<H, Fut, P>(
-    upgrading: Upgrading,
-    guard: Guard,
-    handler: H,
-    mut poll: P,
-) -> BoxFuture<'static, ()>
+/// Polls a handler that may fail, and closes the sockets that it drops by its result.
+fn poll_held<Fut>(
+    handler: Pin<&mut Fut>,
+    cx: &mut Context<'_>,
+    on_handler_error: &mut Option<ErrorCallback>,
+) -> Poll<()>
+where
+    Fut: Future<Output: HandlerOutput>,
+{
+    let mut hold = Hold::begin();
+    let output = ready!(handler.poll(cx));
+    if let Err(error) = output.into_result() {
+        // Closes the sockets that the handler has dropped, with 1011.
+        hold.fail();
+        if let Some(on_error) = on_handler_error.take() {
+            on_error(error);
+        }
+    }
+    Poll::Ready(())
+}
+
+/// Runs a handler until its socket is too old. Boxed, because few sockets have a maximum lifetime,
+/// and the tasks of the others would be larger.
+fn until_stopped<H, Fut>(socket: WebSocket, handler: H) -> BoxFuture<'static, ()>
 where
     H: FnOnce(WebSocket) -> Fut + Send + 'static,
     Fut: Future + Send + 'static,
-    P: FnMut(Pin<&mut (dyn Future<Output = Fut::Output> + Send)>, &mut Context<'_>) -> Poll<()>
-        + Send
-        + 'static,
 {
-    // Blocks, because an `async fn` would hold its arguments twice.
-    contained(async move {
-        let Some(socket) = upgraded(upgrading, guard).await else {
-            return;
-        };
-        let stop = socket.stop().map(Box::new);
-        // This block calls the handler in the first poll, and drops its future in the last one.
-        let mut handler = pin!(async { handler(socket).await });
+    let stop = socket.stop();
+    Box::pin(async move {
+        let mut handler = pin!(handler(socket));
         poll_fn(|cx| {
-            if is_stopped(stop.as_deref(), cx) {
+            if is_stopped(stop.as_ref(), cx) {
                 return Poll::Ready(());
             }
-            poll(handler.as_mut(), cx)
+            handler.as_mut().poll(cx).map(drop)
         })
         .await;
     })

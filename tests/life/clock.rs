@@ -77,7 +77,7 @@ runtimes! {
         let time = Paused::new(&rt);
         let (mut slow, _a) = idle(&time, 60 * SECOND);
         assert_waits(&mut slow);
-        time.advance(SECOND / 2).await;
+        time.advance(SECOND / 4).await;
         let (mut fast, _b) = idle(&time, 4 * SECOND / 10);
         assert_waits(&mut fast);
         time.settle().await;

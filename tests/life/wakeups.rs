@@ -73,6 +73,17 @@ fn narrow(config: WebSocketConfig) -> (WebSocket, testing::Duplex) {
 }
 
 runtimes! {
+    async fn a_task_that_awaits_the_answer_to_a_close_is_woken(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+        let (mut socket, _peer) = Role::Server.with_peer(&config);
+        socket.sender().close(None).unwrap();
+        let ending = time.run(async move { socket.next().await });
+        time.advance(INTERVAL + 2 * TIMEOUT).await;
+        let end = ending.await.unwrap();
+        assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Pong)))), "{end:?}");
+    }
+
     async fn a_send_after_a_dropped_next_sleeps_though_a_ping_is_due(rt) {
         let time = Paused::new(&rt);
         let (mut socket, near) = narrow(time.config().set_keepalive(INTERVAL, TIMEOUT));

@@ -252,7 +252,7 @@ impl WebSocketConfig {
         self
     }
 
-    /// Fails a write of which the peer accepts no byte for `timeout`; default off.
+    /// Fails a write if the peer accepts no byte of it for `timeout`; default off.
     ///
     /// It limits how long a peer may be stuck, not how long a message may take: bytes that the peer
     /// accepts start the time again. The kernel accepts more only when a good part of its buffer is

@@ -43,7 +43,7 @@ pub(crate) struct Life {
     /// `None` until the first sender is created.
     pub(crate) queue: Option<Arc<Queue>>,
     /// Why the messages have ended, if the receiving task does not know yet.
-    pub(crate) untold: Option<End>,
+    pub(crate) pending_end: Option<End>,
 }
 
 impl Life {

@@ -1,4 +1,4 @@
-//! Measures what a server takes to send the same messages to many, of which some may not read.
+//! Measures what a server takes to send the same messages to many, and some of them may not read.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};

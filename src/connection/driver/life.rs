@@ -333,14 +333,14 @@ impl Driver {
             .as_mut()
             .filter(|_| caller == Side::Sender && self.is_shared)
         {
-            life.untold = Some(end);
+            life.pending_end = Some(end);
         }
         end.error()
     }
 
     /// Returns the error that ended the messages on behalf of the sender, once.
-    pub(super) fn take_untold(&mut self) -> Option<Error> {
-        let end = self.life.as_mut()?.untold.take()?;
+    pub(super) fn take_pending_end(&mut self) -> Option<Error> {
+        let end = self.life.as_mut()?.pending_end.take()?;
         Some(end.error())
     }
 

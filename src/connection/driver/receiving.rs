@@ -87,7 +87,7 @@ impl Driver {
             *received = Some(Ok(close));
             return;
         }
-        if let Some(error) = self.take_untold() {
+        if let Some(error) = self.take_pending_end() {
             *received = Some(Err(error));
             return;
         }

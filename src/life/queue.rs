@@ -316,7 +316,7 @@ impl State {
         self.order.is_some() || !self.lanes.is_empty()
     }
 
-    /// Queues a message. Whoever has not waited gets no space before those who wait.
+    /// Queues a message. Without a turn, it gets no space before senders that wait.
     fn push(
         &mut self,
         message: PreparedMessage,
@@ -359,7 +359,7 @@ impl State {
             self.progress = Progress::Ordered;
         }
         deferred.is_ordered = true;
-        // Whoever waits for space is told that there will be none.
+        // Senders that wait for space wake up to an error.
         deferred.has_ready = self.waiting.end_for_space();
         // An order to close is dropped after the lock is released.
         if let Some(Order::Close(close)) = self.order.replace(order) {

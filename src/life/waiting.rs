@@ -29,7 +29,7 @@ pub(super) enum Wait {
     End,
 }
 
-/// The place of one sender in the list. Dropping it leaves the list.
+/// A sender's entry in the list. Dropping it removes the entry.
 pub(crate) struct Waiter<'a> {
     queue: &'a Queue,
     /// `None` while the sender has never waited.

@@ -104,7 +104,7 @@ impl Sender {
 
     /// Queues a message in the place of the queued one that has the same `key`.
     ///
-    /// It is for values of which only the latest counts: a price, or the place of a cursor. A
+    /// Use it if only the latest value counts: a price, or the position of a cursor. A
     /// message that is still queued under `key` is replaced where it stands, and does not count as
     /// dropped. If there is none, the message is queued as by [`try_send`](Self::try_send). Control
     /// frames have no key.

@@ -308,7 +308,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends the connection at once. Whoever sends gets an error if that loses messages.
+    /// Ends the connection at once. If that loses messages, the sending side gets an error.
     fn abort_for_sender(&mut self) {
         self.abort(Side::Receiver).wake();
         if !self.is_shared {

@@ -210,6 +210,9 @@ pub enum TimeoutPhase {
     /// The end of the connection; see
     /// [`set_max_lifetime`](crate::WebSocketConfig::set_max_lifetime).
     Lifetime,
+    /// The sockets of a server that shuts down, to close; see
+    /// [`Tracker::drain`](crate::Tracker::drain).
+    Drain,
 }
 
 impl fmt::Display for TimeoutPhase {
@@ -222,6 +225,7 @@ impl fmt::Display for TimeoutPhase {
             Self::Write => "waiting for the peer to read",
             Self::Idle => "waiting for a message",
             Self::Lifetime => "because the connection has reached its maximum lifetime",
+            Self::Drain => "because the server has shut down",
         })
     }
 }

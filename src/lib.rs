@@ -118,6 +118,7 @@ mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod tracker;
 
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
@@ -149,6 +150,7 @@ pub use self::{
         },
     },
     socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, Sender, WebSocket},
+    tracker::{Drain, Drained, Permit, Tracker},
 };
 #[doc(no_inline)]
 pub use http;

@@ -43,6 +43,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/heartbeats.md")]
     struct Heartbeats;
 
+    #[doc = include_str!("../../src/guide/limits.md")]
+    struct Limits;
+
     #[doc = include_str!("../../src/guide/other_servers.md")]
     struct OtherServers;
 
@@ -57,6 +60,9 @@ mod snippets {
 
     #[doc = include_str!("../../src/guide/settings.md")]
     struct Settings;
+
+    #[doc = include_str!("../../src/guide/shutdown.md")]
+    struct Shutdown;
 
     #[doc = include_str!("../../src/guide/testing.md")]
     struct Testing;

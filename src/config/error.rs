@@ -53,4 +53,12 @@ pub enum ConfigError {
     /// [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
     #[error("response header `{0}` belongs to the handshake itself: leave it out")]
     HandshakeHeader(HeaderName),
+    /// The tracker of the settings limits the sockets of each client, but the extractor does not
+    /// keep the request by which it could tell clients apart; see
+    /// [`Tracker::max_per_client`](crate::Tracker::max_per_client).
+    #[error(
+        "the tracker limits the sockets of each client, and the settings do not see the request: \
+         put the tracker into the request's extensions"
+    )]
+    TrackerNeedsRequest,
 }

@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     handshake::{AllowedOrigins, Policy, ProtocolChoice, Supported},
     rt::{self, Runtime, Timeout},
+    tracker::Tracker,
 };
 
 mod error;
@@ -45,6 +46,7 @@ pub struct WebSocketConfig {
     pub(crate) head_timeout: Timeout,
     pub(crate) upgrade_timeout: Timeout,
     pub(crate) close_timeout: Timeout,
+    pub(crate) tracker: Option<Tracker>,
     /// `None` if none of these is set: most sockets have none, and futures hold the settings.
     pub(crate) life: Option<Arc<LifeConfig>>,
 }
@@ -60,6 +62,7 @@ impl WebSocketConfig {
             head_timeout: DEFAULT_TIMEOUT,
             upgrade_timeout: DEFAULT_TIMEOUT,
             close_timeout: DEFAULT_TIMEOUT,
+            tracker: None,
             life: None,
         }
     }
@@ -273,6 +276,18 @@ impl WebSocketConfig {
     /// [`WhenFull::Wait`].
     pub fn set_queue(mut self, queue: QueueConfig) -> Self {
         self.life().queue = queue;
+        self
+    }
+
+    /// Sets the tracker that counts these sockets, may refuse them, and ends them when the server
+    /// shuts down; default none.
+    ///
+    /// A tracker in the request's extensions is asked instead of this one, and so is the tracker of
+    /// a permit that the handshake was given. If this one refuses, the error is
+    /// [`Error::Rejected`](crate::Error::Rejected): `on_failed_upgrade` gets it, or
+    /// [`accept`](crate::accept) returns it.
+    pub fn set_tracker(mut self, tracker: Tracker) -> Self {
+        self.tracker = Some(tracker);
         self
     }
 

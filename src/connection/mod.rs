@@ -21,6 +21,7 @@ use crate::{
     message::{CloseFrame, Role},
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
+    tracker::Permit,
 };
 
 mod driver;
@@ -36,6 +37,8 @@ pub(crate) struct Established<'a> {
     pub(crate) protocol: Option<&'a str>,
     pub(crate) config: &'a WebSocketConfig,
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
+    /// What counts the socket in a tracker, if there is one.
+    pub(crate) permit: Option<Permit>,
 }
 
 /// A connection with its runtime. The runtime closes it when its user drops it.
@@ -61,14 +64,16 @@ impl Connection {
             protocol,
             config,
             runtime,
+            permit,
         } = established;
+        let seat = permit.map(|permit| permit.open(runtime.as_ref()));
         Self(Some(Box::new(Inner {
             driver: Driver::new(
                 io,
                 read_ahead,
                 role,
                 &config.transport,
-                Life::start(config.life.as_ref(), runtime.as_ref()),
+                Life::start(config.life.as_ref(), runtime.as_ref(), seat),
             ),
             runtime,
             close_timeout: config.close_timeout,
@@ -148,7 +153,9 @@ impl Connection {
         if let Poll::Ready(result) = driver.poll_finish(cx, closer) {
             return Poll::Ready(result);
         }
-        ready!(deadline.poll_passed(cx));
+        if driver.poll_drained(cx).is_pending() {
+            ready!(deadline.poll_passed(cx));
+        }
         Poll::Ready(self.driver().time_out(Side::Sender))
     }
 
@@ -160,6 +167,9 @@ impl Connection {
         deadline: &mut Option<Deadline>,
     ) -> Poll<()> {
         let mut closed = self.driver().poll_finish(cx, Closer::Nobody);
+        if closed.is_pending() && self.driver().poll_drained(cx).is_ready() {
+            closed = Poll::Ready(self.driver().time_out(Side::Receiver));
+        }
         if let (Poll::Pending, Some(deadline)) = (&closed, deadline) {
             let passed = deadline.poll_passed(cx);
             closed = passed.map(|()| self.driver().time_out(Side::Receiver));
@@ -234,8 +244,13 @@ impl Connection {
 impl Inner {
     /// Returns the Close of a connection that its user drops.
     fn dropping_frame(&self, has_failed: bool) -> CloseFrame {
-        let timers = self.driver.life().and_then(|life| life.timers.as_ref());
-        if timers.is_some_and(Timers::is_too_old) {
+        let Some(life) = self.driver.life() else {
+            return dropping_frame(has_failed);
+        };
+        if let Some(frame) = life.drain_frame() {
+            return frame;
+        }
+        if life.timers.as_ref().is_some_and(Timers::is_too_old) {
             return End::Lifetime.frame();
         }
         dropping_frame(has_failed)
@@ -269,6 +284,8 @@ async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
     poll_fn(|cx| match inner.driver.poll_finish(cx, Closer::Nobody) {
         Poll::Ready(_) => Poll::Ready(()),
+        // First it has written and read what it can.
+        Poll::Pending if inner.driver.poll_drained(cx).is_ready() => Poll::Ready(()),
         Poll::Pending => deadline.poll_passed(cx),
     })
     .await;

@@ -19,6 +19,8 @@
 //! Running servers:
 //!
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
+//! - [`shutdown`]: every client gets a Close, and the process ends.
+//! - [`limits`]: how many sockets, and how many for each client.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
 //! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.
@@ -48,6 +50,9 @@ pub mod errors_and_closing {}
 #[cfg_attr(not(doctest), doc = include_str!("heartbeats.md"))]
 pub mod heartbeats {}
 
+#[cfg_attr(not(doctest), doc = include_str!("limits.md"))]
+pub mod limits {}
+
 #[cfg_attr(not(doctest), doc = include_str!("other_servers.md"))]
 pub mod other_servers {}
 
@@ -62,6 +67,9 @@ pub mod senders {}
 
 #[cfg_attr(not(doctest), doc = include_str!("settings.md"))]
 pub mod settings {}
+
+#[cfg_attr(not(doctest), doc = include_str!("shutdown.md"))]
+pub mod shutdown {}
 
 #[cfg_attr(not(doctest), doc = include_str!("testing.md"))]
 pub mod testing {}

@@ -2,7 +2,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE},
+    header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 
 use super::HeadError;
@@ -79,6 +79,17 @@ pub enum Rejection {
          another extractor took it, or anyws was built without feature `hyper`"
     )]
     NotUpgradable,
+    /// The server is shutting down ([`Tracker::drain`](crate::Tracker::drain)): 503.
+    #[error("the server is shutting down: try again, another server may answer")]
+    Draining,
+    /// As many sockets are open as the server allows
+    /// ([`Tracker::max_sockets`](crate::Tracker::max_sockets)): 503.
+    #[error("the server has as many WebSockets as it allows: try again later")]
+    TooManySockets,
+    /// The client has as many sockets as the server allows
+    /// ([`Tracker::max_per_client`](crate::Tracker::max_per_client)): 429 (RFC 6585, section 4).
+    #[error("this client has as many WebSockets as the server allows: close one first")]
+    TooManyPerClient,
     /// The head of the request could not be read, on a stream that this crate reads itself: 400,
     /// 408, 431 or 505.
     #[error("{0}")]
@@ -97,6 +108,8 @@ impl Rejection {
             }
             Self::Origin => StatusCode::FORBIDDEN,
             Self::NotUpgradable => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Draining | Self::TooManySockets => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyPerClient => StatusCode::TOO_MANY_REQUESTS,
             Self::Head(error) => error.status(),
             Self::Host
             | Self::ConnectionHeader
@@ -127,6 +140,15 @@ impl Rejection {
             // RFC 9110, section 15.5.22.
             add(UPGRADE, "websocket");
             add(CONNECTION, "upgrade");
+        }
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            // RFC 9110, section 15.6.4, in seconds: by then another server answers, or a socket has
+            // ended.
+            add(RETRY_AFTER, "1");
+        }
+        if *self == Self::Draining {
+            // The server waits until its HTTP connections have ended, too.
+            add(CONNECTION, "close");
         }
         headers
     }

@@ -28,22 +28,29 @@ pub(crate) use self::{
 };
 use crate::{
     config::{LifeConfig, QueueConfig},
+    message::CloseFrame,
     rt::Runtime,
+    tracker::{Notice, Seat},
 };
 
 /// A mark in the queue behind which a message of the socket itself is sent; `None` until it has to
 /// wait. Without the mark, senders that queue without a pause would hold it up forever.
 pub(crate) type Behind = Option<u64>;
 
-/// What a socket shares with its clock and its senders. Sockets that use neither have none.
+/// What a socket shares with its clock, its senders and its tracker. Sockets that use none of them
+/// have no `Life`.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
     /// `None` if no timeout is set.
     pub(crate) timers: Option<Timers>,
     /// `None` until the first sender is created.
     pub(crate) queue: Option<Arc<Queue>>,
+    /// `None` if no tracker counts the socket.
+    pub(crate) seat: Option<Seat>,
     /// Why the messages have ended, if the receiving task does not know yet.
     pub(crate) pending_end: Option<End>,
+    /// A drain has sent the Close: what arrives before the peer's is discarded.
+    pub(crate) is_drained: bool,
 }
 
 impl Life {
@@ -51,15 +58,37 @@ impl Life {
     pub(crate) fn start(
         config: Option<&Arc<LifeConfig>>,
         runtime: Option<&Arc<dyn Runtime>>,
+        seat: Option<Seat>,
     ) -> Option<Box<Self>> {
-        let config = config?;
         let mut life = Self::default();
-        life.timers = runtime.and_then(|runtime| Timers::start(config, runtime));
-        if config.queue != QueueConfig::default() {
-            // Nothing else keeps the bounds until the first sender is created.
-            life.queue(Some(config.queue));
+        life.seat = seat;
+        if let Some(config) = config {
+            life.timers = runtime.and_then(|runtime| Timers::start(config, runtime));
+            if config.queue != QueueConfig::default() {
+                // Nothing else keeps the bounds until the first sender is created.
+                life.queue(Some(config.queue));
+            }
         }
-        (life.timers.is_some() || life.queue.is_some()).then(|| Box::new(life))
+        let is_used = life.timers.is_some() || life.queue.is_some() || life.seat.is_some();
+        is_used.then(|| Box::new(life))
+    }
+
+    /// Ends timeouts and senders: the connection belongs to nobody any more. Its tracker still
+    /// counts it.
+    pub(crate) fn abandon(mut self: Box<Self>) -> Option<Box<Self>> {
+        // The task that waited may be gone.
+        self.seat.as_ref()?.forget_task();
+        self.timers = None;
+        self.end_senders();
+        Some(self)
+    }
+
+    /// Tells the senders that nothing more is sent.
+    fn end_senders(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            queue.end();
+            queue.wake_ready();
+        }
     }
 
     /// Returns the queue of the socket's senders, and creates it if there is none. With `config`,
@@ -72,14 +101,28 @@ impl Life {
         queue
     }
 
-    /// Sets the task that senders and the clock wake. Call it before looking for what they did.
-    pub(crate) fn register(&self, waker: &Waker) {
+    /// Sets the task that senders, the clock and the tracker wake. Call it before looking for what
+    /// they did. Returns what the tracker asks.
+    pub(crate) fn register(&self, waker: &Waker) -> Notice {
         if let Some(timers) = &self.timers {
             timers.register(waker);
         }
         if let Some(queue) = &self.queue {
             queue.register(waker);
         }
+        let seat = self.seat.as_ref();
+        seat.map_or(Notice::Stay, |seat| seat.watch(waker))
+    }
+
+    /// Returns what the tracker asks.
+    #[inline]
+    pub(crate) fn notice(&self) -> Notice {
+        self.seat.as_ref().map_or(Notice::Stay, Seat::notice)
+    }
+
+    /// Returns the Close of a drain, if one has begun.
+    pub(crate) fn drain_frame(&self) -> Option<CloseFrame> {
+        self.seat.as_ref()?.drain_frame()
     }
 
     /// Takes an order that a task follows even if it waits to write.
@@ -87,10 +130,13 @@ impl Life {
         self.queue.as_ref()?.take_urgent()
     }
 
-    /// Returns whether senders have queued something, or the maximum lifetime is over.
+    /// Returns whether senders have queued something, the maximum lifetime is over, or the tracker
+    /// asks for something.
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
-        self.has_queued() || self.timers.as_ref().is_some_and(Timers::is_too_old)
+        self.has_queued()
+            || self.notice() != Notice::Stay
+            || self.timers.as_ref().is_some_and(Timers::is_too_old)
     }
 
     /// Returns whether senders have queued something.
@@ -100,12 +146,8 @@ impl Life {
     }
 }
 
-/// Tells the senders that nothing more is sent.
 impl Drop for Life {
     fn drop(&mut self) {
-        if let Some(queue) = &self.queue {
-            queue.end();
-            queue.wake_ready();
-        }
+        self.end_senders();
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn payload(frame: Option<&CloseFrame>) -> Result<Bytes, InvalidMessag
 
 /// Returns whether a code may be sent (RFC 6455, section 7.4, and its registry): 1012 to 1014 were
 /// added later.
-fn is_for_the_wire(code: u16) -> bool {
+pub(crate) fn is_for_the_wire(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

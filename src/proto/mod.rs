@@ -16,7 +16,7 @@ pub(crate) mod recv;
 mod send;
 
 pub(crate) use self::{
-    close::{closing_frame, dropping_frame},
+    close::{closing_frame, dropping_frame, is_for_the_wire},
     endpoint::{Endpoint, State},
     recv::Decoded,
     send::{MAX_SLICES, Outgoing, WriteBuffer},

@@ -90,6 +90,12 @@ pub fn detect() -> Option<Arc<dyn Runtime>> {
     DETECTORS.iter().find_map(|detect| detect())
 }
 
+/// Returns the time of `runtime`, or of the system if there is none.
+pub(crate) fn now(runtime: Option<&Arc<dyn Runtime>>) -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+    runtime.map_or_else(Instant::now, |runtime| runtime.now())
+}
+
 /// The ready-made runtimes, in the order in which they are tried: tokio knows whether it is
 /// running, and smol always is.
 #[expect(clippy::type_complexity, reason = "a name for it would say no more")]

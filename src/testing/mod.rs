@@ -48,6 +48,7 @@ use crate::{
     io::{Io, boxed},
     message::Role,
     socket::WebSocket,
+    tracker::Permit,
 };
 
 /// Returns two connected sockets, the client's and the server's, with the default settings.
@@ -66,8 +67,8 @@ pub fn pair() -> (WebSocket, WebSocket) {
     let (near, far) = duplex();
     let config = WebSocketConfig::new();
     (
-        socket(near, Role::Client, &config),
-        socket(far, Role::Server, &config),
+        socket(near, Role::Client, &config, None),
+        socket(far, Role::Server, &config, None),
     )
 }
 
@@ -91,17 +92,20 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
 /// As for [`pair_with`].
 pub fn client(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSocket> {
     check(config)?;
-    Ok(socket(io, Role::Client, config))
+    Ok(socket(io, Role::Client, config, None))
 }
 
-/// Creates the server's socket on a stream whose opening handshake is done.
+/// Creates the server's socket on a stream whose opening handshake is done. A tracker of the
+/// settings counts it.
 ///
 /// # Errors
 ///
-/// As for [`pair_with`].
+/// As for [`pair_with`], and [`Error::Rejected`](crate::Error::Rejected) if the tracker refuses it.
 pub fn server(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSocket> {
     check(config)?;
-    Ok(socket(io, Role::Server, config))
+    let tracker = config.tracker.as_ref();
+    let permit = tracker.map(|tracker| tracker.permit(None)).transpose()?;
+    Ok(socket(io, Role::Server, config, permit))
 }
 
 fn check(config: &WebSocketConfig) -> Result<()> {
@@ -109,8 +113,14 @@ fn check(config: &WebSocketConfig) -> Result<()> {
     config.check_timeouts(config.find_runtime(None).as_ref())
 }
 
-fn socket(io: impl Io + 'static, role: Role, config: &WebSocketConfig) -> WebSocket {
+fn socket(
+    io: impl Io + 'static,
+    role: Role,
+    config: &WebSocketConfig,
+    permit: Option<Permit>,
+) -> WebSocket {
     WebSocket::new(Established {
+        permit,
         io: boxed(io),
         read_ahead: Vec::new(),
         role,

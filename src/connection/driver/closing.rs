@@ -208,13 +208,16 @@ impl Driver {
     pub(super) fn end_sending(&mut self, cx: &mut Context<'_>) {
         if self.endpoint.ends_tcp_at_once() {
             // If the stream cannot do it at once, `poll_end_stream` tries again.
-            let _ = self.writer.poll_shut_down(self.io.get_mut(), cx);
+            if self.writer.poll_shut_down(self.io.get_mut(), cx).is_ready() {
+                self.leave_tracker();
+            }
         }
     }
 
     /// Stops all reading and writing.
     pub(super) fn finish(&mut self) {
         self.finished = true;
+        self.leave_tracker();
     }
 
     /// Returns the stream of a finished connection, which the caller has to drop, because the user
@@ -243,6 +246,7 @@ impl Driver {
     fn poll_end_stream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.endpoint.ends_tcp_first() {
             ready!(self.writer.poll_shut_down(self.io.get_mut(), cx));
+            self.leave_tracker();
         }
         if ready!(self.reader.poll_drain(self.io.get_mut(), cx)).is_ok() {
             // A client that has waited for the server's end ends its own side too.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Driver, Side,
+    Driver, RecvSlot, Side,
     tasks::Reading,
     write_failure::{Cause, WriteFailure},
 };
@@ -14,6 +14,7 @@ use crate::{
     error::{Error, Result},
     life::{Behind, End, Life, Order, Queue, Seen, Timers, Verdict},
     proto::PreparedMessage,
+    tracker::Notice,
 };
 
 impl Driver {
@@ -61,9 +62,10 @@ impl Driver {
         }
     }
 
-    /// Ends timeouts and senders: the connection belongs to nobody any more.
+    /// Ends timeouts and senders: the connection belongs to nobody any more. Its tracker still
+    /// counts it.
     pub(crate) fn end_life(&mut self) {
-        self.life = None;
+        self.life = self.life.take().and_then(Life::abandon);
     }
 
     pub(super) fn queue(&self) -> Option<&Queue> {
@@ -74,6 +76,7 @@ impl Driver {
     /// without a pause.
     #[inline(never)]
     pub(super) fn begin_next(&mut self, cx: &mut Context<'_>) -> Result<()> {
+        self.follow_tracker(Side::Receiver)?;
         if self.has_queued() {
             self.take_queued(Side::Receiver)?;
             if self.endpoint.should_write() {
@@ -95,6 +98,60 @@ impl Driver {
             return Err(self.end_by(End::Lifetime, side));
         }
         Ok(())
+    }
+
+    /// Does what a drain asks for. Returns an error once its deadline has passed.
+    #[inline]
+    pub(super) fn follow_tracker(&mut self, side: Side) -> Result<()> {
+        let life = self.life.as_ref();
+        let notice = life.map_or(Notice::Stay, |life| life.notice());
+        self.follow_notice(notice, side)
+    }
+
+    #[inline]
+    fn follow_notice(&mut self, notice: Notice, side: Side) -> Result<()> {
+        if notice == Notice::Stay {
+            return Ok(());
+        }
+        self.leave(notice, side)
+    }
+
+    /// Sends the Close of a drain, behind what is queued.
+    #[cold]
+    fn leave(&mut self, notice: Notice, side: Side) -> Result<()> {
+        if let Some(frame) = self.life().and_then(Life::drain_frame)
+            && self.endpoint.can_send()
+        {
+            // The frame is one of this crate, and valid.
+            let _ = self.start_close(Some(frame));
+            self.life_mut().is_drained = true;
+        }
+        if notice == Notice::Abort && !self.finished {
+            self.flush_at_once();
+            return Err(self.end_by(End::Drain, side));
+        }
+        Ok(())
+    }
+
+    /// Returns whether a received message is discarded: a drain has sent the Close before it.
+    #[inline]
+    pub(super) fn is_discarded(&self, received: &RecvSlot) -> bool {
+        let life = self.life.as_ref();
+        life.is_some_and(|life| life.is_drained)
+            && matches!(received, Some(Ok(message)) if !message.is_close())
+    }
+
+    /// Waits until the deadline of a drain has passed, for a task that finishes the connection.
+    pub(crate) fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
+        let seat = self.life.as_ref().and_then(|life| life.seat.as_ref());
+        seat.map_or(Poll::Pending, |seat| seat.poll_abort(cx.waker()))
+    }
+
+    /// Tells the tracker that both ends have closed, as far as it depends on this one.
+    pub(super) fn leave_tracker(&self) {
+        if let Some(seat) = self.life.as_ref().and_then(|life| life.seat.as_ref()) {
+            seat.release();
+        }
     }
 
     fn timers(&self) -> Option<&Timers> {
@@ -120,7 +177,8 @@ impl Driver {
     pub(super) fn attend(&mut self, cx: &Context<'_>, side: Side, reading: Reading) -> Result<()> {
         if let Some(life) = &self.life {
             // Before looking for what is due, or a wakeup may be lost.
-            life.register(cx.waker());
+            let notice = life.register(cx.waker());
+            self.follow_notice(notice, side)?;
         }
         self.take_queued(side)?;
         let can_send = self.endpoint.can_send();
@@ -195,15 +253,21 @@ impl Driver {
     /// and the task is woken for that.
     #[inline(never)]
     pub(super) fn attend_writing(&mut self, cx: &Context<'_>) {
-        if !self.endpoint.can_send() {
-            return;
-        }
-        self.observe();
         let both = self.tasks.beside_receiver(cx);
         let Some(life) = &mut self.life else {
             return;
         };
-        life.register(both.as_ref().unwrap_or_else(|| cx.waker()));
+        let notice = life.register(both.as_ref().unwrap_or_else(|| cx.waker()));
+        if notice != Notice::Stay && !self.finished {
+            self.leave_writing(notice, cx);
+        }
+        if !self.endpoint.can_send() {
+            return;
+        }
+        self.observe();
+        let Some(life) = &mut self.life else {
+            return;
+        };
         match life.take_urgent() {
             Some(Order::Abort) => {
                 self.abort_for_sender();
@@ -227,6 +291,17 @@ impl Driver {
         }
         // A task that waits to receive watches the peer's silence too.
         self.set_alarm(cx, self.tasks.reading());
+    }
+
+    /// Does what a drain asks of a task that waits to write.
+    #[cold]
+    fn leave_writing(&mut self, notice: Notice, cx: &Context<'_>) {
+        // The Close waits behind what is blocked.
+        let _ = self.leave(Notice::Close, Side::Sender);
+        if notice == Notice::Abort {
+            self.flush_at_once();
+            self.end_writing(End::Drain, cx);
+        }
     }
 
     /// Ends the connection for a task that waits to write, which gets the error in its next poll.
@@ -319,8 +394,8 @@ impl Driver {
     /// Ends the connection because of a timeout or a full queue, on behalf of `caller`, who gets
     /// the error. If another task receives, it gets the error later.
     fn end_by(&mut self, end: End, caller: Side) -> Error {
-        if end == End::Write {
-            // No Close would get through.
+        if matches!(end, End::Write | End::Drain) {
+            // Nobody waits for a Close, or none would get through.
             self.fail_sending(Cause::End(end), Some(caller));
             self.finish();
             self.stop_receiving();

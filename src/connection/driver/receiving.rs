@@ -44,6 +44,10 @@ impl Driver {
         loop {
             let was_paused = self.endpoint.is_paused();
             if self.poll_incoming(cx, received).is_ready() {
+                if self.is_discarded(received) {
+                    *received = None;
+                    continue;
+                }
                 return Poll::Ready(());
             }
             let flushed = if self.life.is_some() {

@@ -146,10 +146,13 @@ impl Driver {
                 let is_behind = this.is_behind(behind);
                 this.take_queued(Side::Sender)?;
                 this.take_write_failure(Side::Sender)?;
+                this.follow_tracker(Side::Sender)?;
                 if this.endpoint.should_write() {
                     this.try_write(cx)?;
                 }
                 if !this.endpoint.can_send() {
+                    // The Close of a drain.
+                    this.flush_and_keep_error(cx);
                     return Poll::Ready(Err(Box::new(Error::Closed)));
                 }
                 if let Err(error) = this.check_age(Side::Sender) {

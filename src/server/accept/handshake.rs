@@ -11,6 +11,7 @@ use crate::{
     handshake::{Complete, ProtocolChoice, RequestedProtocols, UpgradeRequest},
     io::Io,
     socket::WebSocket,
+    tracker::{Permit, Tracker},
 };
 
 /// A request for a WebSocket that was read from a bare stream and checked, and is not yet answered.
@@ -38,6 +39,7 @@ pub struct ServerHandshake {
     request: Request<()>,
     upgrade_request: UpgradeRequest,
     read_ahead: Vec<u8>,
+    permit: Option<Permit>,
 }
 
 impl ServerHandshake {
@@ -125,6 +127,7 @@ impl ServerHandshake {
                 request,
                 upgrade_request,
                 read_ahead,
+                permit: None,
             }),
             Err(rejection) => Err(connection.refuse(rejection).await),
         }
@@ -142,12 +145,39 @@ impl ServerHandshake {
         self.upgrade_request.requested_protocols()
     }
 
+    /// Gives the handshake a permit of a [`Tracker`](crate::Tracker), which counts its socket.
+    ///
+    /// The tracker of the settings is then not asked.
+    ///
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// # use anyws::{Io, Tracker, WebSocketConfig};
+    /// # async fn serve(tracker: Tracker, stream: impl Io + 'static, peer: SocketAddr)
+    /// # -> anyws::Result<()> {
+    /// use anyws::ServerHandshake;
+    ///
+    /// let handshake = ServerHandshake::read(stream, WebSocketConfig::new()).await?;
+    /// let socket = match tracker.permit(peer.ip()) {
+    ///     Ok(permit) => handshake.permit(permit).accept().await?,
+    ///     Err(rejection) => {
+    ///         return handshake.reject(rejection.into_response::<String>()).await;
+    ///     }
+    /// };
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn permit(mut self, permit: Permit) -> Self {
+        self.permit = Some(permit);
+        self
+    }
+
     /// Answers 101 and starts the socket, unless the settings refuse the client.
     ///
     /// # Errors
     ///
-    /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings; the
-    /// client has been answered. [`Error::Io`] if the answer cannot be written. [`Error::Timeout`]
+    /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings, or if
+    /// their tracker refuses the client; the client has been answered. [`Error::Io`] if the answer cannot be written. [`Error::Timeout`]
     /// if it is not written within the upgrade timeout.
     ///
     /// # Cancel safety
@@ -202,23 +232,26 @@ impl ServerHandshake {
             mut connection,
             upgrade_request,
             read_ahead,
-            ..
+            request,
+            permit,
         } = self;
         // The settings were checked before the head was read.
-        let policy = &connection.config().policy;
+        let config = connection.config();
         let answer = upgrade_request
-            .decide(policy, &ProtocolChoice::List)
+            .decide(&config.policy, &ProtocolChoice::List)
             .map_err(Error::from)
             .and_then(|negotiated| {
                 let response = negotiated.response_with(&[][..], headers)?;
-                Ok((negotiated, response))
+                let permit = admit(permit, config.tracker.as_ref(), request)?;
+                Ok((negotiated, response, permit))
             });
-        let (negotiated, response) = match answer {
+        let (negotiated, response, permit) = match answer {
             Ok(answer) => answer,
             Err(error) => return Err(connection.refuse(error).await),
         };
         connection.switch(&response).await?;
-        Ok(connection.into_socket(read_ahead, negotiated.protocol()))
+        let protocol = negotiated.protocol();
+        Ok(connection.into_socket(read_ahead, protocol, permit))
     }
 
     /// Answers with `response`, which is not a 101, and closes the stream.
@@ -243,6 +276,21 @@ impl ServerHandshake {
     /// [`Error::Timeout`]: crate::Error::Timeout
     pub async fn reject(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
         self.connection.respond(response).await
+    }
+}
+
+/// Returns the permit of a handshake: the one that it was given, else one of the settings' tracker.
+fn admit(
+    permit: Option<Permit>,
+    tracker: Option<&Tracker>,
+    request: Request<()>,
+) -> Result<Option<Permit>> {
+    match tracker {
+        Some(tracker) if permit.is_none() => {
+            let (parts, ()) = request.into_parts();
+            Ok(Some(tracker.admit(&parts, None)?))
+        }
+        _ => Ok(permit),
     }
 }
 

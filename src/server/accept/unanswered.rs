@@ -23,6 +23,7 @@ use crate::{
     server::upgrade::refusal,
     socket::WebSocket,
     sync::Exclusive,
+    tracker::Permit,
 };
 
 /// How many bytes one read requests while the head arrives: one page holds nearly every head.
@@ -67,7 +68,12 @@ impl Unanswered {
     }
 
     /// Starts the socket after the answer that switches protocols.
-    pub(super) fn into_socket(self, read_ahead: Vec<u8>, protocol: Option<&str>) -> WebSocket {
+    pub(super) fn into_socket(
+        self,
+        read_ahead: Vec<u8>,
+        protocol: Option<&str>,
+        permit: Option<Permit>,
+    ) -> WebSocket {
         let Self {
             io,
             config,
@@ -81,6 +87,7 @@ impl Unanswered {
             protocol,
             config: &config,
             runtime,
+            permit,
         })
     }
 
@@ -150,9 +157,11 @@ impl Unanswered {
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
-        response
-            .headers_mut()
-            .append(header::CONNECTION, HeaderValue::from_static("close"));
+        let headers = response.headers_mut();
+        let mut connection = headers.get_all(header::CONNECTION).iter();
+        if !connection.any(|value| value == "close") {
+            headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let mut bytes = encode(&response);
         if self.method == Method::HEAD || is_bodiless {
             bytes.truncate(bytes.len() - length);

@@ -1,6 +1,6 @@
 //! The extractor: turns the head of a request into a response and a socket.
 
-use std::{borrow::Cow, fmt, future::Future, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, net::IpAddr, sync::Arc};
 
 use http::{Request, Response, request};
 
@@ -19,11 +19,13 @@ use self::{
     upgrade_io::Upgrade,
 };
 use crate::{
+    config::ConfigError,
     error::{BoxError, Error, Result},
     handshake::{ProtocolChoice, Rejection, RequestedProtocols, UpgradeRequest},
     rt::Runtime,
     socket::WebSocket,
     sync::Exclusive,
+    tracker::{Permit, Tracker},
 };
 
 mod body;
@@ -92,6 +94,8 @@ pub struct WebSocketUpgrade<B = UnknownBody> {
     handlers: Vec<(Cow<'static, str>, Handler)>,
     on_failed_upgrade: Exclusive<Option<Callback>>,
     on_handler_error: Exclusive<Option<ErrorCallback>>,
+    /// Of the tracker in the request's extensions.
+    permit: Option<Permit>,
     /// Turns the reason of a refusal into its body.
     refusal_body: fn(String) -> B,
 }
@@ -101,14 +105,33 @@ impl<B> WebSocketUpgrade<B> {
     ///
     /// # Errors
     ///
-    /// A [`Rejection`] if the request is not a valid handshake. [`Rejection::NotUpgradable`] if the
-    /// server provides no connection, or if it was taken already. After an error, the connection
-    /// is left untouched.
+    /// A [`Rejection`] if the request is not a valid handshake, or if a [`Tracker`] in its
+    /// extensions refuses it. [`Rejection::NotUpgradable`] if the server provides no connection, or
+    /// if it was taken already. After an error, the connection is left untouched.
+    ///
+    /// # Panics
+    ///
+    /// If the key of [`Tracker::max_per_client`] does.
     pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
     where
         B: ResponseBody,
     {
+        Self::extract(parts, None)
+    }
+
+    /// Checks the head of a request of `peer`, and takes its connection.
+    pub(crate) fn extract(
+        parts: &mut request::Parts,
+        peer: Option<IpAddr>,
+    ) -> Result<Self, Rejection>
+    where
+        B: ResponseBody,
+    {
         let upgrade_request = UpgradeRequest::read(&parts.method, parts.version, &parts.headers)?;
+        let tracker = parts.extensions.get::<Tracker>();
+        let permit = tracker
+            .map(|tracker| tracker.admit(parts, peer))
+            .transpose()?;
         let upgrade = upgrade_io::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
         Ok(Self {
             upgrade_request,
@@ -119,6 +142,7 @@ impl<B> WebSocketUpgrade<B> {
             handlers: Vec::new(),
             on_failed_upgrade: Exclusive::new(None),
             on_handler_error: Exclusive::new(None),
+            permit,
             refusal_body: |_| B::default(),
         })
     }
@@ -135,6 +159,8 @@ impl<B> WebSocketUpgrade<B> {
         let mut parts = Request::new(()).into_parts().0;
         parts.method.clone_from(request.method());
         parts.version = request.version();
+        // A tracker may look at all of it.
+        parts.uri.clone_from(request.uri());
         std::mem::swap(&mut parts.headers, request.headers_mut());
         std::mem::swap(&mut parts.extensions, request.extensions_mut());
         let upgrade = Self::from_parts(&mut parts);
@@ -380,20 +406,22 @@ impl<B> WebSocketUpgrade<B> {
             upgrade,
             settings: Settings { config, .. },
             choice,
+            permit,
             refusal_body,
             ..
         } = self;
         let accepted = config
             .check_timeouts(runtime.as_ref())
             .and_then(|()| config.check(&choice))
-            .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?));
+            .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?))
+            .and_then(|negotiated| Ok((negotiated, admit(permit, config.tracker.as_ref())?)));
         match accepted {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
-            Ok(negotiated) => {
+            Ok((negotiated, permit)) => {
                 let response = negotiated.response(B::default());
                 (
                     response,
-                    Upgrading::new(upgrade, negotiated, config, runtime),
+                    Upgrading::new(upgrade, negotiated, config, runtime, permit),
                 )
             }
         }
@@ -402,6 +430,19 @@ impl<B> WebSocketUpgrade<B> {
     fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
         let config = &self.settings.config;
         config.find_runtime(self.request_runtime.as_ref())
+    }
+}
+
+/// Returns the permit of a handshake: that of its request, else one of the settings' tracker.
+fn admit(permit: Option<Permit>, tracker: Option<&Tracker>) -> Result<Option<Permit>> {
+    match tracker {
+        Some(tracker) if permit.is_none() => {
+            if tracker.needs_request() {
+                return Err(ConfigError::TrackerNeedsRequest.into());
+            }
+            Ok(Some(tracker.permit(None)?))
+        }
+        _ => Ok(permit),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     life::Stop,
     rt::Runtime,
     socket::WebSocket,
+    tracker::{Guarded, Seat},
 };
 
 /// A callback for an upgrade that fails.
@@ -89,8 +90,8 @@ impl Watch {
 /// Returns the error of a task that was dropped before its handler had started.
 pub(super) fn dropped() -> Error {
     Error::Upgrade(
-        "the runtime dropped the task of the connection before its handler ran: \
-         it was shut down, or its executor no longer exists"
+        "the runtime dropped the task of the connection before its handler ran: it was shut down, \
+         its executor no longer exists, or the deadline of a drain has passed"
             .into(),
     )
 }
@@ -121,10 +122,11 @@ impl Job {
             guard,
             mut on_handler_error,
         } = self;
+        let seat = upgrading.task_seat();
         // A server has such a task for each socket, so they are small: blocks, because an `async
         // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
         if !Fut::Output::MAY_FAIL {
-            return contained(async move {
+            return contained(seat, async move {
                 let Some(socket) = upgraded(upgrading, guard).await else {
                     return;
                 };
@@ -135,7 +137,7 @@ impl Job {
                 }
             });
         }
-        contained(async move {
+        contained(seat, async move {
             let Some(socket) = upgraded(upgrading, guard).await else {
                 return;
             };
@@ -216,8 +218,18 @@ fn upgraded(upgrading: Upgrading, guard: Guard) -> impl Future<Output = Option<W
     })
 }
 
-/// Creates a task that contains its panics.
-fn contained(task: impl Future<Output = ()> + Send + 'static) -> BoxFuture<'static, ()> {
+/// Creates a task that contains its panics, and that ends at the deadline of a drain if a tracker
+/// counts it.
+fn contained(
+    seat: Option<Seat>,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> BoxFuture<'static, ()> {
     // The panic hook has reported the panic, and dropping the socket closes it.
-    Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
+    match seat {
+        None => Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop)),
+        Some(seat) => {
+            let task = Guarded::new(task, seat);
+            Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::{
     rt::{Deadline, Runtime},
     socket::WebSocket,
     sync::Exclusive,
+    tracker::{Permit, Seat},
 };
 
 /// A future of a [`WebSocket`], returned by
@@ -40,6 +41,7 @@ struct Pending {
     negotiated: Negotiated,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
+    permit: Option<Permit>,
 }
 
 impl Upgrading {
@@ -52,6 +54,7 @@ impl Upgrading {
         negotiated: Negotiated,
         config: WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
+        permit: Option<Permit>,
     ) -> Self {
         let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
         Self(State::Upgrading(Box::new(Pending {
@@ -60,7 +63,16 @@ impl Upgrading {
             negotiated,
             config,
             runtime,
+            permit,
         })))
+    }
+
+    /// Returns a seat for the task that drives this future, if a tracker counts it.
+    pub(super) fn task_seat(&self) -> Option<Seat> {
+        match &self.0 {
+            State::Refused(_) => None,
+            State::Upgrading(pending) => pending.permit.as_ref().map(Permit::task),
+        }
     }
 
     /// Returns the subprotocol that was chosen, if any.
@@ -117,6 +129,7 @@ impl Pending {
             protocol: self.negotiated.protocol(),
             config: &self.config,
             runtime: self.runtime.take(),
+            permit: self.permit.take(),
         })))
     }
 }

@@ -1,0 +1,9 @@
+//! The tracker: sockets are counted, limited, and drained.
+
+mod deadlines;
+mod drains;
+mod guards;
+mod limits;
+mod permits;
+mod server;
+mod spreads;

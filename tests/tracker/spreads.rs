@@ -1,0 +1,77 @@
+//! Drains that ask their sockets over a time.
+
+use std::time::Duration;
+
+use anyws::{Drain, Message};
+use futures::{FutureExt, future::join_all};
+use support::{runtimes, upgrades::echo};
+
+use super::server::{Server, assert_drained, assert_is_closed};
+
+const SPREAD: Duration = Duration::from_secs(20);
+const SOCKETS: usize = 40;
+
+runtimes! {
+    async fn sockets_are_asked_in_twenty_parts_and_random_order(rt) {
+        let server = Server::new(&rt);
+        let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drain = Drain::new().spread(SPREAD).deadline(2 * SPREAD);
+        let drained = server.drain(drain).await;
+        let mut order = Vec::new();
+        for second in 0..20 {
+            for (index, client) in clients.iter_mut().enumerate() {
+                if let Some(Some(Ok(Message::Close(_)))) = client.next().now_or_never() {
+                    order.push(index);
+                }
+            }
+            // Two of 40 at once, and two more each second.
+            assert_eq!(order.len(), 2 * (second + 1));
+            // Those that were asked end; the others do not.
+            server.time.settle().await;
+            assert_eq!(server.tracker.open(), SOCKETS - order.len());
+            server.time.advance(SPREAD / 20).await;
+        }
+        assert!(!order.is_sorted(), "{order:?}");
+        let drained = drained.await.unwrap();
+        assert_drained(&drained, SOCKETS, 0);
+        assert_eq!(drained.took, SPREAD * 19 / 20);
+    }
+
+    async fn a_few_sockets_are_asked_within_the_spread(rt) {
+        let server = Server::new(&rt);
+        let mut client = server.open(echo).await;
+        let drained = server.drain(Drain::new().spread(SPREAD).deadline(2 * SPREAD)).await;
+        server.time.advance(SPREAD).await;
+        assert_is_closed(&mut client, 1001).await;
+        assert_drained(&drained.await.unwrap(), 1, 0);
+    }
+
+    async fn a_deadline_before_the_end_of_the_spread_ends_the_rest(rt) {
+        let server = Server::new(&rt);
+        let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drained = server.drain(Drain::new().spread(SPREAD).deadline(SPREAD / 2)).await;
+        server.time.advance(SPREAD / 2).await;
+        let drained = drained.await.unwrap();
+        // The clients have not answered yet.
+        assert_drained(&drained, 0, SOCKETS);
+        for client in &mut clients {
+            assert_is_closed(client, 1001).await;
+        }
+    }
+
+    async fn sockets_that_are_not_asked_yet_go_on(rt) {
+        let server = Server::new(&rt);
+        let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drained = server.drain(Drain::new().spread(SPREAD).deadline(2 * SPREAD)).await;
+        let mut echoed = 0;
+        for client in &mut clients {
+            client.send("hello".into()).await.unwrap();
+            if client.next().await.unwrap().unwrap().is_text() {
+                echoed += 1;
+            }
+        }
+        assert_eq!(echoed, SOCKETS - 2);
+        drop(clients);
+        assert_drained(&drained.await.unwrap(), SOCKETS, 0);
+    }
+}

@@ -43,11 +43,7 @@ impl Driver {
         }
         loop {
             let was_paused = self.endpoint.is_paused();
-            if self.poll_incoming(cx, received).is_ready() {
-                if self.is_discarded(received) {
-                    *received = None;
-                    continue;
-                }
+            if self.poll_wanted(cx, received).is_ready() {
                 return Poll::Ready(());
             }
             let flushed = if self.life.is_some() {
@@ -71,6 +67,18 @@ impl Driver {
                 Poll::Ready(Ok(())) if was_paused => {}
                 _ => return Poll::Pending,
             }
+        }
+    }
+
+    /// Reads until `received` holds the next message, without those that a drain discards.
+    #[inline]
+    fn poll_wanted(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        loop {
+            ready!(self.poll_incoming(cx, received));
+            if !self.is_discarded(received) {
+                return Poll::Ready(());
+            }
+            *received = None;
         }
     }
 

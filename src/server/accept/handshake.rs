@@ -10,8 +10,9 @@ use crate::{
     error::{Error, Result},
     handshake::{Complete, ProtocolChoice, RequestedProtocols, UpgradeRequest},
     io::Io,
+    server::admission::admit,
     socket::WebSocket,
-    tracker::{Permit, Tracker},
+    tracker::Permit,
 };
 
 /// A request for a WebSocket that was read from a bare stream and checked, and is not yet answered.
@@ -152,8 +153,8 @@ impl ServerHandshake {
     /// ```
     /// # use std::net::SocketAddr;
     /// # use anyws::{Io, Tracker, WebSocketConfig};
-    /// # async fn serve(tracker: Tracker, stream: impl Io + 'static, peer: SocketAddr)
-    /// # -> anyws::Result<()> {
+    /// # type Result = anyws::Result<()>;
+    /// # async fn serve(tracker: Tracker, stream: impl Io + 'static, peer: SocketAddr) -> Result {
     /// use anyws::ServerHandshake;
     ///
     /// let handshake = ServerHandshake::read(stream, WebSocketConfig::new()).await?;
@@ -177,8 +178,8 @@ impl ServerHandshake {
     /// # Errors
     ///
     /// [`Error::Rejected`] if the origin or the subprotocols do not satisfy the settings, or if
-    /// their tracker refuses the client; the client has been answered. [`Error::Io`] if the answer cannot be written. [`Error::Timeout`]
-    /// if it is not written within the upgrade timeout.
+    /// their tracker refuses the client; the client has been answered. [`Error::Io`] if the answer
+    /// cannot be written. [`Error::Timeout`] if it is not written within the upgrade timeout.
     ///
     /// # Cancel safety
     ///
@@ -235,6 +236,7 @@ impl ServerHandshake {
             request,
             permit,
         } = self;
+        let (request, ()) = request.into_parts();
         // The settings were checked before the head was read.
         let config = connection.config();
         let answer = upgrade_request
@@ -242,7 +244,7 @@ impl ServerHandshake {
             .map_err(Error::from)
             .and_then(|negotiated| {
                 let response = negotiated.response_with(&[][..], headers)?;
-                let permit = admit(permit, config.tracker.as_ref(), request)?;
+                let permit = admit(permit, config.tracker.as_ref(), Some(&request))?;
                 Ok((negotiated, response, permit))
             });
         let (negotiated, response, permit) = match answer {
@@ -276,21 +278,6 @@ impl ServerHandshake {
     /// [`Error::Timeout`]: crate::Error::Timeout
     pub async fn reject(self, response: Response<impl AsRef<[u8]>>) -> Result<()> {
         self.connection.respond(response).await
-    }
-}
-
-/// Returns the permit of a handshake: the one that it was given, else one of the settings' tracker.
-fn admit(
-    permit: Option<Permit>,
-    tracker: Option<&Tracker>,
-    request: Request<()>,
-) -> Result<Option<Permit>> {
-    match tracker {
-        Some(tracker) if permit.is_none() => {
-            let (parts, ()) = request.into_parts();
-            Ok(Some(tracker.admit(&parts, None)?))
-        }
-        _ => Ok(permit),
     }
 }
 

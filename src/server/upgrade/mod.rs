@@ -19,10 +19,10 @@ use self::{
     upgrade_io::Upgrade,
 };
 use crate::{
-    config::ConfigError,
     error::{BoxError, Error, Result},
     handshake::{ProtocolChoice, Rejection, RequestedProtocols, UpgradeRequest},
     rt::Runtime,
+    server::admission::admit,
     socket::WebSocket,
     sync::Exclusive,
     tracker::{Permit, Tracker},
@@ -414,7 +414,7 @@ impl<B> WebSocketUpgrade<B> {
             .check_timeouts(runtime.as_ref())
             .and_then(|()| config.check(&choice))
             .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?))
-            .and_then(|negotiated| Ok((negotiated, admit(permit, config.tracker.as_ref())?)));
+            .and_then(|negotiated| Ok((negotiated, admit(permit, config.tracker.as_ref(), None)?)));
         match accepted {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
             Ok((negotiated, permit)) => {
@@ -430,19 +430,6 @@ impl<B> WebSocketUpgrade<B> {
     fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
         let config = &self.settings.config;
         config.find_runtime(self.request_runtime.as_ref())
-    }
-}
-
-/// Returns the permit of a handshake: that of its request, else one of the settings' tracker.
-fn admit(permit: Option<Permit>, tracker: Option<&Tracker>) -> Result<Option<Permit>> {
-    match tracker {
-        Some(tracker) if permit.is_none() => {
-            if tracker.needs_request() {
-                return Err(ConfigError::TrackerNeedsRequest.into());
-            }
-            Ok(Some(tracker.permit(None)?))
-        }
-        _ => Ok(permit),
     }
 }
 

@@ -122,11 +122,10 @@ impl Job {
             guard,
             mut on_handler_error,
         } = self;
-        let seat = upgrading.task_seat();
         // A server has such a task for each socket, so they are small: blocks, because an `async
         // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
         if !Fut::Output::MAY_FAIL {
-            return contained(seat, async move {
+            return contained(upgrading.task_seat(), async move {
                 let Some(socket) = upgraded(upgrading, guard).await else {
                     return;
                 };
@@ -137,7 +136,7 @@ impl Job {
                 }
             });
         }
-        contained(seat, async move {
+        contained(upgrading.task_seat(), async move {
             let Some(socket) = upgraded(upgrading, guard).await else {
                 return;
             };

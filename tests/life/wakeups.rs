@@ -154,4 +154,36 @@ runtimes! {
         assert!(matches!(end, Some(Err(Error::Timeout(TimeoutPhase::Lifetime)))), "{end:?}");
         assert!(now(receiver.next()).is_none());
     }
+
+    async fn a_half_that_waits_pings_beside_one_that_awaits_the_end(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+        let (socket, mut peer) = Role::Server.with_peer(&config);
+        let (mut sender, mut receiver) = socket.split();
+        let (receiving, sending) = (Arc::default(), Arc::default());
+        let mut next = Box::pin(receiver.next());
+        assert!(Task::poll(&receiving, &mut next).is_none());
+        let mut closed = Box::pin(sender.closed());
+        assert!(Task::poll(&sending, &mut closed).is_none());
+        time.advance(INTERVAL + TIMEOUT / 2).await;
+        assert!(receiving.is_woken());
+        assert!(Task::poll(&receiving, &mut next).is_none());
+        let ping = now(peer.frame()).unwrap();
+        assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+    }
+
+    async fn a_half_that_awaits_the_end_sleeps_though_a_ping_is_due(rt) {
+        let time = Paused::new(&rt);
+        let config = time.config().set_keepalive(INTERVAL, TIMEOUT);
+        let (socket, _peer) = Role::Server.with_peer(&config);
+        let (mut sender, mut receiver) = socket.split();
+        let (receiving, sending) = (Arc::default(), Arc::default());
+        assert!(Task::poll(&receiving, &mut receiver.next()).is_none());
+        let mut closed = Box::pin(sender.closed());
+        for _ in 0..5 {
+            assert!(Task::poll(&sending, &mut closed).is_none());
+            time.advance(INTERVAL).await;
+        }
+        assert!(receiving.is_woken(), "it may still wait, and has to ping");
+    }
 }

@@ -90,7 +90,10 @@ impl Driver {
             }
         }
         if self.life.is_some() {
-            self.set_alarm(cx, reading);
+            match reading {
+                Reading::Allowed => self.set_alarm(cx, reading),
+                Reading::Never => self.set_alarm_beside(cx),
+            }
         }
         Poll::Pending
     }

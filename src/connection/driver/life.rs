@@ -284,7 +284,12 @@ impl Driver {
             Verdict::TryAgain => cx.waker().wake_by_ref(),
             Verdict::End(end) => return self.end_writing(end, cx),
         }
-        if timers.is_reading_due() {
+        self.set_alarm_beside(cx);
+    }
+
+    /// Sets the alarm for a task that does not receive, and for one that may wait to.
+    pub(super) fn set_alarm_beside(&mut self, cx: &Context<'_>) {
+        if self.timers().is_some_and(Timers::is_reading_due) {
             // That task has to judge it. If it has given up its wait, this one would be woken for
             // ever in its place.
             self.tasks.wake_receiver();

@@ -430,11 +430,11 @@ impl Driver {
         let Some(timers) = self.life.as_mut().and_then(|life| life.timers.as_mut()) else {
             return;
         };
-        let has_read = self.reader.take_read();
+        let has_read = self.reader.take_read() > 0;
         let has_sent = self.endpoint.take_sent_data();
         timers.observe(Seen {
             has_read,
-            has_written: self.writer.take_written(),
+            has_written: self.writer.take_written() > 0,
             has_data: self.endpoint.take_received_data(has_read) || has_sent,
             has_pong: self.endpoint.take_pong(),
             is_writing,

@@ -35,8 +35,8 @@ pub(super) struct Reader {
     unread: Unread,
     /// How many bytes one read requests from the stream.
     size: u32,
-    /// Bytes were read since this was asked last.
-    has_read: bool,
+    /// The number of bytes that were read since this was asked last; it wraps.
+    read: usize,
     budget: Budget,
 }
 
@@ -48,7 +48,7 @@ impl Reader {
             size: u32::try_from(size)
                 .unwrap_or(MAX_READ_SIZE)
                 .clamp(1, MAX_READ_SIZE),
-            has_read: false,
+            read: 0,
             budget: Budget::default(),
         }
     }
@@ -96,12 +96,13 @@ impl Reader {
 
     /// Returns whether bytes were read since [`take_read`](Self::take_read).
     pub(super) fn has_read(&self) -> bool {
-        self.has_read
+        self.read > 0
     }
 
-    /// Returns whether bytes were read since the last call.
-    pub(super) fn take_read(&mut self) -> bool {
-        mem::take(&mut self.has_read)
+    /// Returns how many bytes were read since the last call: at most those of a turn and of a read,
+    /// if it is called whenever the task waits.
+    pub(super) fn take_read(&mut self) -> usize {
+        mem::take(&mut self.read)
     }
 
     /// Returns whether bytes were read that are not decoded yet.
@@ -131,7 +132,7 @@ impl Reader {
     ) -> Poll<Result<(), End>> {
         if let Some(spare) = endpoint.direct_read_buffer() {
             let length = ready!(poll_read(io, cx, spare, &mut self.budget))?;
-            self.has_read = true;
+            self.read = self.read.wrapping_add(length);
             endpoint.receive_direct(length, received);
             return Poll::Ready(Ok(()));
         }
@@ -139,7 +140,7 @@ impl Reader {
         let mut block = Block::take(size);
         let length = ready!(poll_read(io, cx, &mut block[..size], &mut self.budget))?;
         let decoded = endpoint.receive(&mut block[..length], received);
-        self.has_read = true;
+        self.read = self.read.wrapping_add(length);
         self.budget.spend(decoded.frames);
         if decoded.taken < length {
             self.unread = Unread::keep(block, decoded.taken, length);

@@ -19,10 +19,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Writer {
     budget: Budget,
-    /// The number of writes that moved bytes; it wraps.
+    /// The number of bytes that were written; it wraps.
     written: u32,
-    /// Bytes were written since this was asked last.
-    has_written: bool,
+    /// What `written` was when this was asked last.
+    taken: u32,
     /// Bytes were written that the stream has not yet been asked to flush.
     unflushed: bool,
     /// The write side was shut down.
@@ -59,9 +59,11 @@ impl Writer {
         self.unflushed
     }
 
-    /// Returns whether bytes were written since the last call.
-    pub(super) fn take_written(&mut self) -> bool {
-        mem::take(&mut self.has_written)
+    /// Returns how many bytes were written since the last call: at most those of a turn and of a
+    /// write, if it is called whenever the task waits.
+    pub(super) fn take_written(&mut self) -> usize {
+        let taken = mem::replace(&mut self.taken, self.written);
+        self.written.wrapping_sub(taken) as usize
     }
 
     /// Changes with each write and each flush.
@@ -157,8 +159,10 @@ impl Writer {
             Ok(taken) if taken > given => return Poll::Ready(Err(overrun())),
             Ok(taken) => {
                 self.unflushed = true;
-                self.written = self.written.wrapping_add(1);
-                self.has_written = true;
+                // The count wraps, so the low bytes will do.
+                let [a, b, c, d, ..] = taken.to_le_bytes();
+                let count = u32::from_le_bytes([a, b, c, d]);
+                self.written = self.written.wrapping_add(count);
                 buffer.advance(taken);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,9 +36,13 @@ impl Timeout {
     }
 }
 
-/// The moment at which an operation is given up. Without timers it never comes.
-pub(crate) struct Deadline {
-    sleep: Option<Exclusive<Pin<Box<dyn Sleep>>>>,
+/// The moment at which an operation is given up.
+pub(crate) enum Deadline {
+    /// It never comes: there are no timers, or the clock cannot express it.
+    Never,
+    Ahead(Exclusive<Pin<Box<dyn Sleep>>>),
+    /// A timer need not be ready again after it has fired, and smol's is not.
+    Passed,
 }
 
 impl Deadline {
@@ -51,7 +55,7 @@ impl Deadline {
                 let deadline = runtime.now().checked_add(timeout.duration())?;
                 Some(Exclusive::new(runtime.sleep_until(deadline)))
             });
-        Self { sleep }
+        sleep.map_or(Self::Never, Self::Ahead)
     }
 
     /// Drives `future` until the deadline; returns `None` if the deadline comes first.
@@ -80,12 +84,15 @@ impl Deadline {
         })
     }
 
-    /// Waits until the deadline has passed.
+    /// Waits until the deadline has passed. Once it has, it stays so.
     pub(crate) fn poll_passed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.sleep {
-            Some(sleep) => sleep.get_mut().as_mut().poll(cx),
-            None => Poll::Pending,
+        match self {
+            Self::Never => return Poll::Pending,
+            Self::Ahead(sleep) => ready!(sleep.get_mut().as_mut().poll(cx)),
+            Self::Passed => {}
         }
+        *self = Self::Passed;
+        Poll::Ready(())
     }
 }
 

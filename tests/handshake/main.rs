@@ -5,6 +5,7 @@ mod config;
 mod extractor_settings;
 mod handler_errors;
 mod head_properties;
+mod head_timeout;
 mod heads;
 mod plain_requests;
 mod secrets;

@@ -115,6 +115,25 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Returns a copy for somebody else. An error of another library becomes its text.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            Self::Closed => Self::Closed,
+            Self::ClosedWithoutHandshake => Self::ClosedWithoutHandshake,
+            Self::Config(error) => Self::Config(error.clone()),
+            Self::InvalidMessage(error) => Self::InvalidMessage(error.clone()),
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
+            Self::NoRuntime => Self::NoRuntime,
+            Self::Protocol(error) => Self::Protocol(error.clone()),
+            Self::QueueFull => Self::QueueFull,
+            Self::Rejected(rejection) => Self::Rejected(rejection.clone()),
+            Self::Timeout(phase) => Self::Timeout(*phase),
+            Self::Upgrade(error) => Self::Upgrade(error.to_string().into()),
+        }
+    }
+}
+
 // These errors include their details in their own text. As a source they would be printed twice.
 
 impl From<ConfigError> for Error {

@@ -150,7 +150,7 @@ pub use self::{
         },
     },
     socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, Sender, WebSocket},
-    tracker::{Drain, Drained, Permit, Tracker},
+    tracker::{ClosedBy, Drain, Drained, End, Meta, Metrics, Permit, Tracker, Traffic},
 };
 #[doc(no_inline)]
 pub use http;

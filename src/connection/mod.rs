@@ -21,7 +21,7 @@ use crate::{
     message::{CloseFrame, Role},
     proto::dropping_frame,
     rt::{Deadline, Runtime, Timeout, has_timers},
-    tracker::Permit,
+    tracker::{Meta, Permit, Record},
 };
 
 mod driver;
@@ -39,6 +39,8 @@ pub(crate) struct Established<'a> {
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
     /// What counts the socket in a tracker, if there is one.
     pub(crate) permit: Option<Permit>,
+    /// What the server calls such sockets, for the metrics of the tracker.
+    pub(crate) label: Option<&'static str>,
 }
 
 /// A connection with its runtime. The runtime closes it when its user drops it.
@@ -65,8 +67,13 @@ impl Connection {
             config,
             runtime,
             permit,
+            label,
         } = established;
         let seat = permit.map(|permit| permit.open(runtime.as_ref()));
+        let meta = Meta::new(protocol, label);
+        let record = seat
+            .as_ref()
+            .and_then(|seat| Record::open(seat, runtime.as_ref(), meta));
         Self(Some(Box::new(Inner {
             driver: Driver::new(
                 io,
@@ -74,6 +81,7 @@ impl Connection {
                 role,
                 &config.transport,
                 Life::start(config.life.as_ref(), runtime.as_ref(), seat),
+                record,
             ),
             runtime,
             close_timeout: config.close_timeout,

@@ -145,6 +145,11 @@ impl Lanes {
         }
     }
 
+    /// Returns the policy of a full queue, and how many messages were dropped by it.
+    pub(super) fn dropped(&self) -> (WhenFull, u64) {
+        (self.bounds.when_full, self.dropped)
+    }
+
     /// Returns how many data messages are queued.
     fn messages(&self) -> usize {
         self.entries.len() - usize::from(self.control)

@@ -15,7 +15,7 @@ use super::{
     waiting::{Wait, Waiter, Waiting},
 };
 use crate::{
-    config::QueueConfig,
+    config::{QueueConfig, WhenFull},
     proto::PreparedMessage,
     sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering},
 };
@@ -99,6 +99,11 @@ struct Deferred {
 impl Queue {
     pub(super) fn set_config(&self, config: QueueConfig) {
         self.lock().lanes.set_config(config);
+    }
+
+    /// Returns the policy of a full queue, and how many messages were dropped by it.
+    pub(crate) fn dropped(&self) -> (WhenFull, u64) {
+        self.lock().lanes.dropped()
     }
 
     pub(super) fn register(&self, waker: &Waker) {

@@ -101,6 +101,7 @@ fn open<B>(
 ) -> Result<WebSocket, OpenError> {
     let protocol = handshake.check(response)?;
     Ok(WebSocket::new(Established {
+        label: None,
         permit: None,
         io,
         read_ahead: Vec::new(),

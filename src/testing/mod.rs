@@ -120,6 +120,7 @@ fn socket(
     permit: Option<Permit>,
 ) -> WebSocket {
     WebSocket::new(Established {
+        label: None,
         permit,
         io: boxed(io),
         read_ahead: Vec::new(),

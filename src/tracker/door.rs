@@ -9,7 +9,7 @@ use std::{
 
 use http::request::Parts;
 
-use super::{client::Client, drain::Plan};
+use super::{client::Client, drain::Plan, metrics::Metrics};
 use crate::{handshake::Rejection, rt::Runtime};
 
 /// Says whose request it is; the argument is the peer's address, where the server knows it.
@@ -20,6 +20,9 @@ pub(super) type Key = dyn Fn(&Parts, Option<IpAddr>) -> Option<IpAddr> + Send + 
 pub(super) struct Door {
     pub(super) max_sockets: Option<usize>,
     pub(super) per_client: Option<PerClient>,
+    pub(super) metrics: Option<Arc<dyn Metrics>>,
+    /// Somebody tells the metrics once a second what has moved.
+    pub(super) is_reporting: bool,
     /// The runtime that the user has set.
     pub(super) runtime: Option<Arc<dyn Runtime>>,
     /// The runtime of the socket that was opened last.

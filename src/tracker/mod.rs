@@ -9,7 +9,10 @@ mod drain;
 mod guard;
 #[cfg(all(test, anyws_loom))]
 mod loom_tests;
+pub(crate) mod metrics;
 mod permit;
+mod record;
+mod report;
 mod seats;
 mod waiting;
 
@@ -31,10 +34,12 @@ use self::{
 };
 pub use self::{
     drain::{Drain, Drained},
+    metrics::{ClosedBy, End, Meta, Metrics, Traffic},
     permit::Permit,
 };
 pub(crate) use self::{
     guard::Guarded,
+    record::Record,
     seats::{Notice, Seat},
 };
 use crate::{
@@ -162,6 +167,15 @@ impl Tracker {
         self
     }
 
+    /// Sets who is told what happens to the sockets; default nobody. It holds for all clones, and
+    /// for sockets that are opened from now on.
+    pub fn metrics(self, metrics: impl Metrics) -> Self {
+        let metrics = Arc::new(metrics);
+        let replaced = lock(&self.0.door).metrics.replace(metrics);
+        drop(replaced);
+        self
+    }
+
     /// Returns how many sockets are open, and how many handshakes under way.
     ///
     /// A socket counts from its permit until both ends have closed and its write side is shut
@@ -226,6 +240,14 @@ impl Tracker {
         Permit::take(&self.0, client)
     }
 
+    /// Tells the metrics of a handshake that was refused.
+    pub(crate) fn refused(&self, rejection: &Rejection) {
+        let metrics = lock(&self.0.door).metrics.clone();
+        if let Some(metrics) = metrics {
+            metrics.refused(rejection);
+        }
+    }
+
     /// Returns whether it tells clients apart by their requests.
     pub(crate) fn needs_request(&self) -> bool {
         lock(&self.0.door).per_client.is_some()
@@ -273,7 +295,15 @@ impl Shared {
 
     /// Counts somebody no more, and wakes those who wait for that.
     fn leave(&self, leave: impl FnOnce(&mut Door) -> Vec<Waker>) {
-        let waiting = leave(&mut lock(&self.door));
+        let (waiting, is_last) = {
+            let mut door = lock(&self.door);
+            let waiting = leave(&mut door);
+            (waiting, door.open == 0 || !door.is_reporting)
+        };
+        if is_last {
+            // Nobody else may do it.
+            self.report();
+        }
         wake(waiting);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use super::{Shared, client::Client, lock, seats::Seat};
+use super::{Shared, Tracker, client::Client, lock, seats::Seat};
 use crate::{handshake::Rejection, rt::Runtime};
 
 /// A permit for one socket, from [`Tracker::permit`](crate::Tracker::permit).
@@ -23,6 +23,11 @@ impl Permit {
         Ok(Self(Seat::of_socket(shared, client)))
     }
 
+    /// Returns the tracker that it is of.
+    pub(crate) fn tracker(&self) -> Tracker {
+        Tracker(Arc::clone(self.0.shared()))
+    }
+
     /// Returns a seat for the task that runs the socket's handler.
     pub(crate) fn task(&self) -> Seat {
         self.0.shared().task()
@@ -32,6 +37,7 @@ impl Permit {
     pub(crate) fn open(self, runtime: Option<&Arc<dyn Runtime>>) -> Seat {
         if let Some(runtime) = runtime {
             let runtime = Arc::clone(runtime);
+            self.0.shared().start_reports(&runtime);
             let replaced = lock(&self.0.shared().door).last_runtime.replace(runtime);
             drop(replaced);
         }

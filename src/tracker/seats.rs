@@ -8,7 +8,14 @@ use std::{
 
 use slab::Slab;
 
-use super::{Shared, client::Client, lock, wake};
+use super::{
+    Shared,
+    client::Client,
+    door::Door,
+    lock,
+    metrics::{Metrics, Traffic},
+    wake,
+};
 use crate::{
     message::CloseFrame,
     sync::{AtomicUsize, Mutex, Ordering},
@@ -27,7 +34,15 @@ pub(super) struct Seats {
 /// On a cache line of its own, or threads would slow each other down.
 #[derive(Default)]
 #[repr(align(64))]
-struct Shard(Mutex<Slab<Slot>>);
+struct Shard(Mutex<Row>);
+
+#[derive(Default)]
+struct Row {
+    slots: Slab<Slot>,
+    /// What these sockets have received since the metrics were told last.
+    received: Traffic,
+    sent: Traffic,
+}
 
 /// What a tracker knows of a socket or a task.
 struct Slot {
@@ -68,24 +83,23 @@ pub(crate) struct Seat {
 impl Seats {
     fn insert(&self, slot: Slot) -> usize {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
-        let index = lock(&self.shards[shard].0).insert(slot);
+        let index = lock(&self.shards[shard].0).slots.insert(slot);
         index * SHARDS + shard
     }
 
     fn with<T>(&self, id: usize, act: impl FnOnce(&mut Slot) -> T) -> Option<T> {
-        lock(&self.shards[id % SHARDS].0)
-            .get_mut(id / SHARDS)
-            .map(act)
+        let mut row = lock(&self.shards[id % SHARDS].0);
+        row.slots.get_mut(id / SHARDS).map(act)
     }
 
     fn remove(&self, id: usize) {
-        let mut shard = lock(&self.shards[id % SHARDS].0);
-        let removed = shard.try_remove(id / SHARDS);
-        if shard.is_empty() {
+        let mut row = lock(&self.shards[id % SHARDS].0);
+        let removed = row.slots.try_remove(id / SHARDS);
+        if row.slots.is_empty() {
             // The memory of a rush is not kept for ever.
-            *shard = Slab::new();
+            row.slots = Slab::new();
         }
-        drop(shard);
+        drop(row);
         // The waker may be the last owner of a task.
         drop(removed);
     }
@@ -94,11 +108,25 @@ impl Seats {
     pub(super) fn sockets(&self) -> Vec<usize> {
         let mut found = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
-            let shard = lock(&shard.0);
-            let sockets = shard.iter().filter(|(_, slot)| slot.kind == Kind::Socket);
+            let row = lock(&shard.0);
+            let sockets = row
+                .slots
+                .iter()
+                .filter(|(_, slot)| slot.kind == Kind::Socket);
             found.extend(sockets.map(|(index, _)| index * SHARDS + number));
         }
         found
+    }
+
+    /// Returns what all sockets have received and sent since the last call.
+    pub(super) fn take_traffic(&self) -> (Traffic, Traffic) {
+        let mut all = (Traffic::default(), Traffic::default());
+        for shard in &self.shards {
+            let mut row = lock(&shard.0);
+            all.0 += mem::take(&mut row.received);
+            all.1 += mem::take(&mut row.sent);
+        }
+        all
     }
 
     /// Asks sockets to close.
@@ -117,8 +145,8 @@ impl Seats {
     pub(super) fn wake_all(&self) {
         for shard in &self.shards {
             let wakers: Vec<_> = {
-                let mut shard = lock(&shard.0);
-                let slots = shard.iter_mut();
+                let mut row = lock(&shard.0);
+                let slots = row.slots.iter_mut();
                 slots.filter_map(|(_, slot)| slot.waker.take()).collect()
             };
             wake(wakers);
@@ -151,6 +179,18 @@ impl Seat {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Returns the metrics of the tracker, if there are any.
+    pub(super) fn metrics(&self) -> Option<Arc<dyn Metrics>> {
+        lock(&self.shared.door).metrics.clone()
+    }
+
+    /// Adds what the socket has received and sent.
+    pub(super) fn moved(&self, received: Traffic, sent: Traffic) {
+        let mut row = lock(&self.shared.seats.shards[self.id % SHARDS].0);
+        row.received += received;
+        row.sent += sent;
     }
 
     /// Sets the task to wake, and returns what is asked.
@@ -214,7 +254,7 @@ impl Seat {
         });
         match released.flatten() {
             Some((Kind::Socket, client)) => self.shared.leave(|door| door.leave(client)),
-            Some((Kind::Task, _)) => self.shared.leave(super::door::Door::end_task),
+            Some((Kind::Task, _)) => self.shared.leave(Door::end_task),
             None => {}
         }
     }

@@ -4,6 +4,7 @@ mod deadlines;
 mod drains;
 mod guards;
 mod limits;
+mod metrics;
 mod permits;
 mod server;
 mod spreads;

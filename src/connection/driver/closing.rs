@@ -118,6 +118,7 @@ impl Driver {
         while self.endpoint.is_parsing() {
             let mut received = None;
             ready!(self.poll_incoming(cx, &mut received));
+            self.record_received(&received);
             if is_told {
                 // The user has got the error that has ended the messages.
                 continue;

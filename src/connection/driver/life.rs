@@ -65,6 +65,8 @@ impl Driver {
     /// Ends timeouts and senders: the connection belongs to nobody any more. Its tracker still
     /// counts it.
     pub(crate) fn end_life(&mut self) {
+        // The queue of the senders goes.
+        self.record_moved();
         self.life = self.life.take().and_then(Life::abandon);
     }
 
@@ -86,7 +88,7 @@ impl Driver {
         if self.endpoint.is_receiving() {
             // An answer that came with a message was not measured when it came, and the handler may
             // have worked on the message for long.
-            self.endpoint.take_pong();
+            self.take_pong();
             self.check_age(Side::Receiver)?;
         }
         Ok(())
@@ -133,11 +135,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Returns whether a received message is discarded: a drain has sent the Close before it.
-    #[inline]
-    pub(super) fn is_discarded(&self, received: &RecvSlot) -> bool {
-        let life = self.life.as_ref();
-        life.is_some_and(|life| life.is_drained)
+    /// Records what was received. Returns whether it is discarded, because a drain has sent the
+    /// Close before it.
+    #[inline(never)]
+    pub(super) fn is_discarded(&mut self, received: &RecvSlot) -> bool {
+        self.record_received(received);
+        self.life.as_ref().is_some_and(|life| life.is_drained)
             && matches!(received, Some(Ok(message)) if !message.is_close())
     }
 
@@ -145,13 +148,6 @@ impl Driver {
     pub(crate) fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
         let seat = self.life.as_ref().and_then(|life| life.seat.as_ref());
         seat.map_or(Poll::Pending, |seat| seat.poll_abort(cx.waker()))
-    }
-
-    /// Tells the tracker that both ends have closed, as far as it depends on this one.
-    pub(super) fn leave_tracker(&self) {
-        if let Some(seat) = self.life.as_ref().and_then(|life| life.seat.as_ref()) {
-            seat.release();
-        }
     }
 
     fn timers(&self) -> Option<&Timers> {
@@ -408,6 +404,7 @@ impl Driver {
             self.endpoint.give_up(end.frame());
         }
         self.end_queue();
+        self.record_error(&end.error());
         if let Some(life) = self
             .life
             .as_mut()
@@ -427,17 +424,25 @@ impl Driver {
     /// Passes on what was read and written since the last call.
     fn observe(&mut self) {
         let is_writing = self.is_writing() && self.endpoint.can_write();
+        let has_pong = self.take_pong();
+        let (read, written) = self.record_moved();
         let Some(timers) = self.life.as_mut().and_then(|life| life.timers.as_mut()) else {
             return;
         };
-        let has_read = self.reader.take_read() > 0;
+        let has_read = read > 0;
         let has_sent = self.endpoint.take_sent_data();
         timers.observe(Seen {
             has_read,
-            has_written: self.writer.take_written() > 0,
+            has_written: written > 0,
             has_data: self.endpoint.take_received_data(has_read) || has_sent,
-            has_pong: self.endpoint.take_pong(),
+            has_pong,
             is_writing,
         });
+        if has_pong && let Some(record) = &self.record {
+            timers
+                .round_trip()
+                .into_iter()
+                .for_each(|time| record.round_trip(time));
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     message::{CloseFrame, Role},
     proto::{self, Endpoint, InvalidMessage, Outgoing},
     sync::Exclusive,
+    tracker::Record,
 };
 
 mod budget;
@@ -25,6 +26,7 @@ mod closing;
 mod life;
 mod reader;
 mod receiving;
+mod record;
 mod sending;
 mod tasks;
 mod write_failure;
@@ -98,8 +100,10 @@ pub(crate) struct Driver {
     /// The error that occurred while the connection was being closed.
     finish_error: Option<Box<Error>>,
     tasks: Tasks,
-    /// Timeouts and senders; `None` if the socket has neither.
+    /// Timeouts, senders and tracker; `None` if the socket has none of them.
     life: Option<Box<Life>>,
+    /// What is counted for the metrics of the tracker, until the socket has ended.
+    record: Option<Box<Record>>,
 }
 
 impl Driver {
@@ -110,6 +114,7 @@ impl Driver {
         role: Role,
         limits: &TransportConfig,
         life: Option<Box<Life>>,
+        record: Option<Box<Record>>,
     ) -> Self {
         Self {
             io: Exclusive::new(io),
@@ -124,6 +129,7 @@ impl Driver {
             finish_error: None,
             tasks: Tasks::default(),
             life,
+            record,
         }
     }
 
@@ -163,6 +169,13 @@ impl Driver {
     fn progress(&self) -> (State, usize, (u32, bool)) {
         let unwritten = self.endpoint.unwritten();
         (self.state(), unwritten, self.writer.progress())
+    }
+}
+
+/// Tells the tracker of an end that came without a word, for instance when a runtime shuts down.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.leave_tracker();
     }
 }
 

@@ -44,11 +44,11 @@ impl Reader {
     /// Creates the reading side of a connection from which `read_ahead` was already read.
     pub(super) fn new(read_ahead: Vec<u8>, size: usize) -> Self {
         Self {
+            read: read_ahead.len(),
             unread: read_ahead.into(),
             size: u32::try_from(size)
                 .unwrap_or(MAX_READ_SIZE)
                 .clamp(1, MAX_READ_SIZE),
-            read: 0,
             budget: Budget::default(),
         }
     }

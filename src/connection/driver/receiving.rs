@@ -17,6 +17,22 @@ impl Driver {
         Poll::Ready(received)
     }
 
+    /// Keeps the message that was received, or waits for the next one if a drain discards it.
+    #[inline]
+    fn poll_kept(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        if self.life.is_some() && self.is_discarded(received) {
+            return self.poll_after_discarded(cx, received);
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits for the next message. The recursion is at most as deep as a turn has frames.
+    #[cold]
+    fn poll_after_discarded(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        *received = None;
+        self.poll_message(cx, received)
+    }
+
     /// Returns the next text or binary message. Answers and skips control frames.
     #[inline]
     pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
@@ -43,8 +59,8 @@ impl Driver {
         }
         loop {
             let was_paused = self.endpoint.is_paused();
-            if self.poll_wanted(cx, received).is_ready() {
-                return Poll::Ready(());
+            if self.poll_incoming(cx, received).is_ready() {
+                return self.poll_kept(cx, received);
             }
             let flushed = if self.life.is_some() {
                 self.poll_attended_flush(cx)
@@ -67,18 +83,6 @@ impl Driver {
                 Poll::Ready(Ok(())) if was_paused => {}
                 _ => return Poll::Pending,
             }
-        }
-    }
-
-    /// Reads until `received` holds the next message, without those that a drain discards.
-    #[inline]
-    fn poll_wanted(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        loop {
-            ready!(self.poll_incoming(cx, received));
-            if !self.is_discarded(received) {
-                return Poll::Ready(());
-            }
-            *received = None;
         }
     }
 
@@ -130,7 +134,7 @@ impl Driver {
         if let Err(end) = read {
             *received = Some(Err(self.end_receiving(end)));
         } else if !self.endpoint.is_parsing() {
-            self.write_last_answer(cx);
+            self.write_last_answer(cx, received);
         }
         Poll::Ready(())
     }
@@ -160,7 +164,9 @@ impl Driver {
 
     /// Writes the Close that the endpoint has buffered last. The endpoint receives nothing more.
     #[cold]
-    fn write_last_answer(&mut self, cx: &mut Context<'_>) {
+    fn write_last_answer(&mut self, cx: &mut Context<'_>, received: &RecvSlot) {
+        // Before the write, which may end the connection for its tracker.
+        self.record_last(received);
         self.reader.discard();
         self.flush_and_keep_error(cx);
         self.end_queue();
@@ -170,10 +176,12 @@ impl Driver {
     #[cold]
     fn end_receiving(&mut self, end: End) -> Error {
         self.stop_receiving();
-        match end {
+        let error = match end {
             End::Stream => Error::ClosedWithoutHandshake,
             End::Failed(error) => Error::Io(error),
-        }
+        };
+        self.record_error(&error);
+        error
     }
 
     /// Stops receiving, and discards what was read.

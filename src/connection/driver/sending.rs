@@ -189,6 +189,9 @@ impl Driver {
     /// Buffers a message that may be sent.
     #[inline]
     pub(super) fn push(&mut self, message: &mut Outgoing) {
+        if self.life.is_some() {
+            self.record_sent(message);
+        }
         let frames = self.endpoint.send(message);
         self.writer.count_frames(frames);
     }
@@ -213,6 +216,7 @@ impl Driver {
 
     /// Writes what is buffered and flushes the stream. If that fails, or has failed before, `side`
     /// gets the error.
+    #[inline]
     pub(super) fn poll_flush_for(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<Result<()>> {
         self.take_write_failure(side)?;
         let flushed = ready!(self.poll_flush_stream(cx));

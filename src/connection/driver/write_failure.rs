@@ -49,7 +49,9 @@ impl Driver {
         }
         self.endpoint.stop_sending();
         self.end_queue();
-        cause.into()
+        let error = cause.into();
+        self.record_error(&error);
+        error
     }
 
     /// Returns the error of an earlier write that is pending for this side.

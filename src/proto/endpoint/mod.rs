@@ -9,6 +9,8 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
+use std::num::NonZeroU16;
+
 use super::{recv::Decoder, send::WriteBuffer};
 use crate::{
     config::TransportConfig,
@@ -56,6 +58,10 @@ pub(crate) struct Endpoint {
     send: SendState,
     /// The length of our Close frame; 0 until it is buffered.
     close_len: u8,
+    /// The code of the first Close that was sent or received.
+    close_code: Option<NonZeroU16>,
+    /// That was the peer's.
+    is_closed_by_peer: bool,
     /// A data message was buffered since this was asked last.
     has_sent_data: bool,
     decoder: Decoder,
@@ -84,6 +90,8 @@ impl Endpoint {
             recv: RecvState::Open,
             send: SendState::Open,
             close_len: 0,
+            close_code: None,
+            is_closed_by_peer: false,
             has_sent_data: false,
             decoder: Decoder::new(role, limits),
             write_buffer: WriteBuffer::new(role),

@@ -1,8 +1,10 @@
 //! Bytes in, messages out, and the answers that the protocol requires.
 
+use std::num::NonZeroU16;
+
 use super::{Endpoint, ReceivedClose, RecvState, SendState};
 use crate::{
-    message::{CloseFrame, Message},
+    message::{CloseCode, CloseFrame, Message},
     proto::{Decoded, ProtocolError, RecvSlot, closing_frame},
 };
 
@@ -150,6 +152,11 @@ impl Endpoint {
     /// Answers the peer's Close with its code (RFC 6455, section 5.5.1).
     fn answer_close(&mut self, frame: Option<CloseFrame>) {
         self.write_buffer.discard_waiting_pong();
+        if self.close_code.is_none() {
+            let code = frame.as_ref().map_or(CloseCode::Status, |it| it.code);
+            self.close_code = NonZeroU16::new(code.into());
+            self.is_closed_by_peer = true;
+        }
         self.received_close = Some(Box::new(ReceivedClose {
             frame: frame.clone(),
             is_pending: false,

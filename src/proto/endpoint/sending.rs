@@ -1,10 +1,10 @@
 //! Messages in, bytes out.
 
-use std::mem;
+use std::{mem, num::NonZeroU16};
 
 use super::{Endpoint, RecvState, SendState};
 use crate::{
-    message::{Bytes, CloseFrame, Message},
+    message::{Bytes, CloseCode, CloseFrame, Message},
     proto::{InvalidMessage, Outgoing, WriteBuffer, recv::PING_LEN},
 };
 
@@ -58,7 +58,8 @@ impl Endpoint {
         if message.is_close() {
             return self.send_close(message);
         }
-        self.write_buffer.push(message, self.fragment)
+        self.write_buffer.push_control(message);
+        1
     }
 
     /// Buffers a Close frame, unless nothing may be sent any more.
@@ -75,11 +76,18 @@ impl Endpoint {
         self.send = SendState::Closed;
         // A waiting pong is sent before the Close, not after it.
         self.write_buffer.push_last_pong();
+        let code = close.close_code().unwrap_or(CloseCode::Status);
+        self.close_code = self.close_code.or_else(|| NonZeroU16::new(code.into()));
         let before = self.write_buffer.len();
-        let frames = self.write_buffer.push(close, self.fragment);
+        self.write_buffer.push_control(close);
         let length = self.write_buffer.len() - before;
         self.close_len = u8::try_from(length).unwrap_or(u8::MAX);
-        frames
+        1
+    }
+
+    /// Returns the code of the first Close of the connection, and whether the peer has sent it.
+    pub(crate) fn first_close(&self) -> Option<(CloseCode, bool)> {
+        Some((self.close_code?.get().into(), self.is_closed_by_peer))
     }
 
     /// Returns the write buffer, for a caller that has a stream.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    message::Message,
+    message::{CloseCode, Message},
     proto::{
         InvalidMessage, close,
         frame::{MAX_CONTROL, OpCode},
@@ -55,6 +55,17 @@ impl Outgoing {
     #[inline]
     pub(crate) fn is_control(&self) -> bool {
         self.opcode.is_control()
+    }
+
+    #[inline]
+    pub(crate) fn is_text(&self) -> bool {
+        self.opcode == OpCode::Text
+    }
+
+    /// Returns the code of a Close, if it has one.
+    pub(crate) fn close_code(&self) -> Option<CloseCode> {
+        let (code, _) = self.payload.split_first_chunk()?;
+        Some(u16::from_be_bytes(*code).into())
     }
 
     pub(crate) fn is_close(&self) -> bool {

@@ -50,6 +50,8 @@ pub(crate) struct WriteBuffer {
     /// How many bytes are not yet written.
     len: usize,
     pongs: Pongs,
+    /// How many control frames were buffered since this was asked last.
+    control: u16,
     /// The stream accepts only the first slice of a write.
     is_write_single: bool,
 }
@@ -70,6 +72,7 @@ impl WriteBuffer {
             large: VecDeque::new(),
             len: 0,
             pongs: Pongs::default(),
+            control: 0,
             is_write_single: false,
         }
     }
@@ -115,13 +118,24 @@ impl WriteBuffer {
         let length = message.payload.len();
         let fragment = fragment.max(length.div_ceil(MAX_FRAGMENTS_SENT));
         let mut frames = 0;
-        while !message.opcode.is_control() && message.payload.len() > fragment {
+        while message.payload.len() > fragment {
             frames += 1;
             let mut part = message.payload.split_to(fragment);
             self.push_frame(message.opcode, &mut part, false);
             message.opcode = OpCode::Continuation;
         }
         frames
+    }
+
+    /// Buffers a control frame, which is never fragmented (RFC 6455, section 5.5).
+    pub(crate) fn push_control(&mut self, message: &mut Outgoing) {
+        self.control = self.control.saturating_add(1);
+        self.push_frame(message.opcode, &mut message.payload, true);
+    }
+
+    /// Returns how many control frames were buffered since the last call.
+    pub(crate) fn take_control(&mut self) -> u16 {
+        mem::take(&mut self.control)
     }
 
     /// Returns whether one more pong can be buffered.
@@ -158,6 +172,7 @@ impl WriteBuffer {
 
     fn push_pong_frame(&mut self, mut payload: Bytes) {
         let before = self.len;
+        self.control = self.control.saturating_add(1);
         self.push_frame(OpCode::Pong, &mut payload, true);
         self.pongs.add(self.len - before, self.len);
     }

@@ -169,6 +169,7 @@ impl ServerHandshake {
     /// # }
     /// ```
     pub fn permit(mut self, permit: Permit) -> Self {
+        self.connection.set_tracker(permit.tracker());
         self.permit = Some(permit);
         self
     }

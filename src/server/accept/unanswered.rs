@@ -23,7 +23,7 @@ use crate::{
     server::upgrade::refusal,
     socket::WebSocket,
     sync::Exclusive,
-    tracker::Permit,
+    tracker::{Permit, Tracker},
 };
 
 /// How many bytes one read requests while the head arrives: one page holds nearly every head.
@@ -67,6 +67,11 @@ impl Unanswered {
         &self.config
     }
 
+    /// Replaces the tracker of the settings: it is told of a refusal.
+    pub(super) fn set_tracker(&mut self, tracker: Tracker) {
+        self.config.tracker = Some(tracker);
+    }
+
     /// Starts the socket after the answer that switches protocols.
     pub(super) fn into_socket(
         self,
@@ -81,6 +86,7 @@ impl Unanswered {
             ..
         } = self;
         WebSocket::new(Established {
+            label: None,
             io: io.into_inner(),
             read_ahead,
             role: Role::Server,
@@ -127,6 +133,9 @@ impl Unanswered {
     /// Refuses the client: with its rejection, or with 500 if the server is at fault.
     pub(super) async fn refuse(self, error: impl Into<Error>) -> Error {
         let error = error.into();
+        if let (Some(tracker), Error::Rejected(rejection)) = (&self.config.tracker, &error) {
+            tracker.refused(rejection);
+        }
         // The caller needs `error`. An error of writing the answer only means that the client has
         // left.
         let _ = self.finish(refusal(&error, |reason| reason)).await;

@@ -1,8 +1,8 @@
 //! The extractor: turns the head of a request into a response and a socket.
 
-use std::{borrow::Cow, fmt, future::Future, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
-use http::{Request, Response, request};
+use http::Response;
 
 pub(crate) use self::refusal::refusal;
 pub use self::{
@@ -19,16 +19,17 @@ use self::{
     upgrade_io::Upgrade,
 };
 use crate::{
-    error::{BoxError, Error, Result},
-    handshake::{ProtocolChoice, Rejection, RequestedProtocols, UpgradeRequest},
+    error::{BoxError, Error},
+    handshake::{ProtocolChoice, RequestedProtocols, UpgradeRequest},
     rt::Runtime,
     server::admission::admit,
     socket::WebSocket,
     sync::Exclusive,
-    tracker::{Permit, Tracker},
+    tracker::Permit,
 };
 
 mod body;
+mod extraction;
 mod handlers;
 #[cfg(feature = "hyper")]
 mod hyper;
@@ -101,74 +102,6 @@ pub struct WebSocketUpgrade<B = UnknownBody> {
 }
 
 impl<B> WebSocketUpgrade<B> {
-    /// Checks the head of a request and takes its connection.
-    ///
-    /// # Errors
-    ///
-    /// A [`Rejection`] if the request is not a valid handshake, or if a [`Tracker`] in its
-    /// extensions refuses it. [`Rejection::NotUpgradable`] if the server provides no connection, or
-    /// if it was taken already. After an error, the connection is left untouched.
-    ///
-    /// # Panics
-    ///
-    /// If the key of [`Tracker::max_per_client`] does.
-    pub fn from_parts(parts: &mut request::Parts) -> Result<Self, Rejection>
-    where
-        B: ResponseBody,
-    {
-        Self::extract(parts, None)
-    }
-
-    /// Checks the head of a request of `peer`, and takes its connection.
-    pub(crate) fn extract(
-        parts: &mut request::Parts,
-        peer: Option<IpAddr>,
-    ) -> Result<Self, Rejection>
-    where
-        B: ResponseBody,
-    {
-        let upgrade_request = UpgradeRequest::read(&parts.method, parts.version, &parts.headers)?;
-        let tracker = parts.extensions.get::<Tracker>();
-        let permit = tracker
-            .map(|tracker| tracker.admit(parts, peer))
-            .transpose()?;
-        let upgrade = upgrade_io::take(&mut parts.extensions).ok_or(Rejection::NotUpgradable)?;
-        Ok(Self {
-            upgrade_request,
-            upgrade: Exclusive::new(upgrade),
-            settings: Settings::new(),
-            request_runtime: parts.extensions.get::<Arc<dyn Runtime>>().cloned(),
-            choice: ProtocolChoice::List,
-            handlers: Vec::new(),
-            on_failed_upgrade: Exclusive::new(None),
-            on_handler_error: Exclusive::new(None),
-            permit,
-            refusal_body: |_| B::default(),
-        })
-    }
-
-    /// Checks a request and takes its connection; does not touch its body.
-    ///
-    /// # Errors
-    ///
-    /// As for [`from_parts`](Self::from_parts).
-    pub fn from_request<T>(request: &mut Request<T>) -> Result<Self, Rejection>
-    where
-        B: ResponseBody,
-    {
-        let mut parts = Request::new(()).into_parts().0;
-        parts.method.clone_from(request.method());
-        parts.version = request.version();
-        // A tracker may look at all of it.
-        parts.uri.clone_from(request.uri());
-        std::mem::swap(&mut parts.headers, request.headers_mut());
-        std::mem::swap(&mut parts.extensions, request.extensions_mut());
-        let upgrade = Self::from_parts(&mut parts);
-        std::mem::swap(&mut parts.headers, request.headers_mut());
-        std::mem::swap(&mut parts.extensions, request.extensions_mut());
-        upgrade
-    }
-
     /// Sets how the body of a refusal is made from its reason, a line of text; default
     /// `B::default()`. The extractors of Volo and axum set it.
     pub fn refusal_body(mut self, body: fn(String) -> B) -> Self {
@@ -404,24 +337,29 @@ impl<B> WebSocketUpgrade<B> {
         let Self {
             upgrade_request,
             upgrade,
-            settings: Settings { config, .. },
+            settings: Settings { config, label, .. },
             choice,
             permit,
             refusal_body,
             ..
         } = self;
+        let tracker = permit.as_ref().map(Permit::tracker);
+        let tracker = tracker.or_else(|| config.tracker.clone());
         let accepted = config
             .check_timeouts(runtime.as_ref())
             .and_then(|()| config.check(&choice))
             .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?))
             .and_then(|negotiated| Ok((negotiated, admit(permit, config.tracker.as_ref(), None)?)));
+        if let (Some(tracker), Err(Error::Rejected(rejection))) = (tracker, &accepted) {
+            tracker.refused(rejection);
+        }
         match accepted {
             Err(error) => (refusal(&error, refusal_body), Upgrading::refused(error)),
             Ok((negotiated, permit)) => {
                 let response = negotiated.response(B::default());
                 (
                     response,
-                    Upgrading::new(upgrade, negotiated, config, runtime, permit),
+                    Upgrading::new(upgrade, negotiated, config, runtime, permit, label),
                 )
             }
         }

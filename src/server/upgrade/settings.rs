@@ -15,6 +15,7 @@ pub(super) struct Settings {
     pub(super) config: WebSocketConfig,
     /// Settings made on the extractor itself, in order, to apply to a config that is set later.
     overrides: Vec<Override>,
+    pub(super) label: Option<&'static str>,
 }
 
 type Override = Box<dyn Fn(&mut WebSocketConfig) + Send + Sync>;
@@ -24,6 +25,7 @@ impl Settings {
         Self {
             config: WebSocketConfig::new(),
             overrides: Vec::new(),
+            label: None,
         }
     }
 
@@ -69,6 +71,13 @@ impl<B> WebSocketUpgrade<B> {
     /// extensions, else [`rt::detect`](crate::rt::detect).
     pub fn runtime(self, runtime: Arc<dyn Runtime>) -> Self {
         self.set(move |config| config.runtime = Some(Arc::clone(&runtime)))
+    }
+
+    /// Sets a name for sockets like this one, such as that of the route; default none. The metrics
+    /// of a tracker get it as [`Meta::label`](crate::Meta::label).
+    pub fn label(mut self, label: &'static str) -> Self {
+        self.settings.label = Some(label);
+        self
     }
 
     /// Sets the supported subprotocols, the preferred one first; see

@@ -42,6 +42,7 @@ struct Pending {
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
     permit: Option<Permit>,
+    label: Option<&'static str>,
 }
 
 impl Upgrading {
@@ -55,6 +56,7 @@ impl Upgrading {
         config: WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
         permit: Option<Permit>,
+        label: Option<&'static str>,
     ) -> Self {
         let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
         Self(State::Upgrading(Box::new(Pending {
@@ -64,6 +66,7 @@ impl Upgrading {
             config,
             runtime,
             permit,
+            label,
         })))
     }
 
@@ -130,6 +133,7 @@ impl Pending {
             config: &self.config,
             runtime: self.runtime.take(),
             permit: self.permit.take(),
+            label: self.label,
         })))
     }
 }

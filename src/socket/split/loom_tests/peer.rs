@@ -85,6 +85,7 @@ impl Peer {
         let runtime = runtime.map(|runtime| runtime as _);
         let io = Box::new(self.clone());
         let socket = WebSocket::new(Established {
+            label: None,
             permit: None,
             io,
             read_ahead: Vec::new(),

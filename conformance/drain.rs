@@ -1,7 +1,7 @@
 //! Drains a server that has many sockets, and checks what its clients see.
 //!
-//! `drain SERVER COUNT`, where SERVER is one of `axum`, `volo`, `hyper_tokio`, `hyper_smol`, `tokio`
-//! and `smol`.
+//! `cargo run --example drain --features full -- SERVER COUNT`, where SERVER is one of `axum`,
+//! `volo`, `hyper_tokio`, `hyper_smol`, `tokio` and `smol`.
 //!
 //! The server is a process of its own, which this one starts. COUNT clients open a socket each, and
 //! 5 more get handlers that never return. Then the server is stopped the way its guide says. Each

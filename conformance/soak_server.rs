@@ -11,8 +11,8 @@ use std::{
 };
 
 use anyws::{
-    BoxError, Incoming, Io, Runtime, ServerHandshake, Sleep, SmolRuntime, TokioRuntime, WebSocket,
-    WebSocketConfig, http::Response, io::TokioIo,
+    BoxError, Incoming, Io, Metrics, Runtime, ServerHandshake, Sleep, SmolRuntime, TokioRuntime,
+    Tracker, WebSocket, WebSocketConfig, http::Response, io::TokioIo,
 };
 use futures::future::BoxFuture;
 
@@ -28,11 +28,18 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Counts the tasks that are alive.
 type CountTasks = Arc<dyn Fn() -> usize + Send + Sync>;
 
+/// Metrics that nobody reads: the connections record all the same.
+#[derive(Debug)]
+struct Unread;
+
+impl Metrics for Unread {}
+
 /// The settings of all sockets.
 fn config(runtime: Arc<dyn Runtime>) -> WebSocketConfig {
     WebSocketConfig::new()
         .set_runtime(runtime)
         .set_keepalive(KEEPALIVE, KEEPALIVE)
+        .set_tracker(Tracker::new().metrics(Unread))
 }
 
 /// Sends each message back unchanged.

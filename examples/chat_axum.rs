@@ -1,4 +1,5 @@
 //! A chat on axum, with its page: many sockets that share a room, and each sends to all others.
+//! Ctrl-C closes all of them in order, and `/metrics` tells Prometheus about them.
 //!
 //! `cargo run --example chat_axum --features axum,rt-tokio [ADDRESS [ORIGIN...]]`
 //!
@@ -14,18 +15,21 @@ use std::{
 };
 
 use anyws::{
-    PreparedMessage, QueueConfig, Sender, WhenFull,
+    Drain, PreparedMessage, QueueConfig, Sender, Tracker, WhenFull,
     axum::{CloseCode, Message, TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade},
+    metrics::Facade,
 };
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
     response::{Html, Response},
     routing::{any, get},
     serve::ListenerExt,
 };
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::{
     net::TcpListener,
+    signal,
     time::{sleep, timeout},
 };
 
@@ -35,6 +39,10 @@ const BACKLOG: usize = 128;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A member who is silent for as long is pinged, and has gone if nothing comes for as long again.
 const HEARTBEAT: Duration = Duration::from_secs(20);
+/// How many people there may be, and how many sockets a server of this size can bear.
+const MAX_SOCKETS: usize = 10_000;
+/// The bounds of the histograms, in seconds.
+const SECONDS: [f64; 8] = [0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 86400.0];
 /// The pause after each line of a member: nobody can flood a room.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -177,14 +185,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         rooms: Mutex::default(),
     });
 
+    let prometheus = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .install_recorder()?;
+    let tracker = Tracker::new()
+        .max_sockets(MAX_SOCKETS)
+        .metrics(Facade::new());
+
     let page = Html(include_str!("chat.html"));
     let app = Router::new()
         .route("/", get(page))
         .route("/chat", any(ws_handler))
+        .route("/metrics", get(async move || prometheus.render()))
+        .layer(Extension(tracker.clone()))
         .with_state(chat);
     println!("listening on http://{address}/");
     // If `set_nodelay` fails, the socket is about to fail anyway.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, app).await?;
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async { drop(signal::ctrl_c().await) })
+        .await?;
+    let drained = tracker.drain(Drain::new()).await;
+    println!("{} closed, {} aborted", drained.closed, drained.aborted);
     Ok(())
 }

@@ -89,6 +89,8 @@
 //!   Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
+//! - **`metrics`** adds `anyws::metrics`, which tells the crate `metrics` of the sockets of a
+//!   [`Tracker`].
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
 //!   role on any stream.
 //! - **`full`** is all of these.
@@ -110,6 +112,9 @@ mod handshake;
 pub mod io;
 mod life;
 mod message;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 mod proto;
 pub mod rt;
 mod server;

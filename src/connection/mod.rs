@@ -294,7 +294,11 @@ async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
         Poll::Ready(_) => Poll::Ready(()),
         // First it has written and read what it can.
         Poll::Pending if inner.driver.poll_drained(cx).is_ready() => Poll::Ready(()),
-        Poll::Pending => deadline.poll_passed(cx),
+        Poll::Pending => {
+            ready!(deadline.poll_passed(cx));
+            let _ = inner.driver.time_out(Side::Receiver);
+            Poll::Ready(())
+        }
     })
     .await;
 }

@@ -2,12 +2,16 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(any(feature = "hyper", feature = "rt-smol", feature = "rt-tokio"))]
+mod drains;
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod handshake_attacks;
 #[cfg(feature = "full")]
 mod handshake_rules;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(all(feature = "metrics", feature = "rt-tokio"))]
+mod metrics;
 #[cfg(feature = "full")]
 mod tls;
 #[cfg(feature = "volo")]

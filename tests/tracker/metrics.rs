@@ -241,8 +241,8 @@ runtimes! {
         for size in [0, 1, 125, 126, 4096, 65536] {
             sent.extend(masked(0x82, &vec![7; size]));
         }
-        sent.extend(masked(0x02, &[8; 35_000]));
-        sent.extend(masked(0x80, &[8; 35_000]));
+        sent.extend(masked(0x02, &vec![8; 35_000]));
+        sent.extend(masked(0x80, &vec![8; 35_000]));
         for _ in 0..5 {
             sent.extend(masked(0x89, b"ping"));
         }

@@ -168,6 +168,9 @@ impl Driver {
     /// the TCP connection was missing.
     pub(crate) fn time_out(&mut self, caller: Side) -> Result<()> {
         let completed = self.endpoint.has_received_close() && !self.is_writing();
+        if !completed {
+            self.record_error(&Error::Timeout(TimeoutPhase::Close));
+        }
         let late = "the close timeout passed before the peer had read everything";
         self.cut(caller, io::Error::new(io::ErrorKind::TimedOut, late));
         match self.finish_error.take() {

@@ -114,7 +114,7 @@ fn prometheus_gets_what_the_documentation_says() {
         r#"websocket_server_messages_total{network_io_direction="transmit",type="text"} 1"#,
         r#"websocket_server_messages_total{network_io_direction="transmit",type="control"} 4"#,
         r#"websocket_server_io_bytes_total{network_io_direction="receive"} 42"#,
-        r#"websocket_server_round_trip_seconds_count 1"#,
+        "websocket_server_round_trip_seconds_count 1",
         r#"websocket_server_queue_dropped_total{policy="drop_newest"} 2"#,
         r#"websocket_server_timeouts_total{phase="idle"} 1"#,
     ] {

@@ -93,6 +93,8 @@
 //!   [`Tracker`].
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
 //!   role on any stream.
+//! - **`tracing`** makes events of the crate `tracing`, runs each handler in a span, and adds
+//!   `WebSocketUpgrade::span`.
 //! - **`full`** is all of these.
 //!
 //! `features.md` in the repository says what each one costs, and what is left out on purpose.
@@ -123,6 +125,7 @@ mod sync;
 #[cfg(feature = "testing")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
 pub mod testing;
+mod trace;
 mod tracker;
 
 #[cfg(feature = "axum")]

@@ -46,6 +46,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/limits.md")]
     struct Limits;
 
+    #[doc = include_str!("../../src/guide/observability.md")]
+    struct Observability;
+
     #[doc = include_str!("../../src/guide/other_servers.md")]
     struct OtherServers;
 

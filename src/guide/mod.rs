@@ -21,6 +21,7 @@
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
 //! - [`shutdown`]: every client gets a Close, and the process ends.
 //! - [`limits`]: how many sockets, and how many for each client.
+//! - [`observability`]: what a server logs, and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
 //! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.
@@ -52,6 +53,9 @@ pub mod heartbeats {}
 
 #[cfg_attr(not(doctest), doc = include_str!("limits.md"))]
 pub mod limits {}
+
+#[cfg_attr(not(doctest), doc = include_str!("observability.md"))]
+pub mod observability {}
 
 #[cfg_attr(not(doctest), doc = include_str!("other_servers.md"))]
 pub mod other_servers {}

@@ -10,5 +10,6 @@ mod heads;
 mod plain_requests;
 mod secrets;
 mod subprotocols;
+mod task_size;
 mod testing;
 mod upgrade;

@@ -14,5 +14,7 @@ mod hyper;
 mod metrics;
 #[cfg(feature = "full")]
 mod tls;
+#[cfg(all(feature = "hyper", feature = "tracing"))]
+mod traces;
 #[cfg(feature = "volo")]
 mod volo;

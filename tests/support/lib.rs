@@ -38,6 +38,8 @@ pub mod tasks;
 pub mod tcp;
 pub mod threads;
 pub mod time;
+#[cfg(feature = "tracing")]
+pub mod traces;
 #[cfg(feature = "testing")]
 pub mod upgrades;
 

@@ -18,6 +18,7 @@ use crate::{
     message::{CloseFrame, Role},
     proto::{self, Endpoint, InvalidMessage, Outgoing},
     sync::Exclusive,
+    trace::Open,
     tracker::Record,
 };
 
@@ -104,6 +105,7 @@ pub(crate) struct Driver {
     life: Option<Box<Life>>,
     /// What is counted for the metrics of the tracker, until the socket has ended.
     record: Option<Box<Record>>,
+    open: Open,
 }
 
 impl Driver {
@@ -130,6 +132,7 @@ impl Driver {
             tasks: Tasks::default(),
             life,
             record,
+            open: Open::new(role),
         }
     }
 

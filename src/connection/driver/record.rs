@@ -66,9 +66,10 @@ impl Driver {
         (read, written)
     }
 
-    /// Tells the tracker that both ends have closed, as far as it depends on this one, or that the
-    /// connection is gone.
+    /// Tells the tracker and `tracing` that both ends have closed, as far as it depends on this
+    /// one, or that the connection is gone.
     pub(super) fn leave_tracker(&mut self) {
+        self.open.close(|| self.endpoint.first_close());
         if self.record.is_some() {
             self.record_moved();
         }

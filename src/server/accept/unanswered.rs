@@ -23,6 +23,7 @@ use crate::{
     server::upgrade::refusal,
     socket::WebSocket,
     sync::Exclusive,
+    trace,
     tracker::{Permit, Tracker},
 };
 
@@ -45,9 +46,11 @@ impl Unanswered {
         io: impl Io + 'static,
         config: WebSocketConfig,
     ) -> Result<(Self, Complete)> {
-        config.check(&ProtocolChoice::List)?;
         let runtime = config.find_runtime(None);
-        config.check_timeouts(runtime.as_ref())?;
+        config
+            .check(&ProtocolChoice::List)
+            .and_then(|()| config.check_timeouts(runtime.as_ref()))
+            .inspect_err(|error| trace::refused(error, None))?;
         let mut connection = Self {
             io: Exclusive::new(boxed(io)),
             config,
@@ -136,9 +139,11 @@ impl Unanswered {
         if let (Some(tracker), Error::Rejected(rejection)) = (&self.config.tracker, &error) {
             tracker.refused(rejection);
         }
+        let response = refusal(&error, |reason| reason);
+        trace::refused(&error, Some(response.status()));
         // The caller needs `error`. An error of writing the answer only means that the client has
         // left.
-        let _ = self.finish(refusal(&error, |reason| reason)).await;
+        let _ = self.finish(response).await;
         error
     }
 

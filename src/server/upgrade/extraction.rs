@@ -9,6 +9,7 @@ use crate::{
     handshake::{ProtocolChoice, Rejection, UpgradeRequest},
     rt::Runtime,
     sync::Exclusive,
+    trace::{self, TaskSpan},
     tracker::Tracker,
 };
 
@@ -41,6 +42,7 @@ impl<B> WebSocketUpgrade<B> {
     {
         let tracker = parts.extensions.get::<Tracker>().cloned();
         let extracted = Self::extract_with(parts, tracker.as_ref(), peer);
+        let extracted = extracted.inspect_err(trace::rejected);
         if let (Some(tracker), Err(rejection)) = (tracker, &extracted) {
             tracker.refused(rejection);
         }
@@ -70,6 +72,7 @@ impl<B> WebSocketUpgrade<B> {
             on_failed_upgrade: Exclusive::new(None),
             on_handler_error: Exclusive::new(None),
             permit,
+            span: TaskSpan::default(),
             refusal_body: |_| B::default(),
         })
     }

@@ -25,6 +25,7 @@ use crate::{
     server::admission::admit,
     socket::WebSocket,
     sync::Exclusive,
+    trace::{self, TaskSpan},
     tracker::Permit,
 };
 
@@ -36,6 +37,8 @@ mod hyper;
 mod output;
 mod refusal;
 mod settings;
+#[cfg(feature = "tracing")]
+mod span;
 mod task;
 mod upgrade_io;
 mod upgrading;
@@ -97,6 +100,7 @@ pub struct WebSocketUpgrade<B = UnknownBody> {
     on_handler_error: Exclusive<Option<ErrorCallback>>,
     /// Of the tracker in the request's extensions.
     permit: Option<Permit>,
+    span: TaskSpan,
     /// Turns the reason of a refusal into its body.
     refusal_body: fn(String) -> B,
 }
@@ -163,7 +167,8 @@ impl<B> WebSocketUpgrade<B> {
     /// - The runtime was shut down and drops the task of the connection before the handler has
     ///   started ([`Error::Upgrade`]). The call is made where the task is dropped.
     ///
-    /// [`accept`](Self::accept) does not call it; it returns the error instead.
+    /// [`accept`](Self::accept) does not call it; it returns the error instead. Without a callback,
+    /// the feature `tracing` reports the failure as an event.
     pub fn on_failed_upgrade(mut self, callback: impl FnOnce(Error) + Send + 'static) -> Self {
         self.on_failed_upgrade = Exclusive::new(Some(Box::new(callback)));
         self
@@ -172,8 +177,8 @@ impl<B> WebSocketUpgrade<B> {
     /// Sets a callback for a handler that returns `Err`; default none.
     ///
     /// The callback is called at most once, with the error, after the socket was closed with
-    /// code 1011. A handler that panics returns no error: only the panic hook reports its panic. A
-    /// panic of the callback does no further harm.
+    /// code 1011. A handler that panics returns no error: only the panic hook and the feature
+    /// `tracing` report its panic. A panic of the callback does no further harm.
     ///
     /// ```
     /// use anyws::{WebSocket, WebSocketUpgrade, http::Response};
@@ -198,7 +203,8 @@ impl<B> WebSocketUpgrade<B> {
     /// The error is the one that the handler returned, so it can be downcast. An error of anyhow
     /// cannot: such a handler has to return [`BoxError`], or look for a disconnect itself.
     ///
-    /// [`accept`](Self::accept) runs no handler and does not call the callback.
+    /// [`accept`](Self::accept) runs no handler and does not call the callback. Without a callback,
+    /// the feature `tracing` reports the error as an event.
     pub fn on_handler_error(mut self, callback: impl FnOnce(BoxError) + Send + 'static) -> Self {
         self.on_handler_error = Exclusive::new(Some(Box::new(callback)));
         self
@@ -283,7 +289,10 @@ impl<B> WebSocketUpgrade<B> {
     {
         let mut handlers = std::mem::take(&mut self.handlers);
         let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade).into_inner();
+        let on_failed_upgrade = on_failed_upgrade.or_else(trace::failed_upgrade);
         let on_handler_error = std::mem::take(&mut self.on_handler_error).into_inner();
+        let on_handler_error = on_handler_error.or_else(trace::handler_error);
+        let span = std::mem::take(&mut self.span);
         let refusal_body = self.refusal_body;
         let (guard, watch) = Guard::new(on_failed_upgrade);
         let Some(runtime) = self.find_runtime() else {
@@ -304,6 +313,7 @@ impl<B> WebSocketUpgrade<B> {
             upgrading,
             guard,
             on_handler_error,
+            span,
         };
         let task = match own {
             Some(own) => handlers.swap_remove(own).1.into_task(job),

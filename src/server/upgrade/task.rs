@@ -21,6 +21,7 @@ use crate::{
     life::Stop,
     rt::Runtime,
     socket::WebSocket,
+    trace::{self, TaskSpan},
     tracker::{Guarded, Seat},
 };
 
@@ -108,6 +109,7 @@ pub(super) struct Job {
     pub(super) upgrading: Upgrading,
     pub(super) guard: Guard,
     pub(super) on_handler_error: Option<ErrorCallback>,
+    pub(super) span: TaskSpan,
 }
 
 impl Job {
@@ -121,11 +123,12 @@ impl Job {
             upgrading,
             guard,
             mut on_handler_error,
+            span,
         } = self;
         // A server has such a task for each socket, so they are small: blocks, because an `async
         // fn` would hold its arguments twice, and a smaller one for handlers that cannot fail.
         if !Fut::Output::MAY_FAIL {
-            return contained(upgrading.task_seat(), async move {
+            return contained(upgrading.task_seat(), span, async move {
                 let Some(socket) = upgraded(upgrading, guard).await else {
                     return;
                 };
@@ -136,7 +139,7 @@ impl Job {
                 }
             });
         }
-        contained(upgrading.task_seat(), async move {
+        contained(upgrading.task_seat(), span, async move {
             let Some(socket) = upgraded(upgrading, guard).await else {
                 return;
             };
@@ -197,7 +200,11 @@ where
 
 /// Returns whether the handler has to be dropped: its socket is older than it may become.
 fn is_stopped(stop: Option<&Stop>, cx: &Context<'_>) -> bool {
-    stop.is_some_and(|stop| stop.poll(cx).is_ready())
+    let is_stopped = stop.is_some_and(|stop| stop.poll(cx).is_ready());
+    if is_stopped {
+        trace::task_too_old();
+    }
+    is_stopped
 }
 
 /// Waits for the socket of a connection; passes a failure to the guard's callback.
@@ -217,18 +224,22 @@ fn upgraded(upgrading: Upgrading, guard: Guard) -> impl Future<Output = Option<W
     })
 }
 
-/// Creates a task that contains its panics, and that ends at the deadline of a drain if a tracker
-/// counts it.
+/// Creates a task that runs in a span and contains its panics. If a tracker counts it, it ends at
+/// the deadline of a drain.
 fn contained(
     seat: Option<Seat>,
+    span: TaskSpan,
     task: impl Future<Output = ()> + Send + 'static,
 ) -> BoxFuture<'static, ()> {
     // The panic hook has reported the panic, and dropping the socket closes it.
     match seat {
-        None => Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop)),
+        None => {
+            let task = AssertUnwindSafe(task).catch_unwind();
+            Box::pin(span.instrument(task.map(|ended| trace::task_ended(&ended.map(Some)))))
+        }
         Some(seat) => {
-            let task = Guarded::new(task, seat);
-            Box::pin(AssertUnwindSafe(task).catch_unwind().map(drop))
+            let task = AssertUnwindSafe(Guarded::new(task, seat)).catch_unwind();
+            Box::pin(span.instrument(task.map(|ended| trace::task_ended(&ended))))
         }
     }
 }

@@ -1,27 +1,4 @@
-//! The metrics of a tracker, for the crate `metrics`: Prometheus, `StatsD` and others read them
-//! through its recorders.
-//!
-//! | Name | Kind | Labels |
-//! |---|---|---|
-//! | `websocket_server_active_connections` | gauge | |
-//! | `websocket_server_connection_duration_seconds` | histogram | `code`; `initiator`: `peer`, `server` or `none` |
-//! | `websocket_server_handshakes_refused_total` | counter | `status` |
-//! | `websocket_server_messages_total` | counter | `network_io_direction`: `receive` or `transmit`; `type`: `text`, `binary` or `control` |
-//! | `websocket_server_io_bytes_total` | counter | `network_io_direction` |
-//! | `websocket_server_round_trip_seconds` | histogram | |
-//! | `websocket_server_queue_dropped_total` | counter | `policy`: `drop_newest`, `drop_oldest`, `close` or `wait` |
-//! | `websocket_server_timeouts_total` | counter | `phase`: `pong`, `write`, `idle`, `lifetime`, `close` or `drain` |
-//!
-//! - `code` is the code of the first Close; 1005 if it had none, 1006 if there was no Close.
-//!   `initiator` is whoever has sent it. A code of the peer that is neither registered nor one of
-//!   this crate's own counts as `3xxx` or `4xxx`, so that peers cannot make up any number of series.
-//! - Control frames are pings, pongs and Closes. Bytes are those of the stream below, with the
-//!   headers of frames.
-//! - A round trip is that of a ping of the keepalive.
-//! - The first two have a label `label` too, if the handler has set one with
-//!   [`WebSocketUpgrade::label`](crate::WebSocketUpgrade::label).
-//!
-//! The gauge and the histograms are told as things happen; messages and bytes once a second.
+#![doc = include_str!("metrics.md")]
 
 use std::time::Duration;
 

@@ -7,7 +7,9 @@ use crate::{config::WhenFull, error::Error, handshake::Rejection, message::Close
 /// Is told what happens to the sockets of a [`Tracker`](crate::Tracker). All methods do nothing by
 /// default.
 ///
-/// Set it with [`Tracker::metrics`](crate::Tracker::metrics).
+/// Set it with [`Tracker::metrics`](crate::Tracker::metrics). The feature `metrics` has one for the
+/// crate of that name, and so for Prometheus and others. The guide on
+/// [observability](crate::guide::observability) shows both.
 ///
 /// The methods are called from the tasks of sockets, so they must neither block nor panic.
 /// [`moved`](Self::moved) is called once a second for all sockets together; a message costs no

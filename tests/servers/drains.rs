@@ -64,7 +64,6 @@ fn limited(seen: &Arc<Mutex<Vec<Option<IpAddr>>>>) -> Tracker {
     })
 }
 
-#[cfg(feature = "axum")]
 fn axum(tracker: &Tracker) -> TcpServer {
     use anyws::axum::WebSocketUpgrade;
     use axum::{Extension, Router, routing::any};
@@ -76,7 +75,6 @@ fn axum(tracker: &Tracker) -> TcpServer {
     tcp::on_tokio(async |listener| axum::serve(listener, app).await.unwrap())
 }
 
-#[cfg(feature = "axum")]
 #[test]
 fn on_axum() {
     support::bounded(|| {
@@ -85,7 +83,6 @@ fn on_axum() {
     });
 }
 
-#[cfg(feature = "volo")]
 fn volo(tracker: &Tracker) -> TcpServer {
     use anyws::volo::WebSocketUpgrade;
     use volo::net::incoming::DefaultIncoming;
@@ -106,7 +103,6 @@ fn volo(tracker: &Tracker) -> TcpServer {
     })
 }
 
-#[cfg(feature = "volo")]
 #[test]
 fn on_volo() {
     support::bounded(|| {
@@ -115,7 +111,6 @@ fn on_volo() {
     });
 }
 
-#[cfg(feature = "volo")]
 #[test]
 fn volo_passes_the_address_of_the_peer_on() {
     support::bounded(|| {
@@ -132,7 +127,6 @@ fn volo_passes_the_address_of_the_peer_on() {
     });
 }
 
-#[cfg(feature = "axum")]
 #[test]
 fn axum_knows_no_address_by_itself() {
     support::bounded(|| {
@@ -145,7 +139,6 @@ fn axum_knows_no_address_by_itself() {
 }
 
 /// Answers a request of hyper that carries a tracker.
-#[cfg(feature = "hyper")]
 async fn serve_hyper(stream: impl anyws::Io + 'static, tracker: Tracker) {
     use std::convert::Infallible;
 
@@ -166,7 +159,6 @@ async fn serve_hyper(stream: impl anyws::Io + 'static, tracker: Tracker) {
     let _ = connection.with_upgrades().await;
 }
 
-#[cfg(all(feature = "hyper", feature = "rt-tokio"))]
 #[test]
 fn on_hyper_and_tokio() {
     support::bounded(|| {
@@ -181,7 +173,6 @@ fn on_hyper_and_tokio() {
     });
 }
 
-#[cfg(all(feature = "hyper", feature = "rt-smol"))]
 #[test]
 fn on_hyper_and_smol() {
     support::bounded(|| {
@@ -197,7 +188,6 @@ fn on_hyper_and_smol() {
 }
 
 /// Serves a bare stream, and guards its task.
-#[cfg(any(feature = "rt-smol", feature = "rt-tokio"))]
 async fn serve_bare(stream: impl anyws::Io + 'static, tracker: Tracker) {
     let config = anyws::WebSocketConfig::new().set_tracker(tracker.clone());
     let serve = async {
@@ -208,7 +198,6 @@ async fn serve_bare(stream: impl anyws::Io + 'static, tracker: Tracker) {
     tracker.guard(serve).await;
 }
 
-#[cfg(feature = "rt-tokio")]
 #[test]
 fn on_bare_streams_of_tokio() {
     support::bounded(|| {
@@ -223,7 +212,6 @@ fn on_bare_streams_of_tokio() {
     });
 }
 
-#[cfg(feature = "rt-smol")]
 #[test]
 fn on_bare_streams_of_smol() {
     support::bounded(|| {

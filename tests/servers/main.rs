@@ -2,7 +2,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
-#[cfg(any(feature = "hyper", feature = "rt-smol", feature = "rt-tokio"))]
+#[cfg(feature = "full")]
 mod drains;
 #[cfg(all(target_os = "linux", feature = "full"))]
 mod handshake_attacks;

@@ -15,8 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Returns the names of the table in the documentation of `anyws::metrics`.
 fn documented() -> BTreeSet<String> {
-    let rows = include_str!("../../src/metrics.rs").lines();
-    let names = rows.filter_map(|row| row.strip_prefix("//! | `")?.split('`').next());
+    let rows = include_str!("../../src/metrics.md").lines();
+    let names = rows.filter_map(|row| row.strip_prefix("| `")?.split('`').next());
     names.map(str::to_owned).collect()
 }
 
@@ -104,20 +104,21 @@ fn prometheus_gets_what_the_documentation_says() {
         .collect();
     assert_eq!(names, documented(), "{text}");
     for line in [
-        r#"websocket_server_active_connections{label="lobby"} 1"#,
-        r#"websocket_server_connection_duration_seconds_count{label="lobby",code="4xxx",initiator="peer"} 1"#,
-        r#"websocket_server_connection_duration_seconds_count{label="lobby",code="1005",initiator="peer"} 1"#,
-        r#"websocket_server_connection_duration_seconds_count{label="lobby",code="1001",initiator="server"} 1"#,
-        r#"websocket_server_handshakes_refused_total{status="400"} 1"#,
-        r#"websocket_server_messages_total{network_io_direction="receive",type="text"} 1"#,
-        r#"websocket_server_messages_total{network_io_direction="receive",type="control"} 4"#,
-        r#"websocket_server_messages_total{network_io_direction="transmit",type="text"} 1"#,
-        r#"websocket_server_messages_total{network_io_direction="transmit",type="control"} 4"#,
-        r#"websocket_server_io_bytes_total{network_io_direction="receive"} 42"#,
-        "websocket_server_round_trip_seconds_count 1",
-        r#"websocket_server_queue_dropped_total{policy="drop_newest"} 2"#,
-        r#"websocket_server_timeouts_total{phase="idle"} 1"#,
+        r#"active_connections{label="lobby"} 1"#,
+        r#"connection_duration_seconds_count{label="lobby",code="4xxx",initiator="peer"} 1"#,
+        r#"connection_duration_seconds_count{label="lobby",code="1005",initiator="peer"} 1"#,
+        r#"connection_duration_seconds_count{label="lobby",code="1001",initiator="server"} 1"#,
+        r#"handshakes_refused_total{status="400"} 1"#,
+        r#"messages_total{network_io_direction="receive",type="text"} 1"#,
+        r#"messages_total{network_io_direction="receive",type="control"} 4"#,
+        r#"messages_total{network_io_direction="transmit",type="text"} 1"#,
+        r#"messages_total{network_io_direction="transmit",type="control"} 4"#,
+        r#"io_bytes_total{network_io_direction="receive"} 42"#,
+        "round_trip_seconds_count 1",
+        r#"queue_dropped_total{policy="drop_newest"} 2"#,
+        r#"timeouts_total{phase="idle"} 1"#,
     ] {
+        let line = format!("websocket_server_{line}");
         assert!(
             text.lines().any(|found| found == line),
             "{line} is not in\n{text}"

@@ -189,6 +189,23 @@ runtimes! {
         assert_eq!(drained.took, Duration::ZERO);
     }
 
+    async fn a_handler_that_keeps_its_closed_socket_counts_no_more(rt) {
+        let server = Server::new(&rt);
+        let (give, given) = oneshot::channel();
+        let mut client = server
+            .open(async |mut socket: WebSocket| {
+                while socket.next().await.is_some() {}
+                let _ = give.send(socket);
+            })
+            .await;
+        client.close(None).await.unwrap();
+        let socket = given.await.unwrap();
+        server.time.settle().await;
+        assert_eq!(server.tracker.open(), 0);
+        assert_drained(&server.tracker.drain(Drain::new()).await, 0, 0);
+        drop(socket);
+    }
+
     async fn a_socket_that_was_dropped_counts_until_it_has_closed(rt) {
         let server = Server::new(&rt);
         let (request, mut far) = raw_upgrade();

@@ -20,7 +20,8 @@ use super::server::{DEADLINE, Dropped, Server, assert_drained, assert_is_closed}
 runtimes! {
     async fn all_who_wait_for_a_drain_are_woken(rt) {
         let server = Server::new(&rt);
-        let (mut first, mut second) = (pin!(server.tracker.draining()), pin!(server.tracker.draining()));
+        let mut first = pin!(server.tracker.draining());
+        let mut second = pin!(server.tracker.draining());
         let (one, one_is_woken) = waker();
         let (two, two_is_woken) = waker();
         assert!(poll_with(&one, first.as_mut()).is_pending());

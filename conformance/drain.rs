@@ -3,9 +3,12 @@
 //! `cargo run --example drain --features full -- SERVER COUNT`, where SERVER is one of `axum`,
 //! `volo`, `hyper_tokio`, `hyper_smol`, `tokio` and `smol`.
 //!
-//! The server is a process of its own, which this one starts. COUNT clients open a socket each, and
-//! 5 more get handlers that never return. Then the server is stopped the way its guide says. Each
-//! client has to get Close 1001: in time, or, from the stuck handlers, at the deadline.
+//! The server is a process of its own, which this one starts. COUNT clients open a socket each.
+//! There are 5 more of each kind that does not do what it should: handlers that never return, and
+//! peers that do not answer the Close, do not read, send for ever, or answer but keep the TCP
+//! connection open. Then the server is stopped the way its guide says. Polite clients have to get
+//! Close 1001 at once, and stuck handlers have to send it at the deadline. By then all others have
+//! to be gone.
 
 use std::{
     convert::Infallible,
@@ -33,8 +36,10 @@ use tokio::{
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// How many handlers never return.
-const STUCK: usize = 5;
+/// How many there are of each kind that misbehaves.
+const FEW: usize = 5;
+/// Of these, the deadline ends: stuck handlers, and peers that are mute, deaf or send for ever.
+const ABORTED: usize = 4 * FEW;
 /// What a server of 10,000 sockets may take to send the last Close.
 const TOLD: Duration = Duration::from_millis(300);
 /// What it may take until the last socket has ended.
@@ -60,6 +65,23 @@ async fn handle_socket(mut socket: WebSocket) {
 
 async fn stuck(_socket: WebSocket) {
     pending::<()>().await;
+}
+
+/// Sends until it fails.
+async fn send(mut socket: WebSocket) {
+    let message = anyws::Bytes::from(vec![7; 64 * 1024]);
+    while socket.send(message.clone().into()).await.is_ok() {}
+    // The peer may still answer.
+    handle_socket(socket).await;
+}
+
+/// Runs the handler of a path.
+async fn route(path: &str, socket: WebSocket) {
+    match path {
+        "/stuck" => stuck(socket).await,
+        "/send" => send(socket).await,
+        _ => handle_socket(socket).await,
+    }
 }
 
 fn drain() -> Drain {
@@ -103,20 +125,16 @@ fn on_tokio(serve: impl Future<Output = Outcome<()>>) -> Outcome<()> {
 }
 
 async fn serve_axum() -> Outcome<()> {
-    use axum::{Extension, Router, routing::any};
+    use axum::{Extension, Router, http::Uri};
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let tracker = Tracker::new();
+    let handler = async |ws: anyws::axum::WebSocketUpgrade, uri: Uri| {
+        ws.on_upgrade(async move |socket| route(uri.path(), socket).await)
+    };
     let app = Router::new()
-        .route(
-            "/",
-            any(async |ws: anyws::axum::WebSocketUpgrade| ws.on_upgrade(handle_socket)),
-        )
-        .route(
-            "/stuck",
-            any(async |ws: anyws::axum::WebSocketUpgrade| ws.on_upgrade(stuck)),
-        )
+        .fallback(handler)
         .layer(Extension(tracker.clone()));
     axum::serve(listener, app)
         .with_graceful_shutdown(stop())
@@ -126,6 +144,7 @@ async fn serve_axum() -> Outcome<()> {
 }
 
 async fn serve_volo() -> Outcome<()> {
+    use http::Uri;
     use volo_http::{
         server::{
             Server,
@@ -137,15 +156,12 @@ async fn serve_volo() -> Outcome<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let tracker = Tracker::new();
-    let app: Router = Router::new()
-        .route(
-            "/",
-            any(async |ws: anyws::volo::WebSocketUpgrade| ws.on_upgrade(handle_socket)),
-        )
-        .route(
-            "/stuck",
-            any(async |ws: anyws::volo::WebSocketUpgrade| ws.on_upgrade(stuck)),
-        );
+    let handler = async |uri: Uri, ws: anyws::volo::WebSocketUpgrade| {
+        ws.on_upgrade(async move |socket| route(uri.path(), socket).await)
+    };
+    let app: Router = ["/", "/stuck", "/send"]
+        .into_iter()
+        .fold(Router::new(), |app, path| app.route(path, any(handler)));
     Server::new(app.layer(Extension(tracker.clone())))
         .register_shutdown_hook(|| Box::pin(async move { report(&tracker.drain(drain()).await) }))
         .run(volo::net::incoming::DefaultIncoming::from(listener))
@@ -198,8 +214,10 @@ async fn serve_hyper(stream: impl Io + 'static, tracker: Tracker) -> Result<(), 
     let service = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(tracker.clone());
         let response: Response<String> = match WebSocketUpgrade::from_request(&mut request) {
-            Ok(ws) if request.uri().path() == "/stuck" => ws.on_upgrade(stuck),
-            Ok(ws) => ws.on_upgrade(handle_socket),
+            Ok(ws) => {
+                let uri = request.uri().clone();
+                ws.on_upgrade(async move |socket| route(uri.path(), socket).await)
+            }
             Err(rejection) => rejection.into_response(),
         };
         async { Ok::<_, Infallible>(response) }
@@ -214,13 +232,9 @@ async fn serve_bare(stream: impl Io + 'static, tracker: Tracker) -> Option<anyws
     let config = WebSocketConfig::new().set_tracker(tracker.clone());
     let serve = async {
         let handshake = anyws::ServerHandshake::read(stream, config).await?;
-        let is_stuck = handshake.request().uri().path() == "/stuck";
+        let path = handshake.request().uri().path().to_owned();
         let socket = handshake.accept().await?;
-        if is_stuck {
-            stuck(socket).await;
-        } else {
-            handle_socket(socket).await;
-        }
+        route(&path, socket).await;
         Ok(())
     };
     tracker.guard(serve).await
@@ -278,50 +292,111 @@ struct Seen {
     end: Instant,
 }
 
+/// All clients, connected.
+struct Clients {
+    polite: Vec<TcpStream>,
+    stuck: Vec<TcpStream>,
+    mute: Vec<TcpStream>,
+    deaf: Vec<TcpStream>,
+    endless: Vec<TcpStream>,
+    staying: Vec<TcpStream>,
+}
+
+/// When clients saw something, after the server was told to stop.
+struct Times {
+    told: Duration,
+    gone: Duration,
+    aborted: Duration,
+}
+
+impl Clients {
+    async fn open(address: SocketAddr, count: usize) -> Outcome<Self> {
+        Ok(Self {
+            polite: open_all(address, "/", count).await?,
+            stuck: open_all(address, "/stuck", FEW).await?,
+            mute: open_all(address, "/", FEW).await?,
+            deaf: open_all(address, "/send", FEW).await?,
+            endless: open_all(address, "/", FEW).await?,
+            staying: open_all(address, "/", FEW).await?,
+        })
+    }
+
+    /// Lets all of them do what they do, while the server stops.
+    async fn watch(self, stop: impl FnOnce() -> Outcome<()>) -> Outcome<Times> {
+        let endless: Vec<_> = self
+            .endless
+            .into_iter()
+            .map(flood)
+            .map(tokio::spawn)
+            .collect();
+        let start = Instant::now();
+        stop()?;
+        let stuck = tokio::spawn(join_all(self.stuck.into_iter().map(mute)));
+        let silent = tokio::spawn(join_all(self.mute.into_iter().map(mute)));
+        let staying = tokio::spawn(join_all(self.staying.into_iter().map(stay)));
+        let polite = all(join_all(self.polite.into_iter().map(answer)).await)?;
+        let since = |moment: Instant| moment - start;
+        let told = polite.iter().map(|seen| since(seen.close)).max();
+        let gone = polite.iter().map(|seen| since(seen.end)).max();
+        let staying = all(staying.await?)?;
+        if staying.iter().any(|seen| since(seen.end) > GONE) {
+            return Err("a peer that has closed is kept".into());
+        }
+        let silent = all(silent.await?)?;
+        if silent.iter().any(|seen| since(seen.end) < DEADLINE) {
+            return Err("a peer that does not answer was dropped before the deadline".into());
+        }
+        let stuck = all(stuck.await?)?;
+        let aborted = stuck.iter().map(|seen| since(seen.close)).min();
+        for client in endless {
+            client.await??;
+        }
+        drop(self.deaf);
+        let [told, gone, aborted] = [told, gone, aborted].map(Option::unwrap_or_default);
+        Ok(Times {
+            told,
+            gone,
+            aborted,
+        })
+    }
+}
+
+fn all(seen: Vec<Outcome<Seen>>) -> Outcome<Vec<Seen>> {
+    seen.into_iter().collect()
+}
+
 fn check(server: &str, count: usize) -> Outcome<()> {
     let clients = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (mut process, address) = Server::start(server)?;
-    let (told, gone, aborted, line) = clients.block_on(async {
-        let polite = open_all(address, "/", count).await?;
-        let stuck = open_all(address, "/stuck", STUCK).await?;
-        let start = Instant::now();
-        process.stop(server)?;
-        let stuck = tokio::spawn(join_all(stuck.into_iter().map(watch)));
-        let polite: Vec<_> = join_all(polite.into_iter().map(watch)).await;
-        let polite = polite.into_iter().collect::<Outcome<Vec<_>>>()?;
-        let told = polite.iter().map(|seen| seen.close - start).max();
-        let gone = polite.iter().map(|seen| seen.end - start).max();
-        let stuck = stuck.await?.into_iter().collect::<Outcome<Vec<_>>>()?;
-        let aborted = stuck.iter().map(|seen| seen.close - start).min();
-        let line = process.line()?;
-        Outcome::Ok((told, gone, aborted, line))
+    let times = clients.block_on(async {
+        let clients = Clients::open(address, count).await?;
+        clients.watch(|| process.stop(server)).await
     })?;
-    let [told, gone, aborted] = [told, gone, aborted].map(Option::unwrap_or_default);
+    let line = process.line()?;
     let status = process.process.wait()?;
     println!(
-        "{server}: {count} sockets told within {} ms and gone within {} ms, {STUCK} aborted after \
-         {} ms; the server says: {line}",
-        told.as_millis(),
-        gone.as_millis(),
-        aborted.as_millis()
+        "{server}: {count} sockets told within {} ms and gone within {} ms, {ABORTED} aborted \
+         after {} ms; the server says: {line}",
+        times.told.as_millis(),
+        times.gone.as_millis(),
+        times.aborted.as_millis()
     );
     let mut numbers = line.split(' ').map(str::parse::<usize>);
-    let counts = (numbers.next(), numbers.next());
-    if counts != (Some(Ok(count)), Some(Ok(STUCK))) {
+    if (numbers.next(), numbers.next()) != (Some(Ok(count + FEW)), Some(Ok(ABORTED))) {
         return Err("the server has counted otherwise".into());
     }
     if !status.success() {
         return Err(format!("the server ended with {status}").into());
     }
-    if aborted < DEADLINE {
+    if times.aborted < DEADLINE {
         return Err("a stuck handler was dropped before the deadline".into());
     }
-    if gone > GONE {
+    if times.gone > GONE {
         return Err(format!("that is more than {} ms", GONE.as_millis()).into());
     }
-    if told > TOLD {
+    if times.told > TOLD {
         // Not an error: the machine may have been busy, and the clients have one thread.
         println!("{server}: told later than within {} ms", TOLD.as_millis());
     }
@@ -358,20 +433,58 @@ async fn open(address: SocketAddr, path: &str) -> Outcome<TcpStream> {
     }
 }
 
-/// Waits for the Close, answers it, and waits for the end of the stream.
-async fn watch(mut stream: TcpStream) -> Outcome<Seen> {
+/// Waits for the Close of a drain.
+async fn read_close(stream: &mut TcpStream) -> Outcome<Instant> {
     let expected = b"\x88\x1d\x03\xe9the server is shutting down";
     let mut close = [0; 31];
     timeout(PATIENCE, stream.read_exact(&mut close)).await??;
-    let told = Instant::now();
     if &close != expected {
         return Err(format!("not the Close of a drain: {close:?}").into());
     }
-    // A client that is late is no fault of the server.
-    let _ = stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").await;
-    let _ = timeout(PATIENCE, stream.read_u8()).await?;
-    Ok(Seen {
-        close: told,
-        end: Instant::now(),
-    })
+    Ok(Instant::now())
+}
+
+/// Waits for the end of a stream on which nothing follows.
+async fn read_end(stream: &mut TcpStream) -> Outcome<Instant> {
+    match timeout(PATIENCE, stream.read_u8()).await? {
+        Ok(byte) => Err(format!("byte {byte} behind the Close").into()),
+        // The end, or a reset.
+        Err(_) => Ok(Instant::now()),
+    }
+}
+
+/// Answers the Close, as a client does, and closes after the server.
+async fn answer(stream: TcpStream) -> Outcome<Seen> {
+    // Dropping the stream closes it.
+    Ok(stay_open(stream).await?.0)
+}
+
+/// Answers the Close, and keeps the TCP connection open for longer than the drain lasts.
+async fn stay(stream: TcpStream) -> Outcome<Seen> {
+    let (seen, stream) = stay_open(stream).await?;
+    tokio::time::sleep(DEADLINE + Duration::from_secs(1)).await;
+    drop(stream);
+    Ok(seen)
+}
+
+async fn stay_open(mut stream: TcpStream) -> Outcome<(Seen, TcpStream)> {
+    let close = read_close(&mut stream).await?;
+    stream.write_all(b"\x88\x82\0\0\0\0\x03\xe9").await?;
+    let end = read_end(&mut stream).await?;
+    Ok((Seen { close, end }, stream))
+}
+
+/// Does not answer the Close.
+async fn mute(mut stream: TcpStream) -> Outcome<Seen> {
+    let close = read_close(&mut stream).await?;
+    let end = read_end(&mut stream).await?;
+    Ok(Seen { close, end })
+}
+
+/// Sends messages until the stream fails, and reads nothing.
+async fn flood(mut stream: TcpStream) -> Outcome<()> {
+    let mut frame = b"\x82\xfe\x04\0\0\0\0\0".to_vec();
+    frame.resize(8 + 1024, 7);
+    let send = async { while stream.write_all(&frame).await.is_ok() {} };
+    Ok(timeout(PATIENCE, send).await?)
 }

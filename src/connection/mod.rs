@@ -161,9 +161,7 @@ impl Connection {
         if let Poll::Ready(result) = driver.poll_finish(cx, closer) {
             return Poll::Ready(result);
         }
-        if driver.poll_drained(cx).is_pending() {
-            ready!(deadline.poll_passed(cx));
-        }
+        ready!(deadline.poll_passed(cx));
         Poll::Ready(self.driver().time_out(Side::Sender))
     }
 
@@ -175,9 +173,6 @@ impl Connection {
         deadline: &mut Option<Deadline>,
     ) -> Poll<()> {
         let mut closed = self.driver().poll_finish(cx, Closer::Nobody);
-        if closed.is_pending() && self.driver().poll_drained(cx).is_ready() {
-            closed = Poll::Ready(self.driver().time_out(Side::Receiver));
-        }
         if let (Poll::Pending, Some(deadline)) = (&closed, deadline) {
             let passed = deadline.poll_passed(cx);
             closed = passed.map(|()| self.driver().time_out(Side::Receiver));
@@ -292,8 +287,6 @@ async fn finish(mut inner: Box<Inner>, runtime: Arc<dyn Runtime>) {
     let mut deadline = Deadline::start(inner.close_timeout, Some(&runtime));
     poll_fn(|cx| match inner.driver.poll_finish(cx, Closer::Nobody) {
         Poll::Ready(_) => Poll::Ready(()),
-        // First it has written and read what it can.
-        Poll::Pending if inner.driver.poll_drained(cx).is_ready() => Poll::Ready(()),
         Poll::Pending => {
             ready!(deadline.poll_passed(cx));
             let _ = inner.driver.time_out(Side::Receiver);

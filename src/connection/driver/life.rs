@@ -144,12 +144,6 @@ impl Driver {
             && matches!(received, Some(Ok(message)) if !message.is_close())
     }
 
-    /// Waits until the deadline of a drain has passed, for a task that finishes the connection.
-    pub(crate) fn poll_drained(&self, cx: &Context<'_>) -> Poll<()> {
-        let seat = self.life.as_ref().and_then(|life| life.seat.as_ref());
-        seat.map_or(Poll::Pending, |seat| seat.poll_abort(cx.waker()))
-    }
-
     fn timers(&self) -> Option<&Timers> {
         self.life.as_ref()?.timers.as_ref()
     }

@@ -41,9 +41,9 @@ pub enum Error {
     /// The byte stream failed. The connection is gone.
     #[error(fmt = display_io)]
     Io(#[from] io::Error),
-    /// There is no runtime, or it has no timers for a timeout that the caller set, or it was shut
-    /// down while a socket with such a timeout lived. Enable `rt-tokio` or `rt-smol`, or pass a
-    /// [`Runtime`](crate::Runtime).
+    /// There is no runtime, or it has no timers for a timeout or rate that the caller set, or it
+    /// was shut down while a socket with such a setting lived. Enable `rt-tokio` or `rt-smol`, or
+    /// pass a [`Runtime`](crate::Runtime).
     #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
     NoRuntime,
     /// The peer broke the protocol. A Close frame reported that to the peer, unless a Close was
@@ -56,6 +56,10 @@ pub enum Error {
     /// then the socket is unharmed.
     #[error("the queue of the WebSocket is full: the peer reads too slowly")]
     QueueFull,
+    /// The peer sent faster than its [`Rate`](crate::Rate) allows, and
+    /// [`OverRate::Close`](crate::OverRate::Close) closed the socket with code 1008.
+    #[error("the peer sends faster than its rate allows")]
+    RateExceeded,
     /// The opening handshake was refused. The client has been answered.
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
@@ -71,8 +75,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// Returns whether the connection has ended without a broken rule on either side: the peer has
-    /// closed it or has disappeared.
+    /// Returns whether the connection has ended without a broken rule of the protocol on either
+    /// side: the peer has closed it, has disappeared, or was too slow or too fast.
     ///
     /// Servers see such ends all the time. A handler that gets one can stop without logging it:
     ///
@@ -83,6 +87,8 @@ impl Error {
     /// - [`Timeout`](Self::Timeout) of a peer that does not answer a ping or our Close, does not
     ///   read, or was idle, and of a socket that has reached its maximum lifetime.
     /// - [`QueueFull`](Self::QueueFull): the peer reads too slowly.
+    /// - [`RateExceeded`](Self::RateExceeded): the peer sends too fast. Any client can cause it, so
+    ///   a line in the log for each would be one more thing to flood.
     ///
     /// ```
     /// use anyws::WebSocket;
@@ -97,7 +103,9 @@ impl Error {
     #[must_use]
     pub fn is_disconnect(&self) -> bool {
         match self {
-            Self::Closed | Self::ClosedWithoutHandshake | Self::QueueFull => true,
+            Self::Closed | Self::ClosedWithoutHandshake | Self::QueueFull | Self::RateExceeded => {
+                true
+            }
             Self::Timeout(phase) => {
                 !matches!(phase, TimeoutPhase::Upgrade | TimeoutPhase::Operation)
             }
@@ -127,6 +135,7 @@ impl Error {
             Self::NoRuntime => Self::NoRuntime,
             Self::Protocol(error) => Self::Protocol(error.clone()),
             Self::QueueFull => Self::QueueFull,
+            Self::RateExceeded => Self::RateExceeded,
             Self::Rejected(rejection) => Self::Rejected(rejection.clone()),
             Self::Timeout(phase) => Self::Timeout(*phase),
             Self::Upgrade(error) => Self::Upgrade(error.to_string().into()),

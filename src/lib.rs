@@ -143,7 +143,9 @@ pub use self::rt::SmolRuntime;
 #[doc(no_inline)]
 pub use self::rt::TokioRuntime;
 pub use self::{
-    config::{ConfigError, QueueConfig, TransportConfig, WebSocketConfig, WhenFull},
+    config::{
+        ConfigError, OverRate, QueueConfig, Rate, TransportConfig, WebSocketConfig, WhenFull,
+    },
     error::{BoxError, Error, Result, TimeoutPhase},
     handshake::{HeadError, Rejection, RequestedProtocols},
     io::Io,

@@ -20,6 +20,9 @@ pub enum ConfigError {
     /// A timeout of 0 would end each socket at once.
     #[error("{0} was called with a duration of 0: every socket would end at once")]
     ZeroTimeout(&'static str),
+    /// At a rate of 0, or with a burst of 0, nothing could be received.
+    #[error("{0} was called with a rate or a burst of 0: nothing could be received")]
+    ZeroRate(&'static str),
     /// `fragment_size` is less than 1 KiB: such fragments cost more than what they carry.
     #[error("fragment_size is {0}: at least 1024 bytes are needed")]
     FragmentSize(usize),

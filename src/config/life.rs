@@ -1,8 +1,12 @@
-//! Settings that limit the life of a socket: keepalive, timeouts, and the queue of its senders.
+//! Settings that limit the life of a socket: keepalive, timeouts, rates, and the queue of its
+//! senders.
 
 use std::time::Duration;
 
-use super::{ConfigError, QueueConfig};
+use super::{ConfigError, QueueConfig, RateLimit};
+
+/// A clock that measures rates is as exact as for a timeout of this length: it ticks every 100 ms.
+const RATE_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// These settings. Sockets share them in one `Arc`, and most sockets have none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,6 +15,8 @@ pub(crate) struct LifeConfig {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) write_timeout: Option<Duration>,
+    pub(crate) message_rate: Option<RateLimit>,
+    pub(crate) byte_rate: Option<RateLimit>,
     pub(crate) queue: QueueConfig,
 }
 
@@ -23,15 +29,22 @@ pub(crate) struct Keepalive {
 }
 
 impl LifeConfig {
-    /// Returns the shortest of the timeouts, if any is set. Each of them needs a clock.
+    /// Returns the shortest of the timeouts, if any is set. Each of them needs a clock, and so do
+    /// rates.
     pub(crate) fn shortest(&self) -> Option<Duration> {
-        self.timeouts().map(|(_, timeout)| timeout).min()
+        let rates = self.rates().map(|_| RATE_TIMEOUT);
+        self.timeouts()
+            .map(|(_, timeout)| timeout)
+            .chain(rates)
+            .min()
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if let Some((name, _)) = self.timeouts().find(|(_, timeout)| timeout.is_zero()) {
             return Err(ConfigError::ZeroTimeout(name));
         }
+        self.rates()
+            .try_for_each(|(name, rate)| rate.validate(name))?;
         self.queue.validate()
     }
 
@@ -48,5 +61,15 @@ impl LifeConfig {
         ]
         .into_iter()
         .filter_map(|(name, timeout)| Some((name, timeout?)))
+    }
+
+    /// Returns the rates that are set, with the names of their setters.
+    fn rates(&self) -> impl Iterator<Item = (&'static str, RateLimit)> {
+        [
+            ("set_message_rate", self.message_rate),
+            ("set_byte_rate", self.byte_rate),
+        ]
+        .into_iter()
+        .filter_map(|(name, rate)| Some((name, rate?)))
     }
 }

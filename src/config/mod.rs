@@ -2,11 +2,15 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-pub(crate) use self::life::{Keepalive, LifeConfig};
 pub use self::{
     error::ConfigError,
     queue::{QueueConfig, WhenFull},
+    rate::{OverRate, Rate},
     transport::TransportConfig,
+};
+pub(crate) use self::{
+    life::{Keepalive, LifeConfig},
+    rate::RateLimit,
 };
 use crate::{
     error::Result,
@@ -18,6 +22,7 @@ use crate::{
 mod error;
 mod life;
 mod queue;
+mod rate;
 mod transport;
 
 /// Long enough for any working network, and short enough to free what a dead peer holds.
@@ -271,6 +276,57 @@ impl WebSocketConfig {
         self
     }
 
+    /// Limits how many messages a peer may send; default off.
+    ///
+    /// Pings, pongs and a Close count as messages too, but the answers to keepalive's own pings do
+    /// not. A message in many fragments counts once, so set [`set_byte_rate`](Self::set_byte_rate)
+    /// as well.
+    ///
+    /// With [`OverRate::Pause`], the handler gets as many messages as the rate allows, and the
+    /// others later, in their order. TCP slows the peer down: unread bytes stay in its memory, in
+    /// the kernel, and in the socket up to one
+    /// [`read_buffer_size`](TransportConfig::read_buffer_size). The peer's pongs and its Close wait
+    /// too, and a peer that leaves is noticed later. Everything else goes on: sending, senders,
+    /// pings, and timeouts. But a pause does not count as silence for
+    /// [`set_keepalive`](Self::set_keepalive), nor for
+    /// [`set_idle_timeout`](Self::set_idle_timeout).
+    ///
+    /// With [`OverRate::Close`], the peer gets a Close with code 1008. The handler gets the
+    /// messages up to the one that is too many; then [`next`](crate::WebSocket::next) returns
+    /// [`Error::RateExceeded`], then `None`. [`closed`](crate::WebSocket::closed) returns that
+    /// error too, and so does a `send` that reads because the receiving half was dropped. A message
+    /// counts when it is read, so choose a burst that covers what a peer may send while the
+    /// handler, or its thread, is busy.
+    ///
+    /// The clock that measures rates is that of [`set_keepalive`](Self::set_keepalive). For a
+    /// socket with rates it ticks at least every 100 ms. Besides the burst, a peer may send at once
+    /// what its rate allows in a tick. Without a runtime that has timers, setting a rate is
+    /// [`Error::NoRuntime`]. Once the handler closes the socket, the close timeout takes the place
+    /// of the rates.
+    ///
+    /// [`Error::RateExceeded`]: crate::Error::RateExceeded
+    /// [`Error::NoRuntime`]: crate::Error::NoRuntime
+    pub fn set_message_rate(mut self, rate: Rate, over: OverRate) -> Self {
+        self.life().message_rate = Some(RateLimit { rate, over });
+        self
+    }
+
+    /// Limits how many bytes a peer may send; default off.
+    ///
+    /// All bytes that are read from the stream after the handshake count: headers, payloads and
+    /// control frames. With [`OverRate::Pause`], no more is read than the rate allows; messages
+    /// that have arrived whole are returned at once. A message that is larger than the burst
+    /// arrives in parts, and takes as long as its bytes need at this rate. A pause ends once 1 KiB
+    /// may be read, or the burst if that is less.
+    ///
+    /// With [`OverRate::Close`], a message that is larger than the burst may close the socket, so
+    /// choose a burst above [`max_message_size`](TransportConfig::max_message_size). Everything
+    /// else is as for [`set_message_rate`](Self::set_message_rate).
+    pub fn set_byte_rate(mut self, rate: Rate, over: OverRate) -> Self {
+        self.life().byte_rate = Some(RateLimit { rate, over });
+        self
+    }
+
     /// Sets the bounds of the queue that the senders of a socket share, for
     /// [`WebSocket::sender`](crate::WebSocket::sender); default 256 messages, 1 MiB and
     /// [`WhenFull::Wait`].
@@ -300,9 +356,9 @@ impl WebSocketConfig {
     /// # Errors
     ///
     /// [`Error::Config`](crate::Error::Config) with the first setting that cannot work: a write
-    /// limit that is not above the write buffer, a limit or timeout of 0, fragments of less than
-    /// 1 KiB, a subprotocol that is not a token, a malformed origin, or an empty list of origins
-    /// while a missing one is not allowed.
+    /// limit that is not above the write buffer, a limit, timeout or rate of 0, fragments of less
+    /// than 1 KiB, a subprotocol that is not a token, a malformed origin, or an empty list of
+    /// origins while a missing one is not allowed.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
         if let Some(life) = &self.life {
@@ -317,7 +373,7 @@ impl WebSocketConfig {
         Ok(self.policy.check_choice(choice)?)
     }
 
-    /// Checks that `runtime` has timers for the timeouts that the user set.
+    /// Checks that `runtime` has timers for the timeouts and rates that the user set.
     pub(crate) fn check_timeouts(&self, runtime: Option<&Arc<dyn Runtime>>) -> Result<()> {
         let timeouts = [self.head_timeout, self.upgrade_timeout, self.close_timeout];
         timeouts

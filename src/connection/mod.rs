@@ -53,7 +53,7 @@ pub(crate) struct Connection(Option<Box<Inner>>);
 struct Inner {
     driver: Driver,
     runtime: Option<Arc<dyn Runtime>>,
-    close_timeout: Timeout,
+    close_timeout: Duration,
     protocol: Option<Box<str>>,
 }
 
@@ -84,7 +84,7 @@ impl Connection {
                 record,
             ),
             runtime,
-            close_timeout: config.close_timeout,
+            close_timeout: config.close_timeout.duration(),
             protocol: protocol.map(Into::into),
         })))
     }
@@ -112,7 +112,7 @@ impl Connection {
     pub(crate) fn stop(&self) -> Option<Stop> {
         let inner = self.0.as_ref()?;
         // The handler has as long again as the closing handshake may take.
-        let grace = inner.close_timeout.duration().saturating_mul(2);
+        let grace = inner.close_timeout.saturating_mul(2);
         Stop::of(inner.driver.life()?, grace)
     }
 
@@ -126,9 +126,8 @@ impl Connection {
         timeout: Option<Duration>,
     ) -> Result<Option<Deadline>> {
         let inner = self.inner_mut();
-        let timeout = timeout.map(Timeout::Configured);
         if let Some(timeout) = timeout {
-            timeout.check(inner.runtime.as_ref())?;
+            Timeout::Configured(timeout).check(inner.runtime.as_ref())?;
         }
         inner.driver.start_close(frame)?;
         let timeout = timeout.unwrap_or(inner.close_timeout);
@@ -141,7 +140,7 @@ impl Connection {
         self.start_deadline(timeout)
     }
 
-    fn start_deadline(&mut self, timeout: Timeout) -> Option<Deadline> {
+    fn start_deadline(&mut self, timeout: Duration) -> Option<Deadline> {
         let runtime = self.inner_mut().runtime.as_ref();
         has_timers(runtime).then(|| Deadline::start(timeout, runtime))
     }

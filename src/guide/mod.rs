@@ -20,8 +20,8 @@
 //!
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
 //! - [`shutdown`]: every client gets a Close, and the process ends.
-//! - [`limits`]: how many sockets, and how many for each client.
-//! - [`observability`]: what a server logs, and spans.
+//! - [`limits`]: how many sockets, how many for each client, and how fast it may send.
+//! - [`observability`]: metrics, events and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
 //! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.

@@ -13,6 +13,7 @@ mod loom_alarm;
 mod loom_tests;
 mod moment;
 mod queue;
+mod rate;
 mod stop;
 mod timers;
 mod waiting;
@@ -22,6 +23,7 @@ use std::{sync::Arc, task::Waker};
 pub use self::lane::{Buffered, TrySendError};
 pub(crate) use self::{
     queue::{Order, Queue},
+    rate::{Allowance, Rates},
     stop::Stop,
     timers::{End, Seen, Timers, Verdict},
     waiting::Waiter,
@@ -41,16 +43,14 @@ pub(crate) type Behind = Option<u64>;
 /// have no `Life`.
 #[derive(Debug, Default)]
 pub(crate) struct Life {
-    /// `None` if no timeout is set.
+    /// `None` if neither a timeout nor a rate is set.
     pub(crate) timers: Option<Timers>,
+    /// `None` if no rate is set.
+    rates: Option<Box<Rates>>,
     /// `None` until the first sender is created.
     pub(crate) queue: Option<Arc<Queue>>,
     /// `None` if no tracker counts the socket.
     pub(crate) seat: Option<Seat>,
-    /// Why the messages have ended, if the receiving task does not know yet.
-    pub(crate) pending_end: Option<End>,
-    /// A drain has sent the Close: what arrives before the peer's is discarded.
-    pub(crate) is_drained: bool,
 }
 
 impl Life {
@@ -64,6 +64,8 @@ impl Life {
         life.seat = seat;
         if let Some(config) = config {
             life.timers = runtime.and_then(|runtime| Timers::start(config, runtime));
+            let timers = life.timers.as_ref();
+            life.rates = timers.and_then(|timers| Rates::start(config, timers));
             if config.queue != QueueConfig::default() {
                 // Nothing else keeps the bounds until the first sender is created.
                 life.queue(Some(config.queue));
@@ -79,6 +81,7 @@ impl Life {
         // The task that waited may be gone.
         self.seat.as_ref()?.forget_task();
         self.timers = None;
+        self.rates = None;
         self.end_senders();
         Some(self)
     }

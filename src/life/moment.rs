@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// The unit in which clocks count: short beside the shortest tick, and long enough that 32 bits of
 /// it last for more than a year.
-const UNIT: Duration = Duration::from_millis(10);
+const UNIT: Duration = Duration::from_millis(1000 / UNITS_PER_SECOND);
+pub(super) const UNITS_PER_SECOND: u64 = 100;
 
 /// The longest time between two moments that are compared. Moments wrap, so that a clock may run
 /// for ever; a timeout above this, 99 days, never passes. Two of them and a tenth, after which a
@@ -26,11 +27,16 @@ impl Moment {
 
     /// Returns the time since this moment.
     pub(super) fn elapsed(self, now: Self) -> Duration {
-        if self.has_come(now) {
-            UNIT * now.0.wrapping_sub(self.0)
+        self.span(now).duration()
+    }
+
+    /// Returns the time since this moment; none if it is still to come.
+    pub(super) fn span(self, now: Self) -> Span {
+        Span(if self.has_come(now) {
+            now.0.wrapping_sub(self.0)
         } else {
-            Duration::ZERO
-        }
+            0
+        })
     }
 
     /// Returns the later one of two moments.

@@ -114,6 +114,8 @@ pub(crate) enum End {
     QueueFull,
     /// The deadline of a drain has passed.
     Drain,
+    /// The peer has sent faster than its rate allows.
+    Rate,
 }
 
 impl End {
@@ -126,6 +128,7 @@ impl End {
             Self::Lifetime => (CloseCode::Away, "the connection is too old"),
             Self::NoClock | Self::Drain => (CloseCode::Away, "the server is shutting down"),
             Self::QueueFull => (CloseCode::Again, "messages are read too slowly"),
+            Self::Rate => (CloseCode::Policy, "sent faster than the rate allows"),
         };
         CloseFrame {
             code,
@@ -142,6 +145,7 @@ impl End {
             Self::Drain => TimeoutPhase::Drain,
             Self::NoClock => return Error::NoRuntime,
             Self::QueueFull => return Error::QueueFull,
+            Self::Rate => return Error::RateExceeded,
         })
     }
 }
@@ -230,6 +234,15 @@ impl Timers {
         }
     }
 
+    /// Does not count the time before as silence: rates have kept the socket from reading.
+    pub(super) fn excuse_silence(&mut self) {
+        let now = self.now();
+        self.active = now;
+        if mem::take(&mut self.is_pinged) {
+            self.schedule_ping(now);
+        }
+    }
+
     /// Decides what to do, for a task that waits to write.
     pub(crate) fn judge_writing(&mut self) -> Verdict {
         let now = self.now();
@@ -281,20 +294,37 @@ impl Timers {
     }
 
     /// Sets the alarm to the next deadline. Returns whether that has passed already.
-    ///
-    /// A task that only writes does not watch the peer's silence: it does not read.
-    pub(crate) fn set_alarm(&self, is_reading: bool) -> bool {
-        let reading = [self.idle_deadline(), self.keepalive_deadline()];
-        let reading = reading.into_iter().filter(|_| is_reading);
-        let at = reading
-            .chain([self.end(), self.write_deadline()])
-            .flatten()
-            .reduce(Moment::earlier);
+    pub(super) fn set_alarm(&self, is_reading: bool) -> bool {
+        self.ring_at(self.next_deadline(is_reading))
+    }
+
+    /// Does the same, but sets the alarm to `other` if that is earlier.
+    #[cold]
+    pub(super) fn set_alarm_by(&self, is_reading: bool, other: Option<Moment>) -> bool {
+        let next = self.next_deadline(is_reading);
+        self.ring_at(next.into_iter().chain(other).reduce(Moment::earlier))
+    }
+
+    #[inline]
+    fn ring_at(&self, at: Option<Moment>) -> bool {
         self.alarm.set(at) || self.alarm.is_stopped()
     }
 
-    /// Returns whether a task that reads has something to do.
-    pub(crate) fn is_reading_due(&self) -> bool {
+    /// Returns the next deadline.
+    ///
+    /// A task that only writes does not watch the peer's silence: it does not read.
+    #[inline]
+    fn next_deadline(&self, is_reading: bool) -> Option<Moment> {
+        let reading = [self.idle_deadline(), self.keepalive_deadline()];
+        let reading = reading.into_iter().filter(|_| is_reading);
+        reading
+            .chain([self.end(), self.write_deadline()])
+            .flatten()
+            .reduce(Moment::earlier)
+    }
+
+    /// Returns whether a task that reads has to judge the peer's silence.
+    pub(super) fn is_reading_due(&self) -> bool {
         let deadlines = [self.idle_deadline(), self.keepalive_deadline()];
         let now = self.now();
         deadlines.into_iter().flatten().any(|at| at.has_come(now))
@@ -321,7 +351,7 @@ impl Timers {
 
     /// Returns the present moment, to a tick. A clock that was behind when the socket was opened
     /// may still be so.
-    fn now(&self) -> Moment {
+    pub(super) fn now(&self) -> Moment {
         self.heard.later(self.alarm.clock().now())
     }
 

@@ -47,12 +47,12 @@ pub(crate) enum Deadline {
 
 impl Deadline {
     /// Starts the clock: the deadline is `timeout` from now.
-    pub(crate) fn start(timeout: Timeout, runtime: Option<&Arc<dyn Runtime>>) -> Self {
+    pub(crate) fn start(timeout: Duration, runtime: Option<&Arc<dyn Runtime>>) -> Self {
         let sleep = runtime
             .filter(|runtime| runtime.has_timers())
             .and_then(|runtime| {
                 // A duration beyond what the clock can express is the same as no deadline.
-                let deadline = runtime.now().checked_add(timeout.duration())?;
+                let deadline = runtime.now().checked_add(timeout)?;
                 Some(Exclusive::new(runtime.sleep_until(deadline)))
             });
         sleep.map_or(Self::Never, Self::Ahead)

@@ -145,7 +145,6 @@ pub fn timeout<F: Future>(
 
 /// Returns the deadline that is `duration` from now.
 fn deadline(runtime: &Arc<dyn Runtime>, duration: Duration) -> Result<Deadline, NoTimers> {
-    let timeout = Timeout::Configured(duration);
-    timeout.check(Some(runtime))?;
-    Ok(Deadline::start(timeout, Some(runtime)))
+    Timeout::Configured(duration).check(Some(runtime))?;
+    Ok(Deadline::start(duration, Some(runtime)))
 }

@@ -133,9 +133,9 @@ impl WebSocket {
     /// [`set_keepalive`](crate::WebSocketConfig::set_keepalive)).
     ///
     /// Every byte of the peer counts, also those of pings and pongs; the idle timeout counts
-    /// messages in both directions instead. Returns `None` if no timeout is set: then nothing keeps
-    /// the time. If bytes have come since the handler last waited, the result is zero, even if the
-    /// handler was busy since then.
+    /// messages in both directions instead. Returns `None` if neither a timeout nor a rate is set:
+    /// then nothing keeps the time. If bytes have come since the handler last waited, the result is
+    /// zero, even if the handler was busy since then.
     #[must_use]
     pub fn idle_for(&self) -> Option<Duration> {
         self.connection.idle_for()

@@ -13,7 +13,7 @@ use super::{Shared, Tracker, door::Door, lock, waiting::Wait, wake};
 use crate::{
     message::{CloseCode, CloseFrame, Utf8Bytes},
     proto::is_for_the_wire,
-    rt::{self, Deadline, Runtime, Timeout},
+    rt::{self, Deadline, Runtime},
 };
 
 /// The sockets are asked in so many parts: a spread of 10 s is two parts a second.
@@ -270,7 +270,7 @@ impl Tracker {
         let runtime = runtime.as_ref();
         let left = shared.begin(drain, rt::now(runtime));
         let rest = Rest(shared);
-        let mut deadline = Deadline::start(Timeout::Configured(left), runtime);
+        let mut deadline = Deadline::start(left, runtime);
         let gone = async {
             let told = pin!(shared.tell_all(runtime));
             let empty = pin!(Wait::new(shared).until(Door::is_empty));
@@ -281,7 +281,7 @@ impl Tracker {
         };
         if deadline.bound(pin!(gone)).await.is_none() {
             shared.abort();
-            deadline = Deadline::start(Timeout::Configured(GRACE), runtime);
+            deadline = Deadline::start(GRACE, runtime);
             let gone = Wait::new(shared).until(Door::is_empty);
             let _ = deadline.bound(pin!(gone)).await;
         }

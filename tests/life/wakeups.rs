@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use anyws::{Error, Message, TimeoutPhase, TransportConfig, WebSocket, WebSocketConfig, testing};
-use futures::{AsyncReadExt, FutureExt};
+use anyws::{
+    Error, Message, OverRate, Rate, TimeoutPhase, TransportConfig, WebSocket, WebSocketConfig,
+    testing,
+};
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use support::{
     frames::{Frame, PING, Peer, Role},
     runtimes,
@@ -134,6 +137,42 @@ runtimes! {
         near.read_exact(&mut vec![0; header]).await.unwrap();
         let ping = now(Peer::new(near).frame()).unwrap();
         assert_eq!(ping, Frame::new(PING, ping.payload.clone()));
+    }
+
+    async fn a_send_after_a_dropped_next_sleeps_though_a_pause_is_over(rt) {
+        let time = Paused::new(&rt);
+        let rate = Rate::new(1, 1);
+        let (mut socket, mut near) = narrow(time.config().set_message_rate(rate, OverRate::Pause));
+        near.write_all(&Frame::text("a").masked().repeat(9)).await.unwrap();
+        now(socket.next()).unwrap().unwrap();
+        let task = Arc::default();
+        assert!(Task::poll(&task, &mut socket.next()).is_none());
+        let mut send = socket.send(large());
+        for _ in 0..5 {
+            assert!(Task::poll(&task, &mut send).is_none());
+            time.advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    async fn a_half_that_is_held_up_is_woken_beside_a_send_that_waits(rt) {
+        let time = Paused::new(&rt);
+        let rate = Rate::new(1, 1);
+        let (socket, mut near) = narrow(time.config().set_message_rate(rate, OverRate::Pause));
+        near.write_all(&Frame::text("a").masked().repeat(9)).await.unwrap();
+        let (mut sender, mut receiver) = socket.split();
+        now(receiver.next()).unwrap().unwrap();
+        let (receiving, sending) = (Arc::default(), Arc::default());
+        let mut send = Box::pin(sender.send(large()));
+        for _ in 0..5 {
+            let mut next = Box::pin(receiver.next());
+            assert!(Task::poll(&receiving, &mut next).is_none());
+            assert!(Task::poll(&sending, &mut send).is_none());
+            time.advance(Duration::from_secs(1)).await;
+            // Whichever is polled first.
+            assert!(Task::poll(&sending, &mut send).is_none());
+            assert!(receiving.is_woken());
+            assert!(Task::poll(&receiving, &mut next).is_some());
+        }
     }
 
     async fn closed_of_a_half_is_told_though_nobody_receives(rt) {

@@ -115,9 +115,28 @@ impl Driver {
     /// Reads up to the peer's Close or a failure, and discards data.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         let is_told = !self.endpoint.is_receiving();
+        if self.endpoint.can_send() {
+            self.renew_allowance();
+        } else {
+            // The close timeout limits this. Rates would only delay the peer's Close.
+            self.lift_rates();
+        }
         while self.endpoint.is_parsing() {
             let mut received = None;
-            ready!(self.poll_incoming(cx, &mut received));
+            if self.poll_incoming(cx, &mut received).is_pending() {
+                if !self.reader.is_held() {
+                    return Poll::Pending;
+                }
+                match self.resume(Side::Sender) {
+                    Ok(true) => continue,
+                    Ok(false) => return Poll::Pending,
+                    Err(error) => {
+                        // The Close.
+                        self.flush_and_keep_error(cx);
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
             self.record_received(&received);
             if is_told {
                 // The user has got the error that has ended the messages.

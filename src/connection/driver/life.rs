@@ -74,8 +74,8 @@ impl Driver {
         self.life.as_ref()?.queue.as_deref()
     }
 
-    /// Begins a `next`, which may never wait. Takes what senders have queued: the peer may send
-    /// without a pause.
+    /// Begins a `next`, which may never wait. Measures what was received, and takes what senders
+    /// have queued: the peer may send without a pause.
     #[inline(never)]
     pub(super) fn begin_next(&mut self, cx: &mut Context<'_>) -> Result<()> {
         self.follow_tracker(Side::Receiver)?;
@@ -86,6 +86,11 @@ impl Driver {
             }
         }
         if self.endpoint.is_receiving() {
+            if self.is_drained {
+                self.lift_rates();
+            } else {
+                self.renew_allowance();
+            }
             // An answer that came with a message was not measured when it came, and the handler may
             // have worked on the message for long.
             self.take_pong();
@@ -126,7 +131,7 @@ impl Driver {
         {
             // The frame is one of this crate, and valid.
             let _ = self.start_close(Some(frame));
-            self.life_mut().is_drained = true;
+            self.is_drained = true;
         }
         if notice == Notice::Abort && !self.finished {
             self.flush_at_once();
@@ -140,8 +145,7 @@ impl Driver {
     #[inline(never)]
     pub(super) fn is_discarded(&mut self, received: &RecvSlot) -> bool {
         self.record_received(received);
-        self.life.as_ref().is_some_and(|life| life.is_drained)
-            && matches!(received, Some(Ok(message)) if !message.is_close())
+        self.is_drained && matches!(received, Some(Ok(message)) if !message.is_close())
     }
 
     fn timers(&self) -> Option<&Timers> {
@@ -202,13 +206,17 @@ impl Driver {
             Verdict::Ping => self.endpoint.ping(),
             Verdict::End(end) => return Err(self.end_by(end, side)),
         }
+        // After the judgement: during a pause, no answer is expected to a ping.
+        if self.reader.is_held() && self.resume(side)? {
+            cx.waker().wake_by_ref();
+        }
         Ok(())
     }
 
-    /// Returns whether a task that waits has read what has arrived. It may only have to yield, with
-    /// bytes that it has not looked at.
+    /// Returns whether a task that waits has read what has arrived, or what it may read of it. It
+    /// may only have to yield, with bytes that it has not looked at.
     fn has_read_all(&self) -> bool {
-        !self.reader.has_unread() || self.endpoint.is_paused()
+        !self.reader.has_unread() || self.endpoint.is_paused() || self.reader.is_held()
     }
 
     /// Flushes for a task that is about to wait in `next`, and does what is due before that.
@@ -233,8 +241,8 @@ impl Driver {
             return;
         }
         self.observe();
-        let timers = self.life.as_ref().and_then(|life| life.timers.as_ref());
-        if timers.is_some_and(|timers| timers.set_alarm(reading == Reading::Allowed)) {
+        let is_reading = reading == Reading::Allowed;
+        if self.life().is_some_and(|life| life.set_alarm(is_reading)) {
             cx.waker().wake_by_ref();
         }
     }
@@ -279,7 +287,7 @@ impl Driver {
 
     /// Sets the alarm for a task that does not receive, and for one that may wait to.
     pub(super) fn set_alarm_beside(&mut self, cx: &Context<'_>) {
-        if self.timers().is_some_and(Timers::is_reading_due) {
+        if self.life().is_some_and(Life::is_reading_due) {
             // That task has to judge it. If it has given up its wait, this one would be woken for
             // ever in its place.
             self.tasks.wake_receiver();
@@ -388,7 +396,7 @@ impl Driver {
 
     /// Ends the connection because of a timeout or a full queue, on behalf of `caller`, who gets
     /// the error. If another task receives, it gets the error later.
-    fn end_by(&mut self, end: End, caller: Side) -> Error {
+    pub(super) fn end_by(&mut self, end: End, caller: Side) -> Error {
         if matches!(end, End::Write | End::Drain) {
             // Nobody waits for a Close, or none would get through.
             self.fail_sending(Cause::End(end), Some(caller));
@@ -399,20 +407,15 @@ impl Driver {
         }
         self.end_queue();
         self.record_error(&end.error());
-        if let Some(life) = self
-            .life
-            .as_mut()
-            .filter(|_| caller == Side::Sender && self.is_shared)
-        {
-            life.pending_end = Some(end);
+        if caller == Side::Sender && self.is_shared {
+            self.pending_end = Some(end);
         }
         end.error()
     }
 
     /// Returns the error that ended the messages on behalf of the sender, once.
     pub(super) fn take_pending_end(&mut self) -> Option<Error> {
-        let end = self.life.as_mut()?.pending_end.take()?;
-        Some(end.error())
+        self.pending_end.take().map(End::error)
     }
 
     /// Passes on what was read and written since the last call.

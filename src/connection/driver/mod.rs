@@ -14,7 +14,7 @@ use crate::{
     config::TransportConfig,
     error::Error,
     io::BoxIo,
-    life::{Behind, Life},
+    life::{Allowance, Behind, End, Life},
     message::{CloseFrame, Role},
     proto::{self, Endpoint, InvalidMessage, Outgoing},
     sync::Exclusive,
@@ -25,6 +25,7 @@ use crate::{
 mod budget;
 mod closing;
 mod life;
+mod rates;
 mod reader;
 mod receiving;
 mod record;
@@ -96,6 +97,10 @@ pub(crate) struct Driver {
     is_shared: bool,
     /// The halves of a socket share this connection, behind a lock.
     is_split: bool,
+    /// A drain has sent the Close: what arrives before the peer's is discarded.
+    is_drained: bool,
+    /// Why the messages have ended, if the receiving task does not know yet.
+    pending_end: Option<End>,
     /// The error of a failed write, while a side still has to get it.
     write_failure: Option<Box<WriteFailure>>,
     /// The error that occurred while the connection was being closed.
@@ -118,15 +123,21 @@ impl Driver {
         life: Option<Box<Life>>,
         record: Option<Box<Record>>,
     ) -> Self {
+        let mut reader = Reader::new(read_ahead, limits.read_buffer_size);
+        if life.as_ref().is_some_and(|life| life.has_rates()) {
+            reader.allow(Allowance::default());
+        }
         Self {
             io: Exclusive::new(io),
             endpoint: Endpoint::new(role, limits),
-            reader: Reader::new(read_ahead, limits.read_buffer_size),
+            reader,
             writer: Writer::default(),
             terminated: false,
             finished: false,
             is_shared: false,
             is_split: false,
+            is_drained: false,
+            pending_end: None,
             write_failure: None,
             finish_error: None,
             tasks: Tasks::default(),

@@ -101,7 +101,7 @@ impl Unanswered {
     }
 
     fn deadline(&self, timeout: Timeout) -> Deadline {
-        Deadline::start(timeout, self.runtime.as_ref())
+        Deadline::start(timeout.duration(), self.runtime.as_ref())
     }
 
     /// Reads up to the end of the head. The inner error is the client's fault.

@@ -58,7 +58,7 @@ impl Upgrading {
         permit: Option<Permit>,
         label: Option<&'static str>,
     ) -> Self {
-        let deadline = Deadline::start(config.upgrade_timeout, runtime.as_ref());
+        let deadline = Deadline::start(config.upgrade_timeout.duration(), runtime.as_ref());
         Self(State::Upgrading(Box::new(Pending {
             upgrade,
             deadline,

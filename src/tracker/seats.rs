@@ -133,9 +133,9 @@ impl Seats {
     pub(super) fn tell(&self, sockets: &[usize]) {
         for id in sockets {
             let waker = self.with(*id, |slot| {
-                // Another one may sit there by now: a task, which is not told.
                 slot.is_told = slot.kind == Kind::Socket;
-                slot.waker.take().filter(|_| slot.is_told)
+                // A task may sit there by now. It is not told, and waits on.
+                slot.waker.take_if(|_| slot.is_told)
             });
             wake(waker.flatten());
         }

@@ -3,10 +3,13 @@
 use std::{future::pending, time::Duration};
 
 use anyws::{Drain, testing};
-use futures::{FutureExt, channel::oneshot};
+use futures::{FutureExt, channel::oneshot, future::join_all};
 use support::runtimes;
 
-use super::server::{ALMOST, DEADLINE, Dropped, Server, assert_drained, assert_is_closed};
+use super::server::{ALMOST, DEADLINE, Dropped, GRACE, Server, assert_drained, assert_is_closed};
+
+/// More than the seats that a tracker hands out in turn.
+const PLACES: usize = 64;
 
 runtimes! {
     async fn a_guarded_future_returns_its_output(rt) {
@@ -49,6 +52,21 @@ runtimes! {
         let drained = drained.await.unwrap();
         assert_drained(&drained, 0, 0);
         assert_eq!(drained.took, DEADLINE / 2);
+    }
+
+    async fn a_guarded_future_in_the_place_of_a_socket_is_dropped_at_the_deadline(rt) {
+        let server = Server::new(&rt);
+        let _kept = server.tracker.permit(None).unwrap();
+        let permits: Vec<_> = (0..PLACES).map(|_| server.tracker.permit(None)).collect();
+        let drained = server.drain(Drain::new().spread(DEADLINE / 2)).await;
+        drop(permits);
+        // They get the places of sockets that the drain still means to ask.
+        let guard = || server.time.run(server.tracker.guard(pending::<()>()));
+        let guarded: Vec<_> = (0..PLACES).map(|_| guard()).collect();
+        server.time.advance(DEADLINE).await;
+        assert_eq!(join_all(guarded).await, vec![Ok(None); PLACES]);
+        server.time.advance(GRACE).await;
+        assert_drained(&drained.await.unwrap(), PLACES, 1);
     }
 
     async fn a_guarded_future_that_is_dropped_is_not_awaited(rt) {

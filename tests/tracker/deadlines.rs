@@ -1,9 +1,13 @@
 //! What a drain ends at its deadline.
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::{pending, poll_fn},
+    pin::Pin,
+    time::Duration,
+};
 
 use anyws::{Drain, Error, TimeoutPhase, WebSocket, testing};
-use futures::{AsyncReadExt, AsyncWriteExt, channel::oneshot};
+use futures::{AsyncReadExt, AsyncWriteExt, Stream, channel::oneshot};
 use support::{
     raw::masked,
     runtimes,
@@ -145,6 +149,32 @@ runtimes! {
         let mut all = Vec::new();
         far.read_to_end(&mut all).await.unwrap();
         assert_eq!(all, b"\x88\x1d\x03\xe9the server is shutting down");
+    }
+
+    async fn messages_that_have_ended_end_only_once(rt) {
+        for has_seen_the_end in [false, true] {
+            let server = Server::new(&rt);
+            let config = server.config().set_tracker(server.tracker.clone());
+            let (near, mut far) = testing::duplex();
+            let mut socket = testing::server(near, &config).unwrap();
+            far.write_all(&masked(0x88, &[])).await.unwrap();
+            assert!(socket.next().await.unwrap().unwrap().is_close());
+            if has_seen_the_end {
+                assert!(socket.next().await.is_none());
+            }
+            let stuck = server.time.run(server.tracker.guard(pending::<()>()));
+            let drained = server.drain(Drain::new()).await;
+            server.pass_deadline().await;
+            assert_eq!(stuck.await.unwrap(), None);
+            let next = poll_fn(|cx| Pin::new(&mut socket).poll_next(cx)).await;
+            assert!(next.is_none(), "{next:?}");
+            let sent = socket.send("late".into()).await;
+            assert!(matches!(sent, Err(Error::Closed)), "{sent:?}");
+            assert_drained(&drained.await.unwrap(), 0, 0);
+            let mut answer = Vec::new();
+            far.read_to_end(&mut answer).await.unwrap();
+            assert_eq!(answer, b"\x88\x00");
+        }
     }
 
     async fn a_bare_socket_that_waits_to_write_gets_an_error(rt) {

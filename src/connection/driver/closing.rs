@@ -9,6 +9,7 @@ use std::{
 use super::{
     Driver, Side,
     tasks::{Reading, Tasks},
+    write_failure::Cause,
 };
 use crate::{
     error::{Error, Result, TimeoutPhase},
@@ -217,9 +218,9 @@ impl Driver {
 
     /// Ends both directions. If that loses messages, the sender gets the error later, unless the
     /// sender is the `caller`.
-    fn cut(&mut self, caller: Side, error: io::Error) {
+    pub(super) fn cut(&mut self, caller: Side, cause: impl Into<Cause>) {
         if self.endpoint.can_write() {
-            self.fail_sending(error, Some(caller));
+            self.fail_sending(cause, Some(caller));
         }
         self.finish();
         self.stop_receiving();

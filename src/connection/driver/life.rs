@@ -126,8 +126,8 @@ impl Driver {
     /// Sends the Close of a drain, behind what is queued.
     #[cold]
     fn leave(&mut self, notice: Notice, side: Side) -> Result<()> {
-        if let Some(frame) = self.life().and_then(Life::drain_frame)
-            && self.endpoint.can_send()
+        if self.endpoint.can_send()
+            && let Some(frame) = self.life().and_then(Life::drain_frame)
         {
             // The frame is one of this crate, and valid.
             let _ = self.start_close(Some(frame));
@@ -135,7 +135,11 @@ impl Driver {
         }
         if notice == Notice::Abort && !self.finished {
             self.flush_at_once();
-            return Err(self.end_by(End::Drain, side));
+            if self.endpoint.is_receiving() {
+                return Err(self.end_by(End::Drain, side));
+            }
+            // The messages have ended already, and `next` returns nothing more.
+            self.cut(Side::Receiver, Cause::End(End::Drain));
         }
         Ok(())
     }
@@ -399,9 +403,7 @@ impl Driver {
     pub(super) fn end_by(&mut self, end: End, caller: Side) -> Error {
         if matches!(end, End::Write | End::Drain) {
             // Nobody waits for a Close, or none would get through.
-            self.fail_sending(Cause::End(end), Some(caller));
-            self.finish();
-            self.stop_receiving();
+            self.cut(caller, Cause::End(end));
         } else {
             self.endpoint.give_up(end.frame());
         }

@@ -17,22 +17,6 @@ impl Driver {
         Poll::Ready(received)
     }
 
-    /// Keeps the message that was received, or waits for the next one if a drain discards it.
-    #[inline]
-    fn poll_kept(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        if self.life.is_some() && self.is_discarded(received) {
-            return self.poll_after_discarded(cx, received);
-        }
-        Poll::Ready(())
-    }
-
-    /// Waits for the next message. The recursion is at most as deep as a turn has frames.
-    #[cold]
-    fn poll_after_discarded(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        *received = None;
-        self.poll_message(cx, received)
-    }
-
     /// Returns the next text or binary message. Answers and skips control frames.
     #[inline]
     pub(crate) fn poll_next_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message>>> {
@@ -59,8 +43,8 @@ impl Driver {
         }
         loop {
             let was_paused = self.endpoint.is_paused();
-            if self.poll_incoming(cx, received).is_ready() {
-                return self.poll_kept(cx, received);
+            if self.poll_kept(cx, received).is_ready() {
+                return Poll::Ready(());
             }
             let flushed = if self.life.is_some() {
                 self.poll_attended_flush(cx)
@@ -83,6 +67,19 @@ impl Driver {
                 Poll::Ready(Ok(())) if was_paused => {}
                 _ => return Poll::Pending,
             }
+        }
+    }
+
+    /// Reads until `received` holds a message that is not discarded, or the error that ends the
+    /// messages.
+    #[inline]
+    fn poll_kept(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
+        loop {
+            ready!(self.poll_incoming(cx, received));
+            if self.life.is_none() || !self.is_discarded(received) {
+                return Poll::Ready(());
+            }
+            *received = None;
         }
     }
 

@@ -1,6 +1,11 @@
 //! What a tracker tells of its sockets.
 
-use std::{fmt::Debug, ops::AddAssign, time::Duration};
+use std::{
+    fmt::Debug,
+    ops::AddAssign,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use crate::{config::WhenFull, error::Error, handshake::Rejection, message::CloseCode};
 
@@ -11,9 +16,9 @@ use crate::{config::WhenFull, error::Error, handshake::Rejection, message::Close
 /// crate of that name, and so for Prometheus and others. The guide on
 /// [observability](crate::guide::observability) shows both.
 ///
-/// The methods are called from the tasks of sockets, so they must neither block nor panic.
-/// [`moved`](Self::moved) is called once a second for all sockets together; a message costs no
-/// call.
+/// The methods are called from the tasks of sockets, so they must not block. A panic of one does no
+/// harm to the socket. [`moved`](Self::moved) is called once a second for all sockets together; a
+/// message costs no call.
 pub trait Metrics: Debug + Send + Sync + 'static {
     /// A socket was opened.
     fn opened(&self, meta: &Meta<'_>) {
@@ -25,7 +30,8 @@ pub trait Metrics: Debug + Send + Sync + 'static {
         let _ = (meta, end);
     }
 
-    /// A handshake was refused.
+    /// A handshake was refused. An extractor does not count requests that ask for no WebSocket: a
+    /// handler may serve both.
     fn refused(&self, rejection: &Rejection) {
         let _ = rejection;
     }
@@ -44,6 +50,12 @@ pub trait Metrics: Debug + Send + Sync + 'static {
     fn dropped(&self, policy: WhenFull, count: u64) {
         let _ = (policy, count);
     }
+}
+
+/// Calls a method of the user's, and catches its panic: a destructor may make the call during
+/// another panic, and a second one would abort the process. The panic hook has reported it.
+pub(super) fn tell(metrics: &dyn Metrics, call: impl FnOnce(&dyn Metrics)) {
+    let _ = catch_unwind(AssertUnwindSafe(|| call(metrics)));
 }
 
 /// What is known of a socket from its handshake.

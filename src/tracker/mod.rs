@@ -244,7 +244,7 @@ impl Tracker {
     pub(crate) fn refused(&self, rejection: &Rejection) {
         let metrics = lock(&self.0.door).metrics.clone();
         if let Some(metrics) = metrics {
-            metrics.refused(rejection);
+            metrics::tell(&*metrics, |metrics| metrics.refused(rejection));
         }
     }
 

@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Instant};
 
 use super::{
     Seat,
-    metrics::{ClosedBy, End, Meta, Metrics, Traffic},
+    metrics::{ClosedBy, End, Meta, Metrics, Traffic, tell},
 };
 use crate::{
     config::WhenFull,
@@ -38,7 +38,7 @@ impl Record {
         meta: Meta<'_>,
     ) -> Option<Box<Self>> {
         let metrics = seat.metrics()?;
-        metrics.opened(&meta);
+        tell(&*metrics, |metrics| metrics.opened(&meta));
         Some(Box::new(Self {
             metrics,
             runtime: runtime.cloned(),
@@ -87,13 +87,13 @@ impl Record {
     pub(crate) fn dropped(&mut self, policy: WhenFull, total: u64) {
         let count = total - mem::replace(&mut self.dropped, total);
         if count > 0 {
-            self.metrics.dropped(policy, count);
+            tell(&*self.metrics, |metrics| metrics.dropped(policy, count));
         }
     }
 
     /// Tells the metrics of a round trip.
     pub(crate) fn round_trip(&self, time: std::time::Duration) {
-        self.metrics.round_trip(time);
+        tell(&*self.metrics, |metrics| metrics.round_trip(time));
     }
 
     /// Passes what has moved on to the tracker.
@@ -122,7 +122,7 @@ impl Record {
             by,
             error: self.error.as_ref(),
         };
-        self.metrics.closed(&meta, &end);
+        tell(&*self.metrics, |metrics| metrics.closed(&meta, &end));
     }
 }
 

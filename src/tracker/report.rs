@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use super::{Shared, lock};
+use super::{Shared, lock, metrics::tell};
 use crate::rt::Runtime;
 
 /// How often metrics are told. Systems that collect them ask less often.
@@ -16,7 +16,7 @@ impl Shared {
         };
         let (received, sent) = self.seats.take_traffic();
         if !(received.is_empty() && sent.is_empty()) {
-            metrics.moved(&received, &sent);
+            tell(&*metrics, |metrics| metrics.moved(&received, &sent));
         }
     }
 

@@ -333,6 +333,51 @@ runtimes! {
         assert_eq!((numbers(&received)[2], numbers(&sent)[2]), (1, 1));
     }
 
+    async fn an_answer_that_comes_with_the_peers_close_counts(rt) {
+        let (server, log) = measured(&rt);
+        let (request, mut far) = raw_upgrade();
+        let config = server.config().set_keepalive(10 * SECOND, 10 * SECOND);
+        let _ = server.extract(request).unwrap().set_config(config).on_upgrade(echo);
+        let mut ping = [0; 2 + 4];
+        let advance = server.time.advance(12 * SECOND);
+        let (read, ()) = futures::join!(far.read_exact(&mut ping), advance);
+        read.unwrap();
+        let both = [masked(0x8a, &ping[2..]), masked(0x88, &[])].concat();
+        far.write_all(&both).await.unwrap();
+        server.time.settle().await;
+        let (received, sent) = log.sums();
+        assert_eq!(numbers(&received), [0, 0, 2, both.len() as u64]);
+        assert_eq!(numbers(&sent), [0, 0, 2, 6 + 2]);
+    }
+
+    async fn a_peer_that_is_gone_before_the_answer_to_its_close_is_no_error(rt) {
+        let (server, log) = measured(&rt);
+        let (request, mut far) = raw_upgrade();
+        let _ = server.extract(request).unwrap().on_upgrade(echo);
+        far.write_all(&masked(0x88, &[3, 0xe8])).await.unwrap();
+        drop(far);
+        server.time.settle().await;
+        assert_eq!(log.end(), Some((1000, ClosedBy::Peer, None)));
+    }
+
+    async fn their_panics_do_no_harm(rt) {
+        let server = Server::with(&rt, |tracker| tracker.metrics(Panicking));
+        let (mut request, _) = testing::upgrade("/");
+        request.headers_mut().remove("sec-websocket-key");
+        assert!(server.extract(request).is_err());
+        let mut client = server.open(echo).await;
+        // Another panic unwinds while this one's socket ends.
+        let mut panicking = server.open(async |_: WebSocket| panic!("as the test wants it")).await;
+        client.send("hello".into()).await.unwrap();
+        client.next().await.unwrap().unwrap();
+        server.time.advance(SECOND).await;
+        let drained = server.drain(Drain::new()).await;
+        while client.next().await.is_some() {}
+        while panicking.next().await.is_some() {}
+        assert_eq!(drained.await.unwrap().aborted, 0);
+        assert_eq!(server.tracker.open(), 0);
+    }
+
     async fn they_are_told_of_messages_that_are_dropped(rt) {
         let (server, log) = measured(&rt);
         let (give, sender) = oneshot::channel();
@@ -364,6 +409,8 @@ runtimes! {
         let (mut request, _) = testing::upgrade("/");
         request.headers_mut().remove("sec-websocket-key");
         assert!(server.extract(request).is_err());
+        // A page of the same handler.
+        assert!(server.extract(http::Request::new(())).is_err());
         let upgrade = server.extract(testing::upgrade("/").0).unwrap();
         let _ = upgrade.allowed_origins(["https://app.example"]).on_upgrade(echo);
         drop(server.drain(Drain::new()).await);
@@ -394,6 +441,27 @@ runtimes! {
         let full = || Rejection::TooManySockets;
         let expected = [full(), full(), Rejection::UpgradeHeader, Rejection::Origin];
         assert_eq!(log.take().refused, expected);
+    }
+}
+
+#[derive(Debug)]
+struct Panicking;
+
+impl Metrics for Panicking {
+    fn opened(&self, _: &Meta<'_>) {
+        panic!("as the test wants it");
+    }
+
+    fn closed(&self, _: &Meta<'_>, _: &End<'_>) {
+        panic!("as the test wants it");
+    }
+
+    fn refused(&self, _: &Rejection) {
+        panic!("as the test wants it");
+    }
+
+    fn moved(&self, _: &Traffic, _: &Traffic) {
+        panic!("as the test wants it");
     }
 }
 

@@ -71,6 +71,8 @@ impl Driver {
     pub(super) fn leave_tracker(&mut self) {
         self.open.close(|| self.endpoint.first_close());
         if self.record.is_some() {
+            // An answer that came with the peer's Close.
+            self.take_pong();
             self.record_moved();
         }
         let Some(seat) = self.life.as_ref().and_then(|life| life.seat.as_ref()) else {

@@ -38,9 +38,9 @@ impl Driver {
     /// now. The other side gets a copy later if it may have lost messages.
     pub(super) fn fail_sending(&mut self, cause: impl Into<Cause>, caller: Option<Side>) -> Error {
         let cause = cause.into();
-        let has_lost = self.has_unsent();
+        let (is_receiving, has_lost) = (self.endpoint.is_receiving(), self.has_unsent());
         let pending = [
-            caller.is_none() && self.endpoint.is_receiving(),
+            caller.is_none() && is_receiving,
             caller != Some(Side::Sender) && has_lost,
         ];
         if pending.contains(&true) {
@@ -50,7 +50,10 @@ impl Driver {
         self.endpoint.stop_sending();
         self.end_queue();
         let error = cause.into();
-        self.record_error(&error);
+        // A peer that has closed may be gone before the answer arrives: that loses nothing.
+        if is_receiving || has_lost {
+            self.record_error(&error);
+        }
         error
     }
 

@@ -43,7 +43,9 @@ impl<B> WebSocketUpgrade<B> {
         let tracker = parts.extensions.get::<Tracker>().cloned();
         let extracted = Self::extract_with(parts, tracker.as_ref(), peer);
         let extracted = extracted.inspect_err(trace::rejected);
-        if let (Some(tracker), Err(rejection)) = (tracker, &extracted) {
+        if let (Some(tracker), Err(rejection)) = (tracker, &extracted)
+            && UpgradeRequest::is_asked_for(parts.version, &parts.headers)
+        {
             tracker.refused(rejection);
         }
         extracted

@@ -109,6 +109,8 @@ pub(super) struct Plan {
     seats: usize,
     /// How many sockets were left at the deadline.
     aborted: Option<usize>,
+    /// How many calls of `drain` wait.
+    drains: usize,
 }
 
 impl Plan {
@@ -121,6 +123,7 @@ impl Plan {
             seats: untold.len(),
             untold,
             aborted: None,
+            drains: 1,
         }
     }
 
@@ -146,7 +149,8 @@ impl Shared {
     /// Begins a drain, unless one has begun. Returns the time that is left until its deadline.
     pub(super) fn begin(&self, drain: Drain, now: Instant) -> Duration {
         let mut door = lock(&self.door);
-        if let Some(plan) = &door.plan {
+        if let Some(plan) = &mut door.plan {
+            plan.drains += 1;
             let elapsed = now.saturating_duration_since(plan.start);
             return plan.drain.deadline.saturating_sub(elapsed);
         }
@@ -165,6 +169,21 @@ impl Shared {
         let (due, next) = lock(&self.door).plan.as_mut()?.take_due(now);
         self.seats.tell(&due);
         next
+    }
+
+    /// Ends a call of `drain`. After the last one, nobody would ask the sockets that are left.
+    fn end_drain(&self) {
+        let is_last = {
+            let mut door = lock(&self.door);
+            let plan = door.plan.as_mut();
+            plan.is_some_and(|plan| {
+                plan.drains -= 1;
+                plan.drains == 0
+            })
+        };
+        if is_last {
+            self.tell_rest();
+        }
     }
 
     /// Asks all sockets to close that have not been asked.
@@ -211,12 +230,12 @@ impl Shared {
     }
 }
 
-/// Asks the sockets that are left to close when a drain is dropped: nobody would.
-struct Rest<'a>(&'a Shared);
+/// A call of `drain`, which may be dropped.
+struct Call<'a>(&'a Shared);
 
-impl Drop for Rest<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.0.tell_rest();
+        self.0.end_drain();
     }
 }
 
@@ -239,6 +258,9 @@ impl Tracker {
     /// A second call joins the first one, whose settings and deadline hold. The tracker never opens
     /// again.
     ///
+    /// Do not await it in a handler or in a guarded future: it would wait for itself, and the deadline
+    /// would drop both. Spawn a task for it.
+    ///
     /// The deadline and the spread need timers: those of [`runtime`](Self::runtime), else of the
     /// socket that was opened last, else of [`rt::detect`]. Without timers, all sockets are asked
     /// at once, and nothing ends those that stay.
@@ -257,8 +279,8 @@ impl Tracker {
     ///
     /// # Cancel safety
     ///
-    /// If you drop the future, the tracker goes on refusing, and all sockets are asked to close at
-    /// once. But nobody ends those that stay: call `drain` again for that.
+    /// If you drop the future and no other call waits, the tracker goes on refusing, and all sockets
+    /// are asked to close at once. But nobody ends those that stay: call `drain` again for that.
     ///
     /// [`Rejection::Draining`]: crate::Rejection::Draining
     /// [`Error::Closed`]: crate::Error::Closed
@@ -269,7 +291,7 @@ impl Tracker {
         let runtime = shared.timers();
         let runtime = runtime.as_ref();
         let left = shared.begin(drain, rt::now(runtime));
-        let rest = Rest(shared);
+        let call = Call(shared);
         let mut deadline = Deadline::start(left, runtime);
         let gone = async {
             let told = pin!(shared.tell_all(runtime));
@@ -285,7 +307,7 @@ impl Tracker {
             let gone = Wait::new(shared).until(Door::is_empty);
             let _ = deadline.bound(pin!(gone)).await;
         }
-        drop(rest);
+        drop(call);
         shared.drained(rt::now(runtime))
     }
 }

@@ -59,6 +59,18 @@ runtimes! {
         }
     }
 
+    async fn a_second_drain_that_is_dropped_leaves_the_spread_to_the_first(rt) {
+        let server = Server::new(&rt);
+        let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drained = server.drain(Drain::new().spread(SPREAD).deadline(2 * SPREAD)).await;
+        assert!(server.tracker.drain(Drain::new()).now_or_never().is_none());
+        server.time.settle().await;
+        let closed = clients.iter_mut().filter_map(|client| client.next().now_or_never());
+        assert_eq!(closed.count(), 2);
+        drop(clients);
+        assert_drained(&drained.await.unwrap(), SOCKETS, 0);
+    }
+
     async fn sockets_that_are_not_asked_yet_go_on(rt) {
         let server = Server::new(&rt);
         let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;

@@ -52,8 +52,9 @@ impl Facade {
         );
         describe_counter!(DROPPED, "Messages that full queues have dropped");
         describe_counter!(TIMEOUTS, "WebSockets that a timeout has ended");
-        // These are there from the beginning, so that a graph begins at zero.
-        gauge!(ACTIVE).set(0);
+        // These are there from the beginning, so that a graph begins at zero. Another tracker may
+        // have begun already.
+        gauge!(ACTIVE).increment(0);
         count("receive", &Traffic::default());
         count("transmit", &Traffic::default());
         Self

@@ -84,6 +84,24 @@ async fn live(runtime: &Arc<dyn Runtime>) {
 }
 
 #[test]
+fn a_second_tracker_does_not_begin_at_zero() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || {
+        let tracker = Tracker::new().metrics(Facade::new());
+        let config = WebSocketConfig::new().set_tracker(tracker);
+        let (near, _far) = testing::duplex();
+        let socket = testing::server(near, &config).unwrap();
+        let _other = Tracker::new().metrics(Facade::new());
+        let text = recorder.handle().render();
+        assert!(
+            text.contains("websocket_server_active_connections 1\n"),
+            "{text}"
+        );
+        drop(socket);
+    });
+}
+
+#[test]
 fn prometheus_gets_what_the_documentation_says() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let tokio = tokio::runtime::Builder::new_current_thread()

@@ -202,6 +202,10 @@ impl Shared {
         };
         while let Some(next) = self.tell_due(runtime.now()) {
             runtime.sleep_until(next).await;
+            if runtime.now() < next {
+                // Its runtime was shut down, and every timer is ready at once.
+                return self.tell_rest();
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyws::{Drain, Message};
+use anyws::{Drain, Message, Tracker};
 use futures::{FutureExt, future::join_all};
 use support::{runtimes, upgrades::echo};
 
@@ -86,4 +86,20 @@ runtimes! {
         drop(clients);
         assert_drained(&drained.await.unwrap(), SOCKETS, 0);
     }
+}
+
+#[cfg(feature = "rt-tokio")]
+#[test]
+fn timers_of_a_runtime_that_was_shut_down_spread_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let timers = anyws::TokioRuntime::new(runtime.handle().clone());
+    let tracker = Tracker::new().runtime(std::sync::Arc::new(timers));
+    let _permits: Vec<_> = (0..SOCKETS).map(|_| tracker.permit(None)).collect();
+    drop(runtime);
+    // Those timers are ready at once: a drain that waits for them would be busy for the spread.
+    let drained = tracker.drain(Drain::new().spread(SPREAD)).now_or_never();
+    assert_drained(&drained.unwrap(), 0, SOCKETS);
 }

@@ -210,18 +210,17 @@ impl Tracker {
     /// ```
     /// use anyws::{Io, Tracker, WebSocketConfig, accept};
     ///
-    /// async fn connection(tracker: Tracker, stream: impl Io + 'static) {
+    /// async fn connection(tracker: Tracker, stream: impl Io + 'static) -> anyws::Result<()> {
     ///     let config = WebSocketConfig::new().set_tracker(tracker.clone());
-    ///     let serve = async {
-    ///         let mut socket = accept(stream, config).await?;
+    ///     // Not guarded: a drain would wait for a client that sends no request.
+    ///     let mut socket = accept(stream, config).await?;
+    ///     let handler = async move {
     ///         while let Some(message) = socket.next_data().await {
     ///             socket.send(message?).await?;
     ///         }
-    ///         Ok::<_, anyws::Error>(())
+    ///         Ok(())
     ///     };
-    ///     if let Some(Err(error)) = tracker.guard(serve).await {
-    ///         eprintln!("{error:#}");
-    ///     }
+    ///     tracker.guard(handler).await.unwrap_or(Ok(()))
     /// }
     /// ```
     pub fn guard<F: Future>(&self, future: F) -> impl Future<Output = Option<F::Output>> + use<F> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Driver, RecvSlot, Side,
+    Driver, Side,
     tasks::Reading,
     write_failure::{Cause, WriteFailure},
 };
@@ -107,51 +107,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Does what a drain asks for. Returns an error once its deadline has passed.
-    #[inline]
-    pub(super) fn follow_tracker(&mut self, side: Side) -> Result<()> {
-        let life = self.life.as_ref();
-        let notice = life.map_or(Notice::Stay, |life| life.notice());
-        self.follow_notice(notice, side)
-    }
-
-    #[inline]
-    fn follow_notice(&mut self, notice: Notice, side: Side) -> Result<()> {
-        if notice == Notice::Stay {
-            return Ok(());
-        }
-        self.leave(notice, side)
-    }
-
-    /// Sends the Close of a drain, behind what is queued.
-    #[cold]
-    fn leave(&mut self, notice: Notice, side: Side) -> Result<()> {
-        if self.endpoint.can_send()
-            && let Some(frame) = self.life().and_then(Life::drain_frame)
-        {
-            // The frame is one of this crate, and valid.
-            let _ = self.start_close(Some(frame));
-            self.is_drained = true;
-        }
-        if notice == Notice::Abort && !self.finished {
-            self.flush_at_once();
-            if self.endpoint.is_receiving() {
-                return Err(self.end_by(End::Drain, side));
-            }
-            // The messages have ended already, and `next` returns nothing more.
-            self.cut(Side::Receiver, Cause::End(End::Drain));
-        }
-        Ok(())
-    }
-
-    /// Records what was received. Returns whether it is discarded, because a drain has sent the
-    /// Close before it.
-    #[inline(never)]
-    pub(super) fn is_discarded(&mut self, received: &RecvSlot) -> bool {
-        self.record_received(received);
-        self.is_drained && matches!(received, Some(Ok(message)) if !message.is_close())
-    }
-
     fn timers(&self) -> Option<&Timers> {
         self.life.as_ref()?.timers.as_ref()
     }
@@ -181,12 +136,7 @@ impl Driver {
         self.take_queued(side)?;
         let can_send = self.endpoint.can_send();
         if !can_send {
-            self.end_queue();
-            let urgent = self.life.as_ref().and_then(|life| life.take_urgent());
-            if urgent.is_some() {
-                // The peer does not answer the Close.
-                self.abort_for_sender();
-            }
+            self.attend_closed();
             if !self.endpoint.is_receiving() {
                 return Ok(());
             }
@@ -215,6 +165,16 @@ impl Driver {
             cx.waker().wake_by_ref();
         }
         Ok(())
+    }
+
+    /// Ends the senders once nothing more may be sent. They may still abort.
+    fn attend_closed(&mut self) {
+        self.end_queue();
+        let urgent = self.life.as_ref().and_then(|life| life.take_urgent());
+        if urgent.is_some() {
+            // The peer does not answer the Close.
+            self.abort_for_sender();
+        }
     }
 
     /// Returns whether a task that waits has read what has arrived, or what it may read of it. It
@@ -300,19 +260,8 @@ impl Driver {
         self.set_alarm(cx, self.tasks.reading());
     }
 
-    /// Does what a drain asks of a task that waits to write.
-    #[cold]
-    fn leave_writing(&mut self, notice: Notice, cx: &Context<'_>) {
-        // The Close waits behind what is blocked.
-        let _ = self.leave(Notice::Close, Side::Sender);
-        if notice == Notice::Abort {
-            self.flush_at_once();
-            self.end_writing(End::Drain, cx);
-        }
-    }
-
     /// Ends the connection for a task that waits to write, which gets the error in its next poll.
-    fn end_writing(&mut self, end: End, cx: &Context<'_>) {
+    pub(super) fn end_writing(&mut self, end: End, cx: &Context<'_>) {
         self.end_by(end, Side::Sender);
         let pending = [false, true];
         let cause = Cause::End(end);

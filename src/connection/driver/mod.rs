@@ -24,6 +24,7 @@ use crate::{
 
 mod budget;
 mod closing;
+mod draining;
 mod life;
 mod rates;
 mod reader;

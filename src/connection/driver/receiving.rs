@@ -29,39 +29,47 @@ impl Driver {
     }
 
     /// Waits until `received` holds the next message. It stays empty if no more messages arrive.
+    #[inline]
     fn poll_message(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        if self.life.is_some()
-            && let Err(error) = self.begin_next(cx)
-        {
-            *received = Some(Err(error));
-            self.stop_messages(cx);
-            return Poll::Ready(());
+        if self.life.is_some() {
+            self.poll_message_of::<true>(cx, received)
+        } else {
+            self.poll_message_of::<false>(cx, received)
+        }
+    }
+
+    /// Does the same, for a connection that `HAS_LIFE` or not: few have, and for the others each
+    /// message would cost the questions.
+    fn poll_message_of<const HAS_LIFE: bool>(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &mut RecvSlot,
+    ) -> Poll<()> {
+        if HAS_LIFE && let Err(error) = self.begin_next(cx) {
+            return self.poll_failed(cx, received, error);
         }
         if !self.endpoint.is_receiving() {
-            self.finish_stream(cx, received);
-            return Poll::Ready(());
+            return self.poll_end(cx, received);
         }
         loop {
             let was_paused = self.endpoint.is_paused();
-            if self.poll_kept(cx, received).is_ready() {
+            let polled = if HAS_LIFE {
+                self.poll_kept(cx, received)
+            } else {
+                self.poll_incoming(cx, received)
+            };
+            if polled.is_ready() {
                 return Poll::Ready(());
             }
-            let flushed = if self.life.is_some() {
+            let flushed = if HAS_LIFE {
                 self.poll_attended_flush(cx)
             } else {
                 self.poll_flush_for(Side::Receiver, cx)
             };
             match flushed {
-                Poll::Ready(Err(error)) => {
-                    *received = Some(Err(error));
-                    self.stop_messages(cx);
-                    return Poll::Ready(());
-                }
+                Poll::Ready(Err(error)) => return self.poll_failed(cx, received, error),
                 // A sender has aborted the connection.
-                _ if !self.endpoint.is_receiving() => {
-                    self.finish_stream(cx, received);
-                    return Poll::Ready(());
-                }
+                _ if !self.endpoint.is_receiving() => return self.poll_end(cx, received),
                 // The flush has ended the pause. The stream was not polled while paused and holds
                 // no waker, so poll again.
                 Poll::Ready(Ok(())) if was_paused => {}
@@ -72,42 +80,49 @@ impl Driver {
 
     /// Reads until `received` holds a message that is not discarded, or the error that ends the
     /// messages.
-    #[inline]
     fn poll_kept(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
         loop {
             ready!(self.poll_incoming(cx, received));
-            if self.life.is_none() || !self.is_discarded(received) {
+            if !self.is_discarded(received) {
                 return Poll::Ready(());
             }
             *received = None;
         }
     }
 
-    /// Returns no more messages after an error. If this end has sent a Close because of it, the
-    /// peer's is still awaited.
+    /// Returns an error, and no more messages after it. If this end has sent a Close because of it,
+    /// the peer's is still awaited.
     #[cold]
-    fn stop_messages(&mut self, cx: &mut Context<'_>) {
+    fn poll_failed(
+        &mut self,
+        cx: &mut Context<'_>,
+        received: &mut RecvSlot,
+        error: Error,
+    ) -> Poll<()> {
+        *received = Some(Err(error));
         if self.endpoint.is_receiving() {
             self.stop_receiving();
         }
         self.flush_and_keep_error(cx);
+        Poll::Ready(())
     }
 
     /// Fills in what `next` returns once nothing more is received.
     #[cold]
-    fn finish_stream(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) {
+    fn poll_end(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
         if let Some(close) = self.endpoint.take_pending_close() {
             *received = Some(Ok(close));
-            return;
+            return Poll::Ready(());
         }
         if let Some(error) = self.take_pending_end() {
             *received = Some(Err(error));
-            return;
+            return Poll::Ready(());
         }
         self.terminated = true;
         self.leave_clock();
         // The answer to a Close may not be written yet.
         self.flush_and_keep_error(cx);
+        Poll::Ready(())
     }
 
     /// Returns whether `poll_next` has returned `None`. It must not be `true` earlier: `select!`

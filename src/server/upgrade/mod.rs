@@ -288,17 +288,14 @@ impl<B> WebSocketUpgrade<B> {
         B: ResponseBody,
     {
         let mut handlers = std::mem::take(&mut self.handlers);
-        let on_failed_upgrade = std::mem::take(&mut self.on_failed_upgrade).into_inner();
-        let on_failed_upgrade = on_failed_upgrade.or_else(trace::failed_upgrade);
-        let on_handler_error = std::mem::take(&mut self.on_handler_error).into_inner();
-        let on_handler_error = on_handler_error.or_else(trace::handler_error);
+        let (on_failed_upgrade, on_handler_error) = self.take_callbacks();
         let span = std::mem::take(&mut self.span);
-        let refusal_body = self.refusal_body;
         let (guard, watch) = Guard::new(on_failed_upgrade);
         let Some(runtime) = self.find_runtime() else {
             guard.fail(Error::NoRuntime);
-            return refusal(&Error::NoRuntime, refusal_body);
+            return refusal(&Error::NoRuntime, self.refusal_body);
         };
+        let refusal_body = self.refusal_body;
         let (response, upgrading) = self.accept_on(Some(Arc::clone(&runtime)));
         let upgrading = match upgrading.into_refusal() {
             Ok(upgrading) => upgrading,
@@ -307,8 +304,7 @@ impl<B> WebSocketUpgrade<B> {
                 return response;
             }
         };
-        let name = upgrading.protocol();
-        let own = handlers.iter().position(|(own, _)| name == Some(own));
+        let own = position(&handlers, upgrading.protocol());
         let job = Job {
             upgrading,
             guard,
@@ -375,10 +371,25 @@ impl<B> WebSocketUpgrade<B> {
         }
     }
 
+    /// Returns the callbacks of the user. Where there is none, `tracing` may have one.
+    fn take_callbacks(&mut self) -> (Option<Callback>, Option<ErrorCallback>) {
+        let failed_upgrade = std::mem::take(&mut self.on_failed_upgrade).into_inner();
+        let handler_error = std::mem::take(&mut self.on_handler_error).into_inner();
+        (
+            failed_upgrade.or_else(trace::failed_upgrade),
+            handler_error.or_else(trace::handler_error),
+        )
+    }
+
     fn find_runtime(&self) -> Option<Arc<dyn Runtime>> {
         let config = &self.settings.config;
         config.find_runtime(self.request_runtime.as_ref())
     }
+}
+
+/// Returns the index of the handler for a subprotocol.
+fn position(handlers: &[(Cow<'static, str>, Handler)], protocol: Option<&str>) -> Option<usize> {
+    handlers.iter().position(|(own, _)| protocol == Some(own))
 }
 
 /// Shows the settings, but nothing of the request: its headers carry cookies and tokens, and names

@@ -147,25 +147,28 @@ impl Job {
             // This block calls the handler in the first poll, and drops its future in the last one.
             let mut handler = pin!(async { handler(socket).await });
             poll_fn(|cx| {
-                if is_stopped(stop.as_deref(), cx) {
-                    return Poll::Ready(());
-                }
-                poll_held(handler.as_mut(), cx, &mut on_handler_error)
+                let handler = handler.as_mut();
+                poll_held(handler, stop.as_deref(), cx, &mut on_handler_error)
             })
             .await;
         })
     }
 }
 
-/// Polls a handler that may fail, and closes the sockets that it drops by its result.
+/// Polls a handler that may fail, unless it is stopped, and closes the sockets that it drops by its
+/// result.
 fn poll_held<Fut>(
     handler: Pin<&mut Fut>,
+    stop: Option<&Stop>,
     cx: &mut Context<'_>,
     on_handler_error: &mut Option<ErrorCallback>,
 ) -> Poll<()>
 where
     Fut: Future<Output: HandlerOutput>,
 {
+    if is_stopped(stop, cx) {
+        return Poll::Ready(());
+    }
     let mut hold = Hold::begin();
     let output = ready!(handler.poll(cx));
     if let Err(error) = output.into_result() {

@@ -351,6 +351,29 @@ runtimes! {
     }
 }
 
+/// In a turn of 256 frames, a call for each discarded one would not fit on this stack.
+#[test]
+fn a_flood_is_discarded_on_a_small_stack() {
+    let flood = move || {
+        let tracker = Tracker::new();
+        let config = Still::without_timers()
+            .config()
+            .set_tracker(tracker.clone());
+        let (near, mut far) = testing::duplex();
+        let mut socket = testing::server(near, &config).unwrap();
+        let mut drain = pin!(tracker.drain(Drain::new()));
+        assert!(drain.as_mut().now_or_never().is_none());
+        let frames = [masked(0x81, b"").repeat(1000), masked(0x88, &[])].concat();
+        let received = futures::executor::block_on(async {
+            far.write_all(&frames).await.unwrap();
+            socket.next().await
+        });
+        assert!(matches!(received, Some(Ok(Message::Close(None)))));
+    };
+    let thread = std::thread::Builder::new().stack_size(128 * 1024);
+    thread.spawn(flood).unwrap().join().unwrap();
+}
+
 #[test]
 fn it_works_without_timers() {
     let tracker = Tracker::new();

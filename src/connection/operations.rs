@@ -15,6 +15,7 @@ use crate::{
     error::Result,
     life::{Behind, Queue, Timers},
     message::Message,
+    tracker::Released,
 };
 
 impl Connection {
@@ -125,6 +126,12 @@ impl Connection {
     /// Returns the queue whose senders have to be woken once the halves are not locked.
     pub(crate) fn queue_to_wake(&self) -> Option<Arc<Queue>> {
         self.0.as_ref()?.driver.queue_to_wake()
+    }
+
+    /// Ends the counting by a tracker. Returns whom to tell once the halves are not locked.
+    pub(crate) fn release_left(&mut self) -> Released {
+        let inner = self.0.as_mut();
+        inner.map_or_else(Released::default, |inner| inner.driver.release_left())
     }
 
     /// Returns whether the connection has a maximum lifetime.

@@ -262,8 +262,8 @@ impl Tracker {
     /// A second call joins the first one, whose settings and deadline hold. The tracker never opens
     /// again.
     ///
-    /// Do not await it in a handler or in a guarded future: it would wait for itself, and the deadline
-    /// would drop both. Spawn a task for it.
+    /// Do not await it in a handler or in a guarded future: it would wait for itself, and the
+    /// deadline would drop both. Spawn a task for it.
     ///
     /// The deadline and the spread need timers: those of [`runtime`](Self::runtime), else of the
     /// socket that was opened last, else of [`rt::detect`]. Without timers, all sockets are asked
@@ -283,8 +283,9 @@ impl Tracker {
     ///
     /// # Cancel safety
     ///
-    /// If you drop the future and no other call waits, the tracker goes on refusing, and all sockets
-    /// are asked to close at once. But nobody ends those that stay: call `drain` again for that.
+    /// If you drop the future and no other call waits, the tracker goes on refusing, and all
+    /// sockets are asked to close at once. But nobody ends those that stay: call `drain` again for
+    /// that.
     ///
     /// [`Rejection::Draining`]: crate::Rejection::Draining
     /// [`Error::Closed`]: crate::Error::Closed

@@ -43,7 +43,7 @@ impl<F: Future> Future for Guarded<F> {
         };
         // Before the task counts as ended: its sockets close now.
         this.future.set(None);
-        this.seat.release();
+        this.seat.release().tell();
         Poll::Ready(output)
     }
 }

@@ -40,7 +40,7 @@ pub use self::{
 pub(crate) use self::{
     guard::Guarded,
     record::Record,
-    seats::{Notice, Seat},
+    seats::{Notice, Released, Seat},
 };
 use crate::{
     handshake::Rejection,
@@ -292,18 +292,15 @@ impl Shared {
         Seat::of_task(self)
     }
 
-    /// Counts somebody no more, and wakes those who wait for that.
-    fn leave(&self, leave: impl FnOnce(&mut Door) -> Vec<Waker>) {
-        let (waiting, is_last) = {
-            let mut door = lock(&self.door);
-            let waiting = leave(&mut door);
-            (waiting, door.open == 0 || !door.is_reporting)
-        };
-        if is_last {
-            // Nobody else may do it.
-            self.report();
+    /// Counts somebody no more. Returns whom to tell.
+    fn leave(self: &Arc<Self>, leave: impl FnOnce(&mut Door) -> Vec<Waker>) -> Released {
+        let mut door = lock(&self.door);
+        let waiting = leave(&mut door);
+        let is_unreported = door.open == 0 || !door.is_reporting;
+        Released {
+            waiting,
+            unreported: is_unreported.then(|| Arc::clone(self)),
         }
-        wake(waiting);
     }
 
     /// Returns the runtime whose timers a drain uses.

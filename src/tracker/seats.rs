@@ -80,6 +80,25 @@ pub(crate) struct Seat {
     id: usize,
 }
 
+/// Whom to tell that somebody counts no more, outside of all locks: wakers and metrics are the
+/// user's.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Released {
+    pub(super) waiting: Vec<Waker>,
+    /// The tracker whose sums nobody else tells the metrics.
+    pub(super) unreported: Option<Arc<Shared>>,
+}
+
+impl Released {
+    pub(crate) fn tell(self) {
+        if let Some(shared) = self.unreported {
+            shared.report();
+        }
+        wake(self.waiting);
+    }
+}
+
 impl Seats {
     fn insert(&self, slot: Slot) -> usize {
         let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -247,7 +266,7 @@ impl Seat {
     }
 
     /// Ends the counting: both ends have closed, or the task has ended.
-    pub(crate) fn release(&self) {
+    pub(crate) fn release(&self) -> Released {
         let released = self.shared.seats.with(self.id, |slot| {
             let was_counted = mem::take(&mut slot.is_counted);
             was_counted.then(|| (slot.kind, slot.client.take()))
@@ -255,7 +274,7 @@ impl Seat {
         match released.flatten() {
             Some((Kind::Socket, client)) => self.shared.leave(|door| door.leave(client)),
             Some((Kind::Task, _)) => self.shared.leave(Door::end_task),
-            None => {}
+            None => Released::default(),
         }
     }
 
@@ -274,7 +293,7 @@ impl fmt::Debug for Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.release();
+        self.release().tell();
         self.shared.seats.remove(self.id);
     }
 }

@@ -3,11 +3,12 @@
 use std::{
     future::pending,
     pin::{Pin, pin},
-    task::Poll,
+    sync::{Arc, Mutex},
+    task::{Poll, Wake, Waker},
     time::Duration,
 };
 
-use anyws::{Drain, Message, WebSocket};
+use anyws::{Drain, Message, SendHalf, WebSocket, testing};
 use futures::{StreamExt, channel::oneshot, stream::FuturesUnordered};
 use support::{
     runtimes,
@@ -16,6 +17,17 @@ use support::{
 };
 
 use super::server::{DEADLINE, Dropped, Server, assert_drained, assert_is_closed};
+
+/// A waker that ends a socket at once.
+struct AbortAsWoken(Mutex<Option<SendHalf>>);
+
+impl Wake for AbortAsWoken {
+    fn wake(self: Arc<Self>) {
+        if let Some(mut sender) = self.0.lock().unwrap().take() {
+            sender.abort();
+        }
+    }
+}
 
 runtimes! {
     async fn all_who_wait_for_a_drain_are_woken(rt) {
@@ -103,6 +115,21 @@ runtimes! {
         // The handler itself is stuck.
         server.time.advance(DEADLINE).await;
         assert_drained(&drained.await.unwrap(), 1, 0);
+    }
+
+    async fn a_task_that_waits_for_a_drain_may_use_a_half_of_a_socket_as_it_is_woken(rt) {
+        let server = Server::new(&rt);
+        let config = server.config().set_tracker(server.tracker.clone());
+        let (near, far) = testing::duplex();
+        let (sender, mut receiver) = testing::server(near, &config).unwrap().split();
+        let mut client = testing::client(far, &server.config()).unwrap();
+        let mut drain = Box::pin(server.tracker.drain(Drain::new()));
+        let waker = Waker::from(Arc::new(AbortAsWoken(Mutex::new(Some(sender)))));
+        assert!(poll_with(&waker, drain.as_mut()).is_pending());
+        let receiving = server.time.run(async move { receiver.next().await });
+        assert_is_closed(&mut client, 1001).await;
+        assert!(matches!(receiving.await.unwrap(), Some(Ok(Message::Close(_)))));
+        assert_drained(&drain.await, 1, 0);
     }
 
     async fn a_drain_may_be_dropped_after_any_poll(rt) {

@@ -100,6 +100,8 @@ pub(crate) struct Driver {
     is_split: bool,
     /// A drain has sent the Close: what arrives before the peer's is discarded.
     is_drained: bool,
+    /// The tracker has to be told that the connection has ended, once the halves are not locked.
+    has_left: bool,
     /// Why the messages have ended, if the receiving task does not know yet.
     pending_end: Option<End>,
     /// The error of a failed write, while a side still has to get it.
@@ -138,6 +140,7 @@ impl Driver {
             is_shared: false,
             is_split: false,
             is_drained: false,
+            has_left: false,
             pending_end: None,
             write_failure: None,
             finish_error: None,

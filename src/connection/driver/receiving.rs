@@ -81,21 +81,12 @@ impl Driver {
     /// Reads until `received` holds a message that is not discarded, or the error that ends the
     /// messages.
     fn poll_kept(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
-        ready!(self.poll_incoming(cx, received));
-        if self.life.is_some() && self.is_discarded(received) {
-            return self.poll_after_discarded(cx, received);
-        }
-        Poll::Ready(())
-    }
-
-    #[cold]
-    fn poll_after_discarded(&mut self, cx: &mut Context<'_>, received: &mut RecvSlot) -> Poll<()> {
         loop {
-            *received = None;
             ready!(self.poll_incoming(cx, received));
             if !self.is_discarded(received) {
                 return Poll::Ready(());
             }
+            *received = None;
         }
     }
 

@@ -1,7 +1,11 @@
 //! What a connection records for the metrics of its tracker, and its end there.
 
 use super::{Driver, RecvSlot};
-use crate::{error::Error, proto::Outgoing};
+use crate::{
+    error::Error,
+    proto::Outgoing,
+    tracker::{Released, Seat},
+};
 
 impl Driver {
     /// Records a message that was received.
@@ -81,6 +85,21 @@ impl Driver {
         if let Some(record) = self.record.take() {
             record.close(seat, self.endpoint.first_close());
         }
-        seat.release();
+        if self.is_split {
+            // A waker may use one of the halves, which are locked.
+            self.has_left = true;
+        } else {
+            seat.release().tell();
+        }
+    }
+
+    /// Ends the counting of a connection whose halves have just been locked. Returns whom to tell
+    /// once they are not.
+    pub(crate) fn release_left(&mut self) -> Released {
+        let life = self.life.as_ref().filter(|_| self.has_left);
+        let seat = life.and_then(|life| life.seat.as_ref());
+        let released = seat.map(Seat::release).unwrap_or_default();
+        self.has_left = false;
+        released
     }
 }

@@ -155,13 +155,19 @@ impl DerefMut for Locked<'_> {
 
 impl Drop for Locked<'_> {
     fn drop(&mut self) {
-        let queue = self.guard.take().and_then(|guard| guard.queue_to_wake());
+        let Some(mut guard) = self.guard.take() else {
+            return;
+        };
+        let queue = guard.queue_to_wake();
+        let released = guard.release_left();
+        drop(guard);
         if self.shared.tasks.end_poll() {
             finish_receiver(self.shared);
         }
         if let Some(queue) = queue {
             queue.wake_ready();
         }
+        released.tell();
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{config::WhenFull, error::Error, handshake::Rejection, message::Close
 /// crate of that name, and so for Prometheus and others. The guide on
 /// [observability](crate::guide::observability) shows both.
 ///
-/// The methods are called from the tasks of sockets, so they must neither block nor use a socket. A panic of one does no
-/// harm to the socket. [`moved`](Self::moved) is called once a second for all sockets together; a
-/// message costs no call.
+/// The methods are called from the tasks of sockets, so they must neither block nor use a socket. A
+/// panic of one does no harm to the socket. [`moved`](Self::moved) is called once a second for all
+/// sockets together; a message costs no call.
 pub trait Metrics: Debug + Send + Sync + 'static {
     /// A socket was opened.
     fn opened(&self, meta: &Meta<'_>) {

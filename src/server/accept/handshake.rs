@@ -237,9 +237,9 @@ impl ServerHandshake {
             request,
             permit,
         } = self;
-        let (request, ()) = request.into_parts();
         // The settings were checked before the head was read.
         let config = connection.config();
+        let request = request.into_parts().0;
         let answer = upgrade_request
             .decide(&config.policy, &ProtocolChoice::List)
             .map_err(Error::from)
@@ -248,6 +248,7 @@ impl ServerHandshake {
                 let permit = admit(permit, config.tracker.as_ref(), Some(&request))?;
                 Ok((negotiated, response, permit))
             });
+        drop(request);
         let (negotiated, response, permit) = match answer {
             Ok(answer) => answer,
             Err(error) => return Err(connection.refuse(error).await),

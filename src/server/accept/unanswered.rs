@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::FutureExt;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::linger::linger;
@@ -134,17 +135,22 @@ impl Unanswered {
     }
 
     /// Refuses the client: with its rejection, or with 500 if the server is at fault.
-    pub(super) async fn refuse(self, error: impl Into<Error>) -> Error {
+    pub(super) fn refuse(self, error: impl Into<Error>) -> impl Future<Output = Error> {
         let error = error.into();
-        if let (Some(tracker), Error::Rejected(rejection)) = (&self.config.tracker, &error) {
+        let refusal = self.refusal(&error);
+        // The caller needs `error`. An error of writing the answer only means that the client has
+        // left. No `async` block: it would hold the answer twice.
+        self.finish(refusal).map(|_| error)
+    }
+
+    /// Returns the answer to a client that is refused, and reports it.
+    fn refusal(&self, error: &Error) -> Response<String> {
+        if let (Some(tracker), Error::Rejected(rejection)) = (&self.config.tracker, error) {
             tracker.refused(rejection);
         }
-        let response = refusal(&error, |reason| reason);
-        trace::refused(&error, Some(response.status()));
-        // The caller needs `error`. An error of writing the answer only means that the client has
-        // left.
-        let _ = self.finish(response).await;
-        error
+        let response = refusal(error, |reason| reason);
+        trace::refused(error, Some(response.status()));
+        response
     }
 
     /// Answers with the user's response and closes the stream.

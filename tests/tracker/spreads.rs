@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyws::{Drain, Message, Tracker};
+use anyws::{Drain, Message};
 use futures::{FutureExt, future::join_all};
 use support::{runtimes, upgrades::echo};
 
@@ -96,7 +96,7 @@ fn timers_of_a_runtime_that_was_shut_down_spread_nothing() {
         .build()
         .unwrap();
     let timers = anyws::TokioRuntime::new(runtime.handle().clone());
-    let tracker = Tracker::new().runtime(std::sync::Arc::new(timers));
+    let tracker = anyws::Tracker::new().runtime(std::sync::Arc::new(timers));
     let _permits: Vec<_> = (0..SOCKETS).map(|_| tracker.permit(None)).collect();
     drop(runtime);
     // Those timers are ready at once: a drain that waits for them would be busy for the spread.

@@ -137,9 +137,11 @@ async fn serve_axum() -> Outcome<()> {
         .fallback(handler)
         .layer(Extension(tracker.clone()));
     axum::serve(listener, app)
-        .with_graceful_shutdown(stop())
+        .with_graceful_shutdown(async move {
+            stop().await;
+            report(&tracker.drain(drain()).await);
+        })
         .await?;
-    report(&tracker.drain(drain()).await);
     Ok(())
 }
 

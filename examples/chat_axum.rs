@@ -203,9 +203,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // If `set_nodelay` fails, the socket is about to fail anyway.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, app)
-        .with_graceful_shutdown(async { drop(signal::ctrl_c().await) })
+        .with_graceful_shutdown(async move {
+            if signal::ctrl_c().await.is_ok() {
+                let drained = tracker.drain(Drain::new()).await;
+                println!("{} closed, {} aborted", drained.closed, drained.aborted);
+            }
+        })
         .await?;
-    let drained = tracker.drain(Drain::new()).await;
-    println!("{} closed, {} aborted", drained.closed, drained.aborted);
     Ok(())
 }

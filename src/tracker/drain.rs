@@ -34,15 +34,17 @@ const GRACE: Duration = Duration::from_secs(1);
 #[must_use]
 pub struct Drain {
     code: CloseCode,
+    notice: Duration,
     spread: Duration,
     deadline: Duration,
 }
 
 impl Drain {
-    /// Returns the default: code 1001, no spread, and a deadline of 10 s.
+    /// Returns the default: code 1001, neither notice nor spread, and a deadline of 10 s.
     pub fn new() -> Self {
         Self {
             code: CloseCode::Away,
+            notice: Duration::ZERO,
             spread: Duration::ZERO,
             deadline: DEADLINE,
         }
@@ -62,10 +64,20 @@ impl Drain {
         self
     }
 
+    /// Sets the time before the first socket is asked to close; default zero.
+    ///
+    /// Meanwhile [`Tracker::draining`] is ready and handshakes are refused, but sockets go on. So a
+    /// load balancer can notice that a health check fails, and handlers that wait for `draining`
+    /// can say goodbye.
+    pub fn notice(mut self, notice: Duration) -> Self {
+        self.notice = notice;
+        self
+    }
+
     /// Sets the time over which the sockets are asked to close; default zero, all at once.
     ///
     /// They are asked in 20 parts and in random order, so that their clients do not all reconnect
-    /// at the same moment. The deadline should be longer than this.
+    /// at the same moment. The deadline should be longer than this and the notice together.
     pub fn spread(mut self, spread: Duration) -> Self {
         self.spread = spread;
         self
@@ -133,14 +145,21 @@ impl Plan {
 
     /// Takes the sockets that are due at `now`, and returns when the next ones are.
     fn take_due(&mut self, now: Instant) -> (Vec<usize>, Option<Instant>) {
+        // A time that the clock cannot express never comes.
+        let Some(first) = self.start.checked_add(self.drain.notice) else {
+            return (Vec::new(), None);
+        };
+        if now < first {
+            return (Vec::new(), Some(first));
+        }
         let part = self.drain.spread / PARTS;
-        let elapsed = now.saturating_duration_since(self.start).as_nanos();
+        let elapsed = now.saturating_duration_since(first).as_nanos();
         // The first part is due at once.
         let parts = elapsed.checked_div(part.as_nanos()).unwrap_or(u128::MAX);
         let parts = u32::try_from(parts).map_or(PARTS, |parts| PARTS.min(parts + 1));
         let left = self.seats * (PARTS - parts) as usize / PARTS as usize;
         let due = self.untold.split_off(left.min(self.untold.len()));
-        let next = (parts < PARTS).then(|| self.start + part * parts);
+        let next = (parts < PARTS).then(|| first + part * parts);
         (due, next)
     }
 }
@@ -265,7 +284,7 @@ impl Tracker {
     /// Do not await it in a handler or in a guarded future: it would wait for itself, and the
     /// deadline would drop both. Spawn a task for it.
     ///
-    /// The deadline and the spread need timers: those of [`runtime`](Self::runtime), else of the
+    /// Deadline, notice and spread need timers: those of [`runtime`](Self::runtime), else of the
     /// socket that was opened last, else of [`rt::detect`]. Without timers, all sockets are asked
     /// at once, and nothing ends those that stay.
     ///

@@ -227,7 +227,13 @@ impl Tracker {
         Guarded::new(future, self.0.task())
     }
 
-    /// Waits until a drain begins: for accept loops, and for the graceful shutdown of a server.
+    /// Returns whether a drain has begun: for health checks.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    /// Waits until a drain begins: for accept loops, and for handlers that say goodbye.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         Wait::new(&self.0).until(|door| door.plan.is_some())
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use anyws::{Drain, Message};
+use anyws::{Drain, Message, Rejection, WebSocket};
 use futures::{FutureExt, future::join_all};
 use support::{runtimes, upgrades::echo};
 
 use super::server::{Server, assert_drained, assert_is_closed};
 
 const SPREAD: Duration = Duration::from_secs(20);
+/// A millisecond less.
+const ALMOST: Duration = Duration::from_millis(19_999);
 const SOCKETS: usize = 40;
 
 runtimes! {
@@ -35,6 +37,50 @@ runtimes! {
         let drained = drained.await.unwrap();
         assert_drained(&drained, SOCKETS, 0);
         assert_eq!(drained.took, SPREAD * 19 / 20);
+    }
+
+    async fn nobody_is_asked_before_the_notice_has_passed(rt) {
+        let server = Server::new(&rt);
+        assert!(!server.tracker.is_draining());
+        let draining = server.tracker.draining();
+        let mut client = server
+            .open(async |mut socket: WebSocket| {
+                draining.await;
+                socket.send("goodbye".into()).await?;
+                socket.closed().await
+            })
+            .await;
+        let mut other = server.open(echo).await;
+        let drained = server.drain(Drain::new().notice(SPREAD).deadline(2 * SPREAD)).await;
+        assert!(server.tracker.is_draining());
+        assert!(matches!(server.tracker.permit(None), Err(Rejection::Draining)));
+        assert_eq!(client.next().await.unwrap().unwrap(), Message::text("goodbye"));
+        server.time.advance(ALMOST).await;
+        other.send("hello".into()).await.unwrap();
+        assert_eq!(other.next().await.unwrap().unwrap(), Message::text("hello"));
+        server.time.advance(Duration::from_millis(1)).await;
+        assert_is_closed(&mut client, 1001).await;
+        assert_is_closed(&mut other, 1001).await;
+        let drained = drained.await.unwrap();
+        assert_drained(&drained, 2, 0);
+        assert_eq!(drained.took, SPREAD);
+    }
+
+    async fn a_notice_comes_before_the_spread(rt) {
+        let server = Server::new(&rt);
+        let mut clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drain = Drain::new().notice(SPREAD).spread(SPREAD).deadline(3 * SPREAD);
+        let drained = server.drain(drain).await;
+        server.time.advance(SPREAD + SPREAD / 2).await;
+        let mut asked = 0;
+        for client in &mut clients {
+            asked += usize::from(client.next().now_or_never().is_some());
+        }
+        // Ten parts have been due, and the next one is.
+        assert_eq!(asked, SOCKETS * 11 / 20);
+        drop(clients);
+        server.time.advance(SPREAD).await;
+        assert_drained(&drained.await.unwrap(), SOCKETS, 0);
     }
 
     async fn a_few_sockets_are_asked_within_the_spread(rt) {

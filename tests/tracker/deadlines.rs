@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use anyws::{Drain, Error, TimeoutPhase, WebSocket, testing};
+use anyws::{Drain, Error, Message, TimeoutPhase, WebSocket, testing};
 use futures::{AsyncReadExt, AsyncWriteExt, Stream, channel::oneshot};
 use support::{
     raw::masked,
@@ -99,7 +99,12 @@ runtimes! {
     async fn a_peer_that_sends_for_ever(rt) {
         let server = Server::new(&rt);
         let (request, far) = raw_upgrade();
-        let _ = server.extract(request).unwrap().on_upgrade(echo);
+        let (start, started) = oneshot::channel();
+        let _ = server.extract(request).unwrap().on_upgrade(|socket| {
+            let _ = start.send(());
+            echo(socket)
+        });
+        started.await.unwrap();
         let (mut read, mut write) = far.split();
         let sent = server.time.run(async move {
             while write.write_all(&masked(0x82, &[0; 1000])).await.is_ok() {}
@@ -196,6 +201,28 @@ runtimes! {
         assert!(error.is_disconnect());
         assert_drained(&drained.await.unwrap(), 0, 1);
         drop(far);
+    }
+
+    async fn a_half_that_has_got_the_peers_close_gets_no_error_of_a_blocked_write(rt) {
+        let server = Server::new(&rt);
+        let config = server.config().set_tracker(server.tracker.clone());
+        let (near, mut far) = testing::duplex();
+        let (mut sender, mut receiver) = testing::server(near, &config).unwrap().split();
+        let sending = server.time.run(async move {
+            while sender.send(vec![0; 65536].into()).await.is_ok() {}
+            sender
+        });
+        server.time.settle().await;
+        far.write_all(&masked(0x88, &[3, 0xe8])).await.unwrap();
+        assert!(matches!(receiver.next().await, Some(Ok(Message::Close(_)))));
+        assert!(receiver.next().await.is_none());
+        let drained = server.drain(Drain::new()).await;
+        server.pass_deadline().await;
+        let sender = sending.await.unwrap();
+        let end = receiver.next().await;
+        assert!(end.is_none(), "{end:?}");
+        assert_drained(&drained.await.unwrap(), 0, 1);
+        drop((sender, far));
     }
 
     async fn a_handler_on_a_blocked_thread_is_not_awaited_for_ever(rt) {

@@ -350,6 +350,7 @@ impl Driver {
     /// Ends the connection because of a timeout or a full queue, on behalf of `caller`, who gets
     /// the error. If another task receives, it gets the error later.
     pub(super) fn end_by(&mut self, end: End, caller: Side) -> Error {
+        let is_receiving = self.endpoint.is_receiving();
         if matches!(end, End::Write | End::Drain) {
             // Nobody waits for a Close, or none would get through.
             self.cut(caller, Cause::End(end));
@@ -358,7 +359,8 @@ impl Driver {
         }
         self.end_queue();
         self.record_error(&end.error());
-        if caller == Side::Sender && self.is_shared {
+        // A receiver that has got the peer's Close gets nothing more.
+        if caller == Side::Sender && self.is_shared && is_receiving {
             self.pending_end = Some(end);
         }
         end.error()

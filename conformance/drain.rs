@@ -45,7 +45,7 @@ const TOLD: Duration = Duration::from_millis(300);
 /// What it may take until the last socket has ended.
 const GONE: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(6);
-/// Whoever takes longer has hung.
+/// A server that takes longer has hung.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> Outcome<()> {

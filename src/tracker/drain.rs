@@ -116,7 +116,7 @@ pub(super) struct Plan {
     /// How many sockets and handshakes there were.
     total: usize,
     /// The seats of those that have not been asked yet, in random order.
-    untold: Vec<usize>,
+    unasked: Vec<usize>,
     /// How many seats that were in the beginning.
     seats: usize,
     /// How many sockets were left at the deadline.
@@ -126,14 +126,14 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn new(drain: Drain, start: Instant, total: usize, mut untold: Vec<usize>) -> Self {
-        untold.shuffle(&mut rand::rng());
+    fn new(drain: Drain, start: Instant, total: usize, mut unasked: Vec<usize>) -> Self {
+        unasked.shuffle(&mut rand::rng());
         Self {
             drain,
             start,
             total,
-            seats: untold.len(),
-            untold,
+            seats: unasked.len(),
+            unasked,
             aborted: None,
             drains: 1,
         }
@@ -158,9 +158,9 @@ impl Plan {
         let parts = elapsed.checked_div(part.as_nanos()).unwrap_or(u128::MAX);
         let parts = u32::try_from(parts).map_or(PARTS, |parts| PARTS.min(parts + 1));
         let left = self.seats * (PARTS - parts) as usize / PARTS as usize;
-        let due = self.untold.split_off(left.min(self.untold.len()));
-        let next = (parts < PARTS).then(|| first + part * parts);
-        (due, next)
+        let due = self.unasked.split_off(left.min(self.unasked.len()));
+        let next = first.checked_add(part * parts);
+        (due, next.filter(|_| parts < PARTS))
     }
 }
 
@@ -210,7 +210,7 @@ impl Shared {
         let rest = lock(&self.door)
             .plan
             .as_mut()
-            .map(|plan| std::mem::take(&mut plan.untold));
+            .map(|plan| std::mem::take(&mut plan.unasked));
         self.seats.tell(&rest.unwrap_or_default());
     }
 

@@ -83,6 +83,15 @@ runtimes! {
         assert_drained(&drained.await.unwrap(), SOCKETS, 0);
     }
 
+    async fn a_spread_that_no_clock_can_express_ends_at_the_deadline(rt) {
+        let server = Server::new(&rt);
+        let _clients = join_all((0..SOCKETS).map(|_| server.open(echo))).await;
+        let drain = Drain::new().spread(Duration::MAX).deadline(SPREAD);
+        let drained = server.drain(drain).await;
+        server.time.advance(SPREAD).await;
+        assert_drained(&drained.await.unwrap(), 0, SOCKETS);
+    }
+
     async fn a_few_sockets_are_asked_within_the_spread(rt) {
         let server = Server::new(&rt);
         let mut client = server.open(echo).await;

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{config::WhenFull, error::Error, handshake::Rejection, message::CloseCode};
 
-/// Is told what happens to the sockets of a [`Tracker`](crate::Tracker). All methods do nothing by
-/// default.
+/// Receives what happens to the sockets of a [`Tracker`](crate::Tracker). By default, all methods
+/// do nothing.
 ///
 /// Set it with [`Tracker::metrics`](crate::Tracker::metrics). The feature `metrics` has one for the
 /// crate of that name, and so for Prometheus and others. The guide on

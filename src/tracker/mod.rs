@@ -167,7 +167,7 @@ impl Tracker {
         self
     }
 
-    /// Sets who is told what happens to the sockets; default nobody. It holds for all clones, and
+    /// Sets what receives the metrics of the sockets; default nothing. It holds for all clones, and
     /// for sockets that are opened from now on.
     pub fn metrics(self, metrics: impl Metrics) -> Self {
         let metrics = Arc::new(metrics);

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyws::{
-    Drain, PreparedMessage, QueueConfig, Sender, Tracker, WhenFull,
+    DeflateConfig, Drain, PreparedMessage, QueueConfig, Sender, Tracker, WhenFull,
     axum::{CloseCode, Message, TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade},
     metrics::Facade,
 };
@@ -172,6 +172,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = WebSocketConfig::new()
         .set_transport(transport)
         .set_allowed_origins([own, local].into_iter().chain(arguments))
+        .set_deflate(cfg!(feature = "deflate").then(DeflateConfig::new))
         .set_keepalive(HEARTBEAT, HEARTBEAT)
         .set_write_timeout(HEARTBEAT)
         .set_queue(

@@ -2,7 +2,10 @@
 //!
 //! `cargo run --example echo_axum --features axum,rt-tokio [ADDRESS]`
 
-use anyws::axum::{WebSocket, WebSocketUpgrade};
+use anyws::{
+    DeflateConfig,
+    axum::{WebSocket, WebSocketUpgrade},
+};
 use axum::{Router, response::Response, routing::any, serve::ListenerExt};
 use tokio::net::TcpListener;
 
@@ -18,7 +21,8 @@ async fn echo(mut socket: WebSocket) {
 }
 
 async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-    ws.on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
+    ws.deflate(cfg!(feature = "deflate").then(DeflateConfig::new))
+        .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
         .on_upgrade(echo)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use anyws::{WebSocket, WebSocketUpgrade};
+use anyws::{DeflateConfig, WebSocket, WebSocketUpgrade};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use smol::net::TcpListener;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
@@ -24,6 +24,7 @@ async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Inf
     Ok(match WebSocketUpgrade::from_request(&mut request) {
         Ok(ws) => ws
             .refusal_body(|reason| reason)
+            .deflate(cfg!(feature = "deflate").then(DeflateConfig::new))
             .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
             .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),

@@ -4,7 +4,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use anyws::{WebSocket, WebSocketUpgrade};
+use anyws::{DeflateConfig, WebSocket, WebSocketUpgrade};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ async fn service(mut request: Request<Incoming>) -> Result<Response<String>, Inf
         Ok(ws) => ws
             .refusal_body(|reason| reason)
             // Failures after the 101 response are reported only here.
+            .deflate(cfg!(feature = "deflate").then(DeflateConfig::new))
             .on_failed_upgrade(|error| eprintln!("no WebSocket: {error:#}"))
             .on_upgrade(echo),
         Err(rejection) => rejection.into_response(),

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyws::{WebSocket, WebSocketConfig};
+use anyws::{DeflateConfig, WebSocket, WebSocketConfig};
 use smol::net::{TcpListener, TcpStream};
 
 /// Sends each message back unchanged.
@@ -21,7 +21,9 @@ async fn echo(mut socket: WebSocket) {
 /// Does the opening handshake.
 async fn open(stream: TcpStream) -> anyws::Result<WebSocket> {
     stream.set_nodelay(true)?;
-    anyws::accept(stream, WebSocketConfig::new()).await
+    let config =
+        WebSocketConfig::new().set_deflate(cfg!(feature = "deflate").then(DeflateConfig::new));
+    anyws::accept(stream, config).await
 }
 
 fn main() -> std::io::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use anyws::{WebSocket, WebSocketConfig, io::TokioIo};
+use anyws::{DeflateConfig, WebSocket, WebSocketConfig, io::TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Sends each message back unchanged.
@@ -21,7 +21,9 @@ async fn echo(mut socket: WebSocket) {
 /// Does the opening handshake.
 async fn open(stream: TcpStream) -> anyws::Result<WebSocket> {
     stream.set_nodelay(true)?;
-    anyws::accept(TokioIo::new(stream), WebSocketConfig::new()).await
+    let config =
+        WebSocketConfig::new().set_deflate(cfg!(feature = "deflate").then(DeflateConfig::new));
+    anyws::accept(TokioIo::new(stream), config).await
 }
 
 #[tokio::main(flavor = "current_thread")]

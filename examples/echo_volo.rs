@@ -2,7 +2,10 @@
 //!
 //! `cargo run --example echo_volo --features volo [ADDRESS]`
 
-use anyws::volo::{WebSocket, WebSocketUpgrade};
+use anyws::{
+    DeflateConfig,
+    volo::{WebSocket, WebSocketUpgrade},
+};
 use tokio::net::TcpListener;
 use volo::net::incoming::DefaultIncoming;
 use volo_http::{
@@ -25,7 +28,8 @@ async fn echo(mut socket: WebSocket) {
 }
 
 async fn ws_handler(ws: WebSocketUpgrade) -> Response {
-    ws.on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
+    ws.deflate(cfg!(feature = "deflate").then(DeflateConfig::new))
+        .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
         .on_upgrade(echo)
 }
 

@@ -84,7 +84,7 @@ impl Decoder {
         } else {
             Role::Client
         };
-        Self(proto::recv::Decoder::new(role, limits))
+        Self(proto::recv::Decoder::new(role, limits, None))
     }
 
     /// Consumes bytes up to the end of the first message, and returns how many.

@@ -89,6 +89,7 @@
 //!   Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
+//! - **`deflate`** adds compression of messages, for [`WebSocketConfig::set_deflate`].
 //! - **`metrics`** adds `anyws::metrics`, which tells the crate `metrics` of the sockets of a
 //!   [`Tracker`].
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
@@ -144,7 +145,8 @@ pub use self::rt::SmolRuntime;
 pub use self::rt::TokioRuntime;
 pub use self::{
     config::{
-        ConfigError, OverRate, QueueConfig, Rate, TransportConfig, WebSocketConfig, WhenFull,
+        ConfigError, DeflateConfig, OverRate, QueueConfig, Rate, Takeover, TransportConfig,
+        WebSocketConfig, WhenFull,
     },
     error::{BoxError, Error, Result, TimeoutPhase},
     handshake::{HeadError, Rejection, RequestedProtocols},

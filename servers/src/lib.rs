@@ -34,6 +34,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/coming_from_volo.md")]
     struct ComingFromVolo;
 
+    #[doc = include_str!("../../src/guide/compression.md")]
+    struct Compression;
+
     #[doc = include_str!("../../src/guide/deploying.md")]
     struct Deploying;
 

@@ -26,6 +26,16 @@ pub enum ConfigError {
     /// `fragment_size` is less than 1 KiB: such fragments cost more than what they carry.
     #[error("fragment_size is {0}: at least 1024 bytes are needed")]
     FragmentSize(usize),
+    /// Compression was set, but the feature `deflate` is off: enable it in `Cargo.toml`.
+    #[error("compression was set, but the feature `deflate` of anyws is off: enable it")]
+    DeflateNotCompiled,
+    /// A window of compression is not 9 to 15 bits; see
+    /// [`send_window_bits`](crate::DeflateConfig::send_window_bits).
+    #[error("a compression window of {0} bits: 9 to 15 are possible")]
+    WindowBits(u8),
+    /// A level of compression is not 1 to 9; see [`level`](crate::DeflateConfig::level).
+    #[error("compression level {0}: 1 to 9 are possible")]
+    CompressionLevel(u8),
     /// A supported subprotocol is not a token (RFC 6455, section 4.1, item 10).
     #[error("subprotocol {0:?} is not a token")]
     Protocol(String),

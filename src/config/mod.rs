@@ -2,23 +2,27 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
+pub(crate) use self::{
+    deflate::{Compression, MAX_WINDOW, MIN_WINDOW},
+    life::{Keepalive, LifeConfig},
+    rate::RateLimit,
+};
 pub use self::{
+    deflate::{DeflateConfig, Takeover},
     error::ConfigError,
     queue::{QueueConfig, WhenFull},
     rate::{OverRate, Rate},
     transport::TransportConfig,
 };
-pub(crate) use self::{
-    life::{Keepalive, LifeConfig},
-    rate::RateLimit,
-};
 use crate::{
     error::Result,
     handshake::{AllowedOrigins, Policy, ProtocolChoice, Supported},
+    proto,
     rt::{self, Runtime, Timeout},
     tracker::Tracker,
 };
 
+mod deflate;
 mod error;
 mod life;
 mod queue;
@@ -52,6 +56,7 @@ pub struct WebSocketConfig {
     pub(crate) upgrade_timeout: Timeout,
     pub(crate) close_timeout: Timeout,
     pub(crate) tracker: Option<Tracker>,
+    pub(crate) deflate: Option<DeflateConfig>,
     /// `None` if none of these is set: most sockets have none, and futures hold the settings.
     pub(crate) life: Option<Arc<LifeConfig>>,
 }
@@ -68,6 +73,7 @@ impl WebSocketConfig {
             upgrade_timeout: DEFAULT_TIMEOUT,
             close_timeout: DEFAULT_TIMEOUT,
             tracker: None,
+            deflate: None,
             life: None,
         }
     }
@@ -75,6 +81,16 @@ impl WebSocketConfig {
     /// Sets buffers and limits, from a [`TransportConfig`] or from tungstenite's `WebSocketConfig`.
     pub fn set_transport(mut self, transport: impl Into<TransportConfig>) -> Self {
         self.transport = transport.into();
+        self
+    }
+
+    /// Sets the compression of messages (RFC 7692), or turns it off with `None`; default off.
+    ///
+    /// It needs the feature `deflate`, and a peer that agrees:
+    /// [`is_compressed`](crate::WebSocket::is_compressed) tells. The limits of [`TransportConfig`]
+    /// hold for the plaintext as well.
+    pub fn set_deflate(mut self, deflate: impl Into<Option<DeflateConfig>>) -> Self {
+        self.deflate = deflate.into();
         self
     }
 
@@ -361,6 +377,12 @@ impl WebSocketConfig {
     /// origins while a missing one is not allowed.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;
+        if let Some(deflate) = &self.deflate {
+            if !proto::CAN_COMPRESS {
+                return Err(ConfigError::DeflateNotCompiled.into());
+            }
+            deflate.validate()?;
+        }
         if let Some(life) = &self.life {
             life.validate()?;
         }
@@ -371,6 +393,11 @@ impl WebSocketConfig {
     pub(crate) fn check(&self, choice: &ProtocolChoice) -> Result<()> {
         self.validate()?;
         Ok(self.policy.check_choice(choice)?)
+    }
+
+    /// Returns the compression that a handshake may agree to.
+    pub(crate) fn usable_deflate(&self) -> Option<&DeflateConfig> {
+        self.deflate.as_ref().filter(|_| proto::CAN_COMPRESS)
     }
 
     /// Checks that `runtime` has timers for the timeouts and rates that the user set.

@@ -14,7 +14,7 @@ pub(crate) use self::{
     hold::Hold,
 };
 use crate::{
-    config::WebSocketConfig,
+    config::{Compression, WebSocketConfig},
     error::Result,
     io::BoxIo,
     life::{End, Life, Stop, Timers},
@@ -35,6 +35,8 @@ pub(crate) struct Established<'a> {
     pub(crate) read_ahead: Vec<u8>,
     pub(crate) role: Role,
     pub(crate) protocol: Option<&'a str>,
+    /// The compression that the handshake has agreed, if any.
+    pub(crate) compression: Option<Compression>,
     pub(crate) config: &'a WebSocketConfig,
     pub(crate) runtime: Option<Arc<dyn Runtime>>,
     /// What counts the socket in a tracker, if there is one.
@@ -64,6 +66,7 @@ impl Connection {
             read_ahead,
             role,
             protocol,
+            compression,
             config,
             runtime,
             permit,
@@ -80,6 +83,7 @@ impl Connection {
                 read_ahead,
                 role,
                 &config.transport,
+                compression.as_ref(),
                 Life::start(config.life.as_ref(), runtime.as_ref(), seat),
                 record,
             ),
@@ -97,6 +101,12 @@ impl Connection {
     /// Returns the subprotocol that the handshake chose, if any.
     pub(crate) fn protocol(&self) -> Option<&str> {
         self.0.as_ref()?.protocol.as_deref()
+    }
+
+    /// Returns whether the handshake has agreed to compression.
+    pub(crate) fn has_compression(&self) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_some_and(|inner| inner.driver.has_compression())
     }
 
     /// Returns the frame of the peer's Close, once it was received with a code.

@@ -13,6 +13,7 @@
 //! - [`heartbeats`]: pings, timeouts, and peers that vanish or do not read.
 //! - [`senders`]: sending from several tasks, and to many sockets.
 //! - [`authentication`]: headers, cookies and origins.
+//! - [`compression`]: smaller messages, what they cost, and secrets.
 //! - [`settings`]: runtimes, settings with their defaults, subprotocols.
 //! - [`testing`]: tests without a network.
 //!
@@ -41,6 +42,9 @@ pub mod coming_from_tokio_tungstenite {}
 
 #[cfg_attr(not(doctest), doc = include_str!("coming_from_volo.md"))]
 pub mod coming_from_volo {}
+
+#[cfg_attr(not(doctest), doc = include_str!("compression.md"))]
+pub mod compression {}
 
 #[cfg_attr(not(doctest), doc = include_str!("deploying.md"))]
 pub mod deploying {}

@@ -1,24 +1,48 @@
-//! `Sec-WebSocket-Extensions`: the extensions that a client offers (RFC 6455, section 9.1).
+//! `Sec-WebSocket-Extensions`: the list of extensions that an end offers or accepts (RFC 6455,
+//! section 9.1).
 
 use http::{HeaderMap, header::SEC_WEBSOCKET_EXTENSIONS};
 
-use super::{Rejection, tokens::is_token_byte};
+use super::tokens::is_token_byte;
 
-/// Checks that all lines of the header together match the ABNF of RFC 6455, section 9.1.
+/// The header does not match its ABNF.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// One extension of the list, with its parameters.
+pub(super) struct Extension<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) parameters: Vec<Parameter<'a>>,
+}
+
+/// A parameter of an extension. A value is as it was written, without the quotes of a quoted
+/// string.
+#[derive(Clone, Copy)]
+pub(super) struct Parameter<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) value: Option<&'a [u8]>,
+}
+
+/// Calls `found` with each extension of the header, in order, over all its lines.
 ///
-/// A well-formed offer is declined: this crate supports no extension, and an extension that the
-/// answer does not name is not in use.
-pub(super) fn check(headers: &HeaderMap) -> Result<(), Rejection> {
-    let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS);
+/// All lines together have to match the ABNF of RFC 6455, section 9.1.
+pub(super) fn each(
+    headers: &HeaderMap,
+    mut found: impl FnMut(&Extension<'_>),
+) -> Result<(), Malformed> {
     // Several lines are one list. No quoted string can span two of them, because no value has a
     // comma.
-    let mut offers = 0;
-    for line in lines {
+    let mut count = 0;
+    for line in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+        let mut count_and_pass = |extension: &Extension<'_>| {
+            count += 1;
+            found(extension);
+        };
         let mut rest = Rest(line.as_bytes());
-        offers += rest.offers().ok_or(Rejection::ExtensionsHeader)?;
+        rest.list(&mut count_and_pass).ok_or(Malformed)?;
     }
-    if offers == 0 && headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(Rejection::ExtensionsHeader);
+    if count == 0 && headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(Malformed);
     }
     Ok(())
 }
@@ -26,19 +50,16 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Rejection> {
 /// The part of a line that is not parsed yet. Each parser returns `None` if the line is malformed.
 struct Rest<'a>(&'a [u8]);
 
-impl Rest<'_> {
-    /// Parses a whole line, and returns how many extensions it offers. A list may have empty
-    /// members (RFC 9110, section 5.6.1.2).
-    fn offers(&mut self) -> Option<usize> {
-        let mut offers = 0;
+impl<'a> Rest<'a> {
+    /// Parses a whole line. A list may have empty members (RFC 9110, section 5.6.1.2).
+    fn list(&mut self, found: &mut impl FnMut(&Extension<'a>)) -> Option<()> {
         loop {
             self.space();
             if !matches!(self.0, [] | [b',', ..]) {
-                self.offer()?;
-                offers += 1;
+                found(&self.extension()?);
             }
             if self.0.is_empty() {
-                return Some(offers);
+                return Some(());
             }
             if !self.take(b',') {
                 return None;
@@ -47,23 +68,27 @@ impl Rest<'_> {
     }
 
     /// `extension-token *( ";" extension-param )`
-    fn offer(&mut self) -> Option<()> {
-        self.token()?;
+    fn extension(&mut self) -> Option<Extension<'a>> {
+        let name = self.token()?;
+        let mut parameters = Vec::new();
         while self.take(b';') {
-            self.token()?;
-            if self.take(b'=') {
-                self.value()?;
-            }
+            let name = self.token()?;
+            let value = if self.take(b'=') {
+                Some(self.value()?)
+            } else {
+                None
+            };
+            parameters.push(Parameter { name, value });
         }
-        Some(())
+        Some(Extension { name, parameters })
     }
 
     /// A token, or a quoted string that is a token after unescaping.
-    fn value(&mut self) -> Option<()> {
+    fn value(&mut self) -> Option<&'a [u8]> {
         if !self.take(b'"') {
             return self.token();
         }
-        let mut length = 0;
+        let whole = self.0;
         while !matches!(self.0, [b'"', ..]) {
             let (escape, rest) = match self.0 {
                 [b'\\', rest @ ..] => (1, rest),
@@ -71,19 +96,19 @@ impl Rest<'_> {
             };
             rest.first().filter(|&&byte| is_token_byte(byte))?;
             self.0 = &self.0[escape + 1..];
-            length += 1;
         }
+        let value = &whole[..whole.len() - self.0.len()];
         self.0 = &self.0[1..];
         self.space();
-        (length > 0).then_some(())
+        (!value.is_empty()).then_some(value)
     }
 
-    fn token(&mut self) -> Option<()> {
+    fn token(&mut self) -> Option<&'a [u8]> {
         let inside = self.0.iter().take_while(|byte| is_token_byte(**byte));
-        let length = inside.count();
-        self.0 = &self.0[length..];
+        let (token, rest) = self.0.split_at(inside.count());
+        self.0 = rest;
         self.space();
-        (length > 0).then_some(())
+        (!token.is_empty()).then_some(token)
     }
 
     /// Consumes a separator and the space after it.
@@ -116,14 +141,14 @@ impl Rest<'_> {
 mod tests {
     use http::{HeaderMap, HeaderValue, header::SEC_WEBSOCKET_EXTENSIONS};
 
-    use super::check;
+    use super::each;
 
     fn is_well_formed(lines: &[&'static str]) -> bool {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(line));
         }
-        check(&headers).is_ok()
+        each(&headers, |_| {}).is_ok()
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod accept_key;
 #[cfg(feature = "testing")]
 pub(crate) mod client;
+mod deflate;
 mod extensions;
 mod head;
 mod headers;

@@ -3,14 +3,16 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+        CONNECTION, CONTENT_LENGTH, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+        UPGRADE,
     },
 };
 
 use super::{
     accept_key::accept_key,
-    extensions,
+    deflate::{self, Parameters},
+    extensions::Malformed,
     headers::{announces_body, one},
     host::host_and_port,
     origin::RequestOrigin,
@@ -19,7 +21,7 @@ use super::{
     rejection::Rejection,
     tokens::{has_token, is_token},
 };
-use crate::config::ConfigError;
+use crate::config::{Compression, ConfigError, DeflateConfig};
 
 /// Why a valid request is not accepted.
 pub(crate) enum Refusal {
@@ -36,6 +38,8 @@ pub(crate) struct UpgradeRequest {
     accept: HeaderValue,
     requested: Vec<String>,
     origin: RequestOrigin,
+    /// The client's offer of permessage-deflate.
+    deflate: Option<Parameters>,
 }
 
 impl UpgradeRequest {
@@ -71,11 +75,13 @@ impl UpgradeRequest {
         let accept = one(headers, &SEC_WEBSOCKET_KEY)
             .and_then(|key| accept_key(key.as_bytes()))
             .ok_or(Rejection::KeyHeader)?;
-        extensions::check(headers)?;
+        let deflate =
+            deflate::find_offer(headers).map_err(|Malformed| Rejection::ExtensionsHeader)?;
         Ok(Self {
             accept,
             requested: requested(headers)?,
             origin: RequestOrigin::of(headers),
+            deflate,
         })
     }
 
@@ -93,12 +99,13 @@ impl UpgradeRequest {
         RequestedProtocols::new(&self.requested)
     }
 
-    /// Applies the server's policy, which has to be valid: who may connect, and with which
-    /// subprotocol.
+    /// Applies the server's policy, which has to be valid: who may connect, with which subprotocol,
+    /// and with which compression.
     pub(crate) fn decide(
         self,
         policy: &Policy,
         choice: &ProtocolChoice,
+        deflate: Option<&DeflateConfig>,
     ) -> Result<Negotiated, Refusal> {
         if !policy.allows(&self.origin) {
             return Err(Refusal::Client(Rejection::Origin));
@@ -109,9 +116,11 @@ impl UpgradeRequest {
         }
         let protocol = selected.map(|name| self.answer(name)).transpose();
         let protocol = protocol.map_err(Refusal::Server)?;
+        let offer = self.deflate;
         Ok(Negotiated {
             accept: self.accept,
             protocol,
+            deflate: offer.and_then(|offer| Some(deflate::answer(offer, deflate?))),
         })
     }
 
@@ -130,12 +139,18 @@ impl UpgradeRequest {
 pub(crate) struct Negotiated {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
+    deflate: Option<(Parameters, Compression)>,
 }
 
 impl Negotiated {
     /// Returns the chosen subprotocol.
     pub(crate) fn protocol(&self) -> Option<&str> {
         self.protocol.as_ref().and_then(|name| name.to_str().ok())
+    }
+
+    /// Returns the compression that was agreed, if any.
+    pub(crate) fn compression(&self) -> Option<Compression> {
+        self.deflate.map(|(_, compression)| compression)
     }
 
     /// Returns the answer that switches protocols (RFC 6455, section 4.2.2, item 5).
@@ -148,6 +163,10 @@ impl Negotiated {
         headers.insert(SEC_WEBSOCKET_ACCEPT, self.accept.clone());
         if let Some(protocol) = &self.protocol {
             headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
+        }
+        // No empty header if nothing was agreed: Safari would fail the connection.
+        if let Some((parameters, _)) = self.deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, parameters.to_value());
         }
         response
     }

@@ -28,8 +28,9 @@ pub enum InvalidMessage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProtocolError {
-    /// A reserved bit is set, but no extension gives it a meaning (section 5.2).
-    #[error("a reserved bit is set, but no extension was negotiated")]
+    /// A reserved bit is set where no extension gives it a meaning (section 5.2). Compression uses
+    /// the first one, in the first frame of a text or binary message (RFC 7692, section 6).
+    #[error("a reserved bit is set where no extension uses it")]
     ReservedBits,
     /// An undefined opcode: 3 to 7 or 11 to 15 (section 5.2).
     #[error("unknown opcode {0}")]
@@ -64,6 +65,9 @@ pub enum ProtocolError {
     /// rejected at its first invalid byte, before the frame and the message are complete.
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
+    /// The data of a compressed message is damaged or cut (RFC 7692, section 7.2.2, code 1007).
+    #[error("a compressed message cannot be inflated")]
+    InvalidDeflate,
     /// A message or frame is larger than the limit (section 7.4.1, code 1009):
     /// [`max_message_size`](crate::TransportConfig::max_message_size) or
     /// [`max_frame_size`](crate::TransportConfig::max_frame_size).
@@ -84,7 +88,7 @@ impl ProtocolError {
     #[must_use]
     pub fn close_code(&self) -> CloseCode {
         match self {
-            Self::InvalidUtf8 => CloseCode::Invalid,
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseCode::Invalid,
             Self::TooLarge { .. } => CloseCode::Size,
             Self::TooManyFragments(_) => CloseCode::Policy,
             _ => CloseCode::Protocol,

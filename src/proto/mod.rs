@@ -8,6 +8,7 @@
 pub(crate) mod buffer;
 mod close;
 mod copy;
+mod deflate;
 mod endpoint;
 mod error;
 pub(crate) mod frame;
@@ -17,6 +18,7 @@ mod send;
 
 pub(crate) use self::{
     close::{closing_frame, dropping_frame, is_for_the_wire},
+    deflate::CAN_COMPRESS,
     endpoint::{Endpoint, State},
     recv::Decoded,
     send::{MAX_SLICES, Outgoing, WriteBuffer},

@@ -108,6 +108,13 @@ impl WebSocket {
         self.connection.protocol()
     }
 
+    /// Returns whether both ends have agreed to compress messages; see
+    /// [`set_deflate`](crate::WebSocketConfig::set_deflate).
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.connection.has_compression()
+    }
+
     /// Returns the runtime that the socket runs on, if there is one.
     ///
     /// Pass it to [`rt::sleep`](crate::rt::sleep) and [`rt::timeout`](crate::rt::timeout), or call

@@ -6,7 +6,7 @@ use super::{Duplex, duplex};
 use crate::{
     config::WebSocketConfig,
     connection::Established,
-    handshake::client::ClientHandshake,
+    handshake::client::{Agreed, ClientHandshake},
     io::{BoxIo, Io, boxed},
     message::Role,
     server::upgrade::UpgradeIo,
@@ -33,8 +33,19 @@ pub struct Client {
 /// If `uri` is not a URI.
 #[must_use]
 pub fn upgrade(uri: &str) -> (Request<()>, Client) {
+    upgrade_with(uri, &WebSocketConfig::new())
+}
+
+/// Returns a request for a WebSocket as [`upgrade`] does, by a client with these settings: it
+/// offers their compression.
+///
+/// # Panics
+///
+/// If `uri` is not a URI.
+#[must_use]
+pub fn upgrade_with(uri: &str, config: &WebSocketConfig) -> (Request<()>, Client) {
     let (near, far) = duplex();
-    let (handshake, headers) = ClientHandshake::begin();
+    let (handshake, headers) = ClientHandshake::begin(config.usable_deflate());
     let mut request = Request::builder()
         .uri(uri)
         .header(HOST, "localhost")
@@ -45,13 +56,14 @@ pub fn upgrade(uri: &str) -> (Request<()>, Client) {
     let client = Client {
         io: near,
         handshake,
-        config: WebSocketConfig::new(),
+        config: config.clone(),
     };
     (request, client)
 }
 
 impl Client {
     /// Replaces the settings of the client's socket: its limits, its runtime and its close timeout.
+    /// What the request offers stays: see [`upgrade_with`].
     ///
     /// The settings are not validated, so that a client can do what users of the crate cannot: for
     /// instance, send fragments of one byte. Contradictory settings do not make the client hang. To
@@ -99,7 +111,10 @@ fn open<B>(
     config: &WebSocketConfig,
     response: &Response<B>,
 ) -> Result<WebSocket, OpenError> {
-    let protocol = handshake.check(response)?;
+    let Agreed {
+        protocol,
+        compression,
+    } = handshake.check(response)?;
     Ok(WebSocket::new(Established {
         label: None,
         permit: None,
@@ -107,6 +122,7 @@ fn open<B>(
         read_ahead: Vec::new(),
         role: Role::Client,
         protocol,
+        compression,
         config,
         runtime: config.find_runtime(None),
     }))

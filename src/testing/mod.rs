@@ -38,13 +38,14 @@ mod client;
 mod duplex;
 
 pub use self::{
-    client::{Client, OpenError, upgrade},
+    client::{Client, OpenError, upgrade, upgrade_with},
     duplex::{Duplex, duplex, duplex_with_capacity},
 };
 use crate::{
     config::WebSocketConfig,
     connection::Established,
     error::Result,
+    handshake::client::between,
     io::{Io, boxed},
     message::Role,
     socket::WebSocket,
@@ -72,7 +73,8 @@ pub fn pair() -> (WebSocket, WebSocket) {
     )
 }
 
-/// Returns two connected sockets, the client's and the server's, with `config` for both.
+/// Returns two connected sockets, the client's and the server's, with `config` for both. They agree
+/// as a handshake would, for instance to compress.
 ///
 /// # Errors
 ///
@@ -83,7 +85,8 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
     Ok((client(near, config)?, server(far, config)?))
 }
 
-/// Creates the client's socket on a stream whose opening handshake is done.
+/// Creates the client's socket on a stream whose opening handshake is done, with a server of the
+/// same settings.
 ///
 /// The stream may be a real one, or one that misbehaves for a test. A client's frames are masked.
 ///
@@ -95,8 +98,8 @@ pub fn client(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSock
     Ok(socket(io, Role::Client, config, None))
 }
 
-/// Creates the server's socket on a stream whose opening handshake is done. A tracker of the
-/// settings counts it.
+/// Creates the server's socket on a stream whose opening handshake is done, with a client of the
+/// same settings. A tracker of the settings counts it.
 ///
 /// # Errors
 ///
@@ -119,6 +122,12 @@ fn socket(
     config: &WebSocketConfig,
     permit: Option<Permit>,
 ) -> WebSocket {
+    let deflate = config.usable_deflate();
+    let agreed = deflate.and_then(|deflate| between(deflate, deflate));
+    let compression = agreed.map(|(for_client, for_server)| match role {
+        Role::Client => for_client,
+        Role::Server => for_server,
+    });
     WebSocket::new(Established {
         label: None,
         permit,
@@ -126,6 +135,7 @@ fn socket(
         read_ahead: Vec::new(),
         role,
         protocol: None,
+        compression,
         config,
         runtime: config.find_runtime(None),
     })

@@ -163,6 +163,8 @@ impl Driver {
         }
         let cx = &mut Context::from_waker(Waker::noop());
         let flush = AssertUnwindSafe(|| {
+            // There is no other turn to compress in.
+            self.endpoint.stop_compressing();
             let buffer = self.endpoint.write_buffer();
             self.writer.write_at_once(self.io.get_mut(), buffer, cx);
             self.flush_and_keep_error(cx);

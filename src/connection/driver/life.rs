@@ -285,7 +285,7 @@ impl Driver {
             let before = self.endpoint.unwritten();
             let order = self.take_batch(self.endpoint.room());
             if let Some(order) = order {
-                return self.follow(&order, side);
+                return self.follow(order, side);
             }
             if self.endpoint.unwritten() == before {
                 return Ok(());
@@ -303,7 +303,7 @@ impl Driver {
         while self.has_queued() && self.endpoint.can_send() {
             if let Some(order) = self.take_batch(usize::MAX) {
                 // The caller closes in any case.
-                let _ = self.follow(&order, Side::Sender);
+                let _ = self.follow(order, Side::Sender);
             }
         }
         self.end_queue();
@@ -313,21 +313,21 @@ impl Driver {
         let queue = self.queue()?;
         let taken = queue.take(room);
         self.wake_senders(queue);
-        for message in taken.messages.iter().flatten() {
+        for message in taken.messages.into_iter().flatten() {
             self.push_prepared(message);
         }
         taken.order
     }
 
     /// Buffers a message that may be sent.
-    fn push_prepared(&mut self, message: &PreparedMessage) {
+    fn push_prepared(&mut self, message: PreparedMessage) {
         // A queue holds no invalid message.
-        if let Ok(mut outgoing) = message.to_outgoing() {
+        if let Ok(mut outgoing) = message.into_outgoing() {
             self.push(&mut outgoing);
         }
     }
 
-    fn follow(&mut self, order: &Order, side: Side) -> Result<()> {
+    fn follow(&mut self, order: Order, side: Side) -> Result<()> {
         match order {
             Order::Close(close) => {
                 self.push_prepared(close);

@@ -11,7 +11,7 @@ pub(crate) use self::{
 };
 use self::{reader::Reader, write_failure::WriteFailure, writer::Writer};
 use crate::{
-    config::TransportConfig,
+    config::{Compression, TransportConfig},
     error::Error,
     io::BoxIo,
     life::{Allowance, Behind, End, Life},
@@ -123,6 +123,7 @@ impl Driver {
         read_ahead: Vec<u8>,
         role: Role,
         limits: &TransportConfig,
+        compression: Option<&Compression>,
         life: Option<Box<Life>>,
         record: Option<Box<Record>>,
     ) -> Self {
@@ -132,7 +133,7 @@ impl Driver {
         }
         Self {
             io: Exclusive::new(io),
-            endpoint: Endpoint::new(role, limits),
+            endpoint: Endpoint::new(role, limits, compression),
             reader,
             writer: Writer::default(),
             terminated: false,
@@ -169,6 +170,11 @@ impl Driver {
         self.endpoint.close_frame()
     }
 
+    /// Returns whether compression was agreed.
+    pub(crate) fn has_compression(&self) -> bool {
+        self.endpoint.has_compression()
+    }
+
     pub(crate) fn state(&self) -> State {
         State {
             endpoint: self.endpoint.state(),
@@ -179,7 +185,7 @@ impl Driver {
     /// Returns whether something is left to write or flush.
     #[inline]
     fn is_writing(&self) -> bool {
-        self.writer.is_unflushed() || self.endpoint.unwritten() > 0
+        self.writer.is_unflushed() || self.endpoint.has_unwritten()
     }
 
     /// A snapshot: if it differs after a poll, something was received, buffered, written or

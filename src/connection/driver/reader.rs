@@ -81,7 +81,11 @@ impl Reader {
         }
         while received.is_none() {
             ready!(self.budget.poll_turn(cx));
-            ready!(self.poll_read(io, endpoint, cx, received))?;
+            if endpoint.is_inflating() {
+                self.take_unread(endpoint, received);
+            } else {
+                ready!(self.poll_read(io, endpoint, cx, received))?;
+            }
         }
         if let Some(limit) = &mut self.limit {
             limit.count_message(&mut self.unread);

@@ -209,6 +209,9 @@ impl Driver {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> SendResult {
+        while self.endpoint.is_compressing() && !self.writer.is_turn_over() {
+            self.compress();
+        }
         let buffer = self.endpoint.write_buffer();
         let written = self.writer.try_write(self.io.get_mut(), buffer, cx);
         written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
@@ -236,8 +239,21 @@ impl Driver {
         let _ = self.poll_flush_and_keep_error(cx);
     }
 
+    /// Compresses the next part of a message.
+    fn compress(&mut self) {
+        let work = self.endpoint.go_on_compressing();
+        self.writer.count_frames(work);
+    }
+
     fn poll_flush_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.endpoint.can_write() {
+            while self.endpoint.is_compressing() {
+                ready!(self.writer.poll_turn(cx));
+                // Answers to pings do not wait for the message.
+                let buffer = self.endpoint.write_buffer();
+                self.writer.try_write(self.io.get_mut(), buffer, cx)?;
+                self.compress();
+            }
             let buffer = self.endpoint.write_buffer();
             ready!(self.writer.poll_flush(self.io.get_mut(), buffer, cx))?;
             self.end_sending(cx);

@@ -11,9 +11,12 @@ mod tests;
 
 use std::num::NonZeroU16;
 
-use super::{recv::Decoder, send::WriteBuffer};
+use super::{
+    recv::Decoder,
+    send::{Compressor, WriteBuffer},
+};
 use crate::{
-    config::TransportConfig,
+    config::{Compression, TransportConfig},
     message::{CloseFrame, Role},
 };
 
@@ -66,6 +69,8 @@ pub(crate) struct Endpoint {
     has_sent_data: bool,
     decoder: Decoder,
     write_buffer: WriteBuffer,
+    /// `None` if no compression was agreed.
+    compressor: Option<Box<Compressor>>,
     /// Writes start when more bytes than this are buffered.
     write_buffer_size: usize,
     /// Senders wait while more bytes than this are buffered.
@@ -84,7 +89,11 @@ struct ReceivedClose {
 }
 
 impl Endpoint {
-    pub(crate) fn new(role: Role, limits: &TransportConfig) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        limits: &TransportConfig,
+        compression: Option<&Compression>,
+    ) -> Self {
         Self {
             role,
             recv: RecvState::Open,
@@ -93,8 +102,9 @@ impl Endpoint {
             close_code: None,
             is_closed_by_peer: false,
             has_sent_data: false,
-            decoder: Decoder::new(role, limits),
+            decoder: Decoder::new(role, limits, compression),
             write_buffer: WriteBuffer::new(role),
+            compressor: compression.and_then(Compressor::new).map(Box::new),
             // Tests may pass settings that were not validated. What is buffered above the watermark
             // must still be written, and fragments must not be empty.
             write_buffer_size: limits.write_buffer().min(limits.watermark()),
@@ -102,6 +112,11 @@ impl Endpoint {
             fragment: limits.fragment_size,
             received_close: None,
         }
+    }
+
+    /// Returns whether compression was agreed.
+    pub(crate) fn has_compression(&self) -> bool {
+        self.decoder.has_compression()
     }
 
     #[inline]

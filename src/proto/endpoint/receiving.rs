@@ -61,6 +61,12 @@ impl Endpoint {
         }
     }
 
+    /// Returns whether a message has been inflated in part: [`receive`](Self::receive) has to be
+    /// called again, also without bytes.
+    pub(crate) fn is_inflating(&self) -> bool {
+        self.decoder.is_inflating()
+    }
+
     #[inline]
     pub(crate) fn is_receiving(&self) -> bool {
         self.recv == RecvState::Open

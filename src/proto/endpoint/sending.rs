@@ -5,7 +5,11 @@ use std::{mem, num::NonZeroU16};
 use super::{Endpoint, RecvState, SendState};
 use crate::{
     message::{Bytes, CloseCode, CloseFrame, Message},
-    proto::{InvalidMessage, Outgoing, WriteBuffer, recv::PING_LEN},
+    proto::{
+        InvalidMessage, Outgoing, WriteBuffer,
+        recv::PING_LEN,
+        send::{STEP, work},
+    },
 };
 
 impl Endpoint {
@@ -16,14 +20,55 @@ impl Endpoint {
         self.send == SendState::Open && self.recv == RecvState::Open
     }
 
-    /// Buffers a message that [may be sent](Self::can_send); returns the number of its frames.
+    /// Buffers a message that [may be sent](Self::can_send), or starts to
+    /// [compress](Self::is_compressing) it. Returns the number of its frames, and of those that
+    /// cost as much as the rest of the work.
     #[inline]
     pub(crate) fn send(&mut self, message: &mut Outgoing) -> u32 {
         if message.is_control() {
             return self.send_control(message);
         }
         self.has_sent_data = true;
+        if self.compressor.is_some() {
+            return self.compress(message);
+        }
         self.write_buffer.push(message, self.fragment)
+    }
+
+    /// Returns whether a message is being compressed. It is not buffered yet.
+    #[inline]
+    pub(crate) fn is_compressing(&self) -> bool {
+        let compressor = self.compressor.as_ref();
+        compressor.is_some_and(|compressor| compressor.is_busy())
+    }
+
+    #[inline(never)]
+    fn compress(&mut self, message: &mut Outgoing) -> u32 {
+        // Senders wait while a message is compressed; one that does not must not overtake it.
+        let before = self.stop_compressing();
+        let work = work(message.len());
+        let compressor = self.compressor.as_mut();
+        let is_ready = compressor.is_none_or(|compressor| compressor.start(message));
+        let frames = is_ready.then(|| self.write_buffer.push(message, self.fragment));
+        before + work + frames.unwrap_or(0)
+    }
+
+    /// Compresses the next part of the message that is being compressed, and buffers it once it is
+    /// done. Returns how many frames' work that was.
+    pub(crate) fn go_on_compressing(&mut self) -> u32 {
+        let compressor = self.compressor.as_mut();
+        let done = compressor.and_then(|compressor| compressor.go_on());
+        let frames = done.map(|mut message| self.write_buffer.push(&mut message, self.fragment));
+        work(STEP) + frames.unwrap_or(0)
+    }
+
+    /// Buffers the message that is being compressed as it is. Returns the number of its frames.
+    pub(crate) fn stop_compressing(&mut self) -> u32 {
+        let compressor = self.compressor.as_mut();
+        let left = compressor.and_then(|compressor| compressor.take_as_it_is());
+        left.map_or(0, |mut message| {
+            self.write_buffer.push(&mut message, self.fragment)
+        })
     }
 
     /// Buffers a ping of this end's own. [`take_pong`](Self::take_pong) returns whether its answer
@@ -74,6 +119,7 @@ impl Endpoint {
     #[cold]
     fn send_close(&mut self, close: &mut Outgoing) -> u32 {
         self.send = SendState::Closed;
+        self.stop_compressing();
         // A waiting pong is sent before the Close, not after it.
         self.write_buffer.push_last_pong();
         let code = close.close_code().unwrap_or(CloseCode::Status);
@@ -96,7 +142,13 @@ impl Endpoint {
         &mut self.write_buffer
     }
 
-    /// Returns how many bytes are not yet written.
+    /// Returns whether something is not yet written.
+    #[inline]
+    pub(crate) fn has_unwritten(&self) -> bool {
+        !self.write_buffer.is_empty() || self.is_compressing()
+    }
+
+    /// Returns how many bytes are buffered and not yet written.
     #[inline]
     pub(crate) fn unwritten(&self) -> usize {
         self.write_buffer.len()
@@ -110,29 +162,36 @@ impl Endpoint {
     /// Returns whether enough is buffered to write.
     #[inline]
     pub(crate) fn should_write(&self) -> bool {
-        self.write_buffer.buffered() > self.write_buffer_size
+        self.write_buffer.buffered() > self.write_buffer_size || self.is_compressing()
     }
 
     /// Returns how many bytes may be buffered before senders have to wait.
     pub(crate) fn room(&self) -> usize {
         let buffered = self.write_buffer.buffered();
-        self.watermark.saturating_add(1).saturating_sub(buffered)
+        let room = self.watermark.saturating_add(1).saturating_sub(buffered);
+        match &self.compressor {
+            None => room,
+            Some(compressor) if compressor.is_busy() => 0,
+            // A longer message is compressed in several turns, and others have to wait for it.
+            Some(_) => room.min(STEP),
+        }
     }
 
     /// Returns whether so much is buffered that senders have to wait.
     pub(crate) fn is_full(&self) -> bool {
-        self.write_buffer.buffered() > self.watermark
+        self.write_buffer.buffered() > self.watermark || self.is_compressing()
     }
 
     /// Returns whether messages of the user are not yet written. A Close that nobody gets is not a
     /// loss.
     pub(crate) fn has_unwritten_messages(&self) -> bool {
-        self.write_buffer.buffered() > usize::from(self.close_len)
+        self.write_buffer.buffered() > usize::from(self.close_len) || self.is_compressing()
     }
 
     /// Ends the direction to the peer. What is buffered is lost.
     pub(crate) fn stop_sending(&mut self) {
         self.send = SendState::Failed;
+        self.stop_compressing();
         self.write_buffer.clear();
     }
 }

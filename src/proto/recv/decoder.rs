@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::assembler::Assembler;
 use crate::{
-    config::TransportConfig,
+    config::{Compression, TransportConfig},
     message::{Message, Role},
     proto::{
         ProtocolError, RecvSlot, close,
+        deflate::Inflater,
         frame::{Header, OpCode},
         mask::Mask,
     },
@@ -27,26 +28,29 @@ const DECODED_PIECE: usize = 16 * 1024;
 /// come. For less, there is no gain: such a read would miss the frames that follow.
 const MIN_DIRECT_READ: usize = 32 * 1024;
 
-/// The reserved bits that an extension uses: none is negotiated.
-const NEGOTIATED_BITS: u8 = 0;
-
 /// Decodes the bytes of a peer into messages, in pieces of any size.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     role: Role,
     accept_unmasked: bool,
     max_frame: usize,
-    max_message: usize,
+    pub(super) max_message: usize,
     /// The frame whose header was read last. While some of its payload is still to come, no other
     /// frame starts.
-    frame: Frame,
+    pub(super) frame: Frame,
     /// The data message that has arrived in part.
-    message: Option<Assembler>,
+    pub(super) message: Option<Assembler>,
     /// The number of frames of that message; else of the last one, unless it was taken by
     /// [`take_data`](Self::take_data).
     fragments: u32,
     /// What `fragments` was at the last call of [`take_data`](Self::take_data).
     taken_fragments: u32,
+    /// `None` if no compression was agreed.
+    pub(super) inflater: Option<Box<Inflater>>,
+    /// The message that is arriving is compressed.
+    pub(super) is_compressed: bool,
+    /// More of it comes out before anything else is decoded.
+    pub(super) is_inflating: bool,
     pong: Pong,
     /// The part of a header, or of a control frame's payload, that has arrived.
     part: Vec<u8>,
@@ -55,9 +59,10 @@ pub(crate) struct Decoder {
 /// The bytes and frames that one call of [`Decoder::decode`] has consumed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Decoded {
-    /// How many bytes were consumed: all of them, if no message ends in them.
+    /// How many bytes were consumed: all of them, if no message ends in them, unless the decoder
+    /// [is inflating](Decoder::is_inflating).
     pub(crate) taken: usize,
-    /// How many frames started in them.
+    /// How many frames started in them, and other work that costs as much.
     pub(crate) frames: u32,
 }
 
@@ -74,7 +79,7 @@ enum Pong {
 
 /// A frame that is arriving.
 #[derive(Clone, Copy, Debug)]
-struct Frame {
+pub(super) struct Frame {
     opcode: OpCode,
     fin: bool,
     mask: Option<Mask>,
@@ -95,20 +100,24 @@ impl Frame {
 
     /// Unmasks the next bytes of the payload in place.
     #[inline]
-    fn unmask(&mut self, bytes: &mut [u8]) {
+    pub(super) fn unmask(&mut self, bytes: &mut [u8]) {
         if let Some(mask) = &mut self.mask {
             mask.apply(bytes);
         }
     }
 
     /// Returns whether the message is complete.
-    fn is_last(&self) -> bool {
+    pub(super) fn is_last(&self) -> bool {
         self.fin && self.remaining == 0
     }
 }
 
 impl Decoder {
-    pub(crate) fn new(role: Role, limits: &TransportConfig) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        limits: &TransportConfig,
+        compression: Option<&Compression>,
+    ) -> Self {
         Self {
             role,
             accept_unmasked: limits.accept_unmasked_frames,
@@ -123,6 +132,9 @@ impl Decoder {
             message: None,
             fragments: 0,
             taken_fragments: 0,
+            inflater: compression.and_then(Inflater::new).map(Box::new),
+            is_compressed: false,
+            is_inflating: false,
             pong: Pong::None,
             part: Vec::new(),
         }
@@ -137,6 +149,9 @@ impl Decoder {
         bytes: &mut [u8],
         received: &mut RecvSlot<E>,
     ) -> Result<Decoded, ProtocolError> {
+        if self.is_inflating {
+            return self.resume(bytes, received);
+        }
         let mut decoded = Decoded::default();
         while received.is_none() {
             if self.frame.remaining == 0 {
@@ -153,16 +168,18 @@ impl Decoder {
             if length == 0 && frame.remaining > 0 {
                 break;
             }
+            (decoded.taken, frame.remaining) = (decoded.taken + length, frame.remaining - length);
             let piece = &mut rest[..length];
-            decoded.taken += length;
-            frame.remaining -= length;
             if frame.opcode.is_control() {
                 self.push_control(piece, received)?;
             } else if frame.is_last() && self.message.is_none() {
                 Assembler::whole(frame.opcode, piece, frame.mask, received)?;
                 break;
             } else {
-                self.push_part(piece, received)?;
+                decoded.frames += self.push_part(piece, received)?;
+                if self.is_inflating {
+                    break;
+                }
             }
         }
         Ok(decoded)
@@ -172,6 +189,21 @@ impl Decoder {
     pub(crate) fn discard(&mut self) {
         self.message = None;
         self.part = Vec::new();
+        self.is_inflating = false;
+        if let Some(inflater) = &mut self.inflater {
+            inflater.discard();
+        }
+    }
+
+    /// Returns whether compression was agreed.
+    pub(crate) fn has_compression(&self) -> bool {
+        self.inflater.is_some()
+    }
+
+    /// Returns whether a message has been inflated in part. Call [`decode`](Self::decode) again, in
+    /// another turn, also if there are no more bytes.
+    pub(crate) fn is_inflating(&self) -> bool {
+        self.is_inflating
     }
 
     /// Awaits the answer to a ping that this end sends by itself. It is not a message.
@@ -204,8 +236,8 @@ impl Decoder {
     /// the stream to read into directly.
     pub(crate) fn direct_read_buffer(&mut self) -> Option<&mut [u8]> {
         let frame = &self.frame;
-        let is_large = frame.remaining >= MIN_DIRECT_READ;
-        let assembler = self.message.as_mut().filter(|_| is_large)?;
+        let is_plain = frame.remaining >= MIN_DIRECT_READ && !self.is_compressed;
+        let assembler = self.message.as_mut().filter(|_| is_plain)?;
         let max_len = frame.max_len(assembler.len(), self.max_message);
         assembler.direct_read_buffer(frame.remaining, max_len)
     }
@@ -255,8 +287,8 @@ impl Decoder {
     /// Checks a frame by its header alone, and starts it.
     #[inline]
     fn begin(&mut self, header: &Header) -> Result<(), ProtocolError> {
-        if header.reserved & !NEGOTIATED_BITS != 0 {
-            return Err(ProtocolError::ReservedBits);
+        if header.reserved != 0 {
+            self.check_reserved(header)?;
         }
         match (self.role, header.key) {
             (Role::Server, None) if !self.accept_unmasked => {
@@ -298,6 +330,9 @@ impl Decoder {
             }
         };
         at_most(length, self.max_frame)?;
+        if self.is_compressed {
+            return self.begin_compressed(opcode, length);
+        }
         at_most(before.saturating_add(length), self.max_message)
     }
 
@@ -337,24 +372,32 @@ impl Decoder {
         Ok(())
     }
 
-    /// Adds a piece to a message that arrives in several pieces.
+    /// Adds a piece to a message that is compressed or arrives in several pieces. Returns how many
+    /// frames' work that was.
     #[inline(never)]
     fn push_part<E>(
         &mut self,
         piece: &mut [u8],
         received: &mut RecvSlot<E>,
-    ) -> Result<(), ProtocolError> {
+    ) -> Result<u32, ProtocolError> {
+        if self.is_compressed {
+            return self.push_compressed(piece, received);
+        }
         let frame = &mut self.frame;
         let assembler = self
             .message
             .get_or_insert_with(|| Assembler::new(frame.opcode));
         let max_len = frame.max_len(assembler.len() + piece.len(), self.max_message);
         assembler.push(piece, frame.mask.as_mut(), max_len)?;
-        self.finish_last(received)
+        self.finish_last(received)?;
+        Ok(0)
     }
 
     /// Completes the message if its last frame has arrived whole.
-    fn finish_last<E>(&mut self, received: &mut RecvSlot<E>) -> Result<(), ProtocolError> {
+    pub(super) fn finish_last<E>(
+        &mut self,
+        received: &mut RecvSlot<E>,
+    ) -> Result<(), ProtocolError> {
         if self.frame.is_last()
             && let Some(assembler) = self.message.take()
         {
@@ -370,7 +413,7 @@ fn limit(max: usize) -> usize {
     max.min(isize::MAX.unsigned_abs())
 }
 
-fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {
+pub(super) fn at_most(size: usize, limit: usize) -> Result<(), ProtocolError> {
     if size > limit {
         return Err(ProtocolError::TooLarge { size, limit });
     }

@@ -1,6 +1,7 @@
 //! Receiving: decodes bytes into frames, and frames into messages.
 
 mod assembler;
+mod compressed;
 mod decoder;
 pub(super) mod text;
 

@@ -1,5 +1,6 @@
 //! Sending: checks messages, and buffers their frames until they are written.
 
+mod compressor;
 mod outgoing;
 mod pongs;
 mod prepared;
@@ -7,6 +8,8 @@ mod write_buffer;
 
 pub use self::prepared::PreparedMessage;
 pub(crate) use self::{
+    compressor::{Compressor, work},
     outgoing::Outgoing,
     write_buffer::{MAX_SLICES, WriteBuffer},
 };
+pub(super) use super::deflate::STEP;

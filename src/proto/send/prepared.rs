@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use super::Outgoing;
 use crate::{
     message::{Bytes, Message, Utf8Bytes},
-    proto::InvalidMessage,
+    proto::{InvalidMessage, deflate::Variants},
 };
 
 /// A message that was checked once and can be sent to many sockets.
@@ -30,29 +30,79 @@ use crate::{
 /// # assert_eq!(sender.buffered().messages, 1);
 /// ```
 ///
+/// Where compression was agreed, the message is compressed once for each level and window, however
+/// many sockets send it, and by itself: it refers to no earlier message.
+///
 /// A message that may not be sent, such as a ping of more than 125 bytes, is accepted here. Sending
 /// it returns the [`InvalidMessage`].
 #[derive(Clone)]
-pub struct PreparedMessage(Arc<Result<Outgoing, InvalidMessage>>);
+pub struct PreparedMessage(Arc<Prepared>);
+
+struct Prepared {
+    message: Result<Outgoing, InvalidMessage>,
+    variants: Variants,
+}
 
 impl PreparedMessage {
+    fn new(message: Result<Outgoing, InvalidMessage>) -> Self {
+        Self(Arc::new(Prepared {
+            message,
+            variants: Variants::default(),
+        }))
+    }
+
+    /// Returns the same message, which is never compressed.
+    ///
+    /// It is for data that is compressed already, such as pictures, and for secrets: see the
+    /// [guide](crate::guide::compression). Both messages share their payload.
+    ///
+    /// ```
+    /// use anyws::PreparedMessage;
+    ///
+    /// # let png = vec![0; 1000];
+    /// let picture = PreparedMessage::from(png).uncompressed();
+    /// ```
+    #[must_use]
+    pub fn uncompressed(self) -> Self {
+        let message = self.check().map(|outgoing| {
+            let mut outgoing = outgoing.share(None);
+            outgoing.set_uncompressed();
+            outgoing
+        });
+        Self::new(message.map_err(Clone::clone))
+    }
+
     /// Returns the message to send, or why it may not be sent. Its payload is shared.
     pub(crate) fn to_outgoing(&self) -> Result<Outgoing, InvalidMessage> {
-        match &*self.0 {
-            Ok(outgoing) => Ok(outgoing.share()),
+        match self.check() {
+            Ok(outgoing) => Ok(outgoing.share(Some(self.clone()))),
             Err(invalid) => Err(invalid.clone()),
         }
     }
 
+    /// Returns the message to send, for its owner: if nobody else has it, it is one like any other.
+    pub(crate) fn into_outgoing(self) -> Result<Outgoing, InvalidMessage> {
+        match Arc::try_unwrap(self.0) {
+            Ok(only) if only.variants.is_empty() => only.message,
+            Ok(last) => Self(Arc::new(last)).to_outgoing(),
+            Err(shared) => Self(shared).to_outgoing(),
+        }
+    }
+
+    /// Returns the compressed forms of the message.
+    pub(super) fn variants(&self) -> &Variants {
+        &self.0.variants
+    }
+
     /// Returns why the message may not be sent, if so.
     pub(crate) fn check(&self) -> Result<&Outgoing, &InvalidMessage> {
-        self.0.as_ref().as_ref()
+        self.0.message.as_ref()
     }
 }
 
 impl From<Message> for PreparedMessage {
     fn from(message: Message) -> Self {
-        Self(Arc::new(Outgoing::new(message)))
+        Self::new(Outgoing::new(message))
     }
 }
 

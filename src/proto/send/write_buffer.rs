@@ -107,7 +107,8 @@ impl WriteBuffer {
         if message.payload.len() > fragment {
             frames += self.push_parts(message, fragment);
         }
-        self.push_frame(message.opcode, &mut message.payload, true);
+        let reserved = message.reserved();
+        self.push_frame(message.opcode, reserved, &mut message.payload, true);
         frames
     }
 
@@ -121,8 +122,8 @@ impl WriteBuffer {
         while message.payload.len() > fragment {
             frames += 1;
             let mut part = message.payload.split_to(fragment);
-            self.push_frame(message.opcode, &mut part, false);
-            message.opcode = OpCode::Continuation;
+            self.push_frame(message.opcode, message.reserved(), &mut part, false);
+            message.go_on();
         }
         frames
     }
@@ -130,7 +131,7 @@ impl WriteBuffer {
     /// Buffers a control frame, which is never fragmented (RFC 6455, section 5.5).
     pub(crate) fn push_control(&mut self, message: &mut Outgoing) {
         self.control = self.control.saturating_add(1);
-        self.push_frame(message.opcode, &mut message.payload, true);
+        self.push_frame(message.opcode, 0, &mut message.payload, true);
     }
 
     /// Returns how many control frames were buffered since the last call.
@@ -173,19 +174,19 @@ impl WriteBuffer {
     fn push_pong_frame(&mut self, mut payload: Bytes) {
         let before = self.len;
         self.control = self.control.saturating_add(1);
-        self.push_frame(OpCode::Pong, &mut payload, true);
+        self.push_frame(OpCode::Pong, 0, &mut payload, true);
         self.pongs.add(self.len - before, self.len);
     }
 
     /// Buffers a frame. Takes a large payload out of `payload`.
-    fn push_frame(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
+    fn push_frame(&mut self, opcode: OpCode, reserved: u8, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
             Role::Client => Some(Key::random()),
         };
         let header = Header {
             fin,
-            reserved: 0,
+            reserved,
             opcode,
             key,
             length: payload.len() as u64,

@@ -241,7 +241,11 @@ impl ServerHandshake {
         let config = connection.config();
         let request = request.into_parts().0;
         let answer = upgrade_request
-            .decide(&config.policy, &ProtocolChoice::List)
+            .decide(
+                &config.policy,
+                &ProtocolChoice::List,
+                config.usable_deflate(),
+            )
             .map_err(Error::from)
             .and_then(|negotiated| {
                 let response = negotiated.response_with(&[][..], headers)?;
@@ -254,8 +258,7 @@ impl ServerHandshake {
             Err(error) => return Err(connection.refuse(error).await),
         };
         connection.switch(&response).await?;
-        let protocol = negotiated.protocol();
-        Ok(connection.into_socket(read_ahead, protocol, permit))
+        Ok(connection.into_socket(read_ahead, &negotiated, permit))
     }
 
     /// Answers with `response`, which is not a 101, and closes the stream.

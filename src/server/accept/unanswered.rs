@@ -17,7 +17,7 @@ use crate::{
     config::WebSocketConfig,
     connection::Established,
     error::{Error, Result, TimeoutPhase},
-    handshake::{Complete, Head, HeadError, ProtocolChoice, Rejection},
+    handshake::{Complete, Head, HeadError, Negotiated, ProtocolChoice, Rejection},
     io::{BoxIo, Io, boxed, overrun, retry},
     message::Role,
     rt::{Deadline, Runtime, Timeout},
@@ -80,7 +80,7 @@ impl Unanswered {
     pub(super) fn into_socket(
         self,
         read_ahead: Vec<u8>,
-        protocol: Option<&str>,
+        negotiated: &Negotiated,
         permit: Option<Permit>,
     ) -> WebSocket {
         let Self {
@@ -94,7 +94,8 @@ impl Unanswered {
             io: io.into_inner(),
             read_ahead,
             role: Role::Server,
-            protocol,
+            protocol: negotiated.protocol(),
+            compression: negotiated.compression(),
             config: &config,
             runtime,
             permit,

@@ -354,7 +354,9 @@ impl<B> WebSocketUpgrade<B> {
         let accepted = config
             .check_timeouts(runtime.as_ref())
             .and_then(|()| config.check(&choice))
-            .and_then(|()| Ok(upgrade_request.decide(&config.policy, &choice)?))
+            .and_then(|()| {
+                Ok(upgrade_request.decide(&config.policy, &choice, config.usable_deflate())?)
+            })
             .and_then(|negotiated| Ok((negotiated, admit(permit, config.tracker.as_ref(), None)?)));
         if let (Some(tracker), Err(Error::Rejected(rejection))) = (tracker, &accepted) {
             tracker.refused(rejection);

@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use super::WebSocketUpgrade;
 use crate::{
-    config::{TransportConfig, WebSocketConfig},
+    config::{DeflateConfig, TransportConfig, WebSocketConfig},
     handshake::{AllowedOrigins, Supported},
     rt::Runtime,
 };
@@ -122,6 +122,12 @@ impl<B> WebSocketUpgrade<B> {
     pub fn keepalive(self, interval: Duration, timeout: impl Into<Option<Duration>>) -> Self {
         let timeout = timeout.into();
         self.set(move |config| config.keepalive(interval, timeout))
+    }
+
+    /// Sets the compression of messages; see [`WebSocketConfig::set_deflate`].
+    pub fn deflate(self, deflate: impl Into<Option<DeflateConfig>>) -> Self {
+        let deflate = deflate.into();
+        self.set(move |config| config.deflate = deflate)
     }
 
     /// Sets how many bytes one read requests from the stream; see

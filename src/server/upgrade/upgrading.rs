@@ -130,6 +130,7 @@ impl Pending {
             read_ahead: Vec::new(),
             role: Role::Server,
             protocol: self.negotiated.protocol(),
+            compression: self.negotiated.compression(),
             config: &self.config,
             runtime: self.runtime.take(),
             permit: self.permit.take(),

@@ -22,11 +22,11 @@ const PING: u8 = 9;
 const PONG: u8 = 10;
 
 fn server() -> Endpoint {
-    Endpoint::new(Role::Server, &TransportConfig::default())
+    Endpoint::new(Role::Server, &TransportConfig::default(), None)
 }
 
 fn client() -> Endpoint {
-    Endpoint::new(Role::Client, &TransportConfig::default())
+    Endpoint::new(Role::Client, &TransportConfig::default(), None)
 }
 
 /// A frame of a client. Its key is 0, so that the payload stays readable.

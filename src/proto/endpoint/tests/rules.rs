@@ -262,7 +262,7 @@ fn rule_54_frames_and_messages_have_limits() {
         ),
     ];
     for (bytes, expected) in cases {
-        let mut endpoint = Endpoint::new(Role::Server, &limits);
+        let mut endpoint = Endpoint::new(Role::Server, &limits, None);
         let received = receive(&mut endpoint, &bytes);
         let [Err(ProtocolError::TooLarge { size, .. })] = received[..] else {
             panic!("{received:?}");
@@ -341,7 +341,7 @@ fn settings_that_contradict_each_other_make_nobody_wait_forever() {
         .write_buffer_size(1000)
         .max_write_buffer_size(10)
         .fragment_size(0);
-    let mut endpoint = Endpoint::new(Role::Server, &limits);
+    let mut endpoint = Endpoint::new(Role::Server, &limits, None);
     assert!(!endpoint.is_full() && !endpoint.should_write());
     while !endpoint.is_full() {
         endpoint.send(&mut outgoing("a"));

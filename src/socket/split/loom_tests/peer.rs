@@ -91,6 +91,7 @@ impl Peer {
             read_ahead: Vec::new(),
             role: Role::Server,
             protocol: None,
+            compression: None,
             config: &config,
             runtime,
         });

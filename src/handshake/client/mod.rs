@@ -10,17 +10,30 @@ use http::{
     },
 };
 
+pub(crate) use self::deflate::between;
 use super::{
     accept_key::{NONCE_LEN, accept_key},
     headers::{announces_body, one},
     tokens::{has_token, is_token},
 };
+use crate::config::{Compression, DeflateConfig};
+
+mod deflate;
 
 /// A handshake that a client has started.
 #[derive(Debug)]
 pub(crate) struct ClientHandshake {
     /// The `Sec-WebSocket-Accept` that the server has to send.
     accept: Option<HeaderValue>,
+    /// The compression that was offered.
+    deflate: Option<DeflateConfig>,
+}
+
+/// What the answer of a server has agreed to.
+pub(crate) struct Agreed<'a> {
+    /// The subprotocol, which the caller has to compare with what it offered.
+    pub(crate) protocol: Option<&'a str>,
+    pub(crate) compression: Option<Compression>,
 }
 
 /// Why an answer did not open a socket.
@@ -42,9 +55,9 @@ pub enum OpenError {
 }
 
 impl ClientHandshake {
-    /// Starts a handshake with a new key. Returns it with the headers of its request, except
-    /// `Host`.
-    pub(crate) fn begin() -> (Self, HeaderMap) {
+    /// Starts a handshake with a new key, which offers compression by `deflate`. Returns it with
+    /// the headers of its request, except `Host`.
+    pub(crate) fn begin(deflate: Option<&DeflateConfig>) -> (Self, HeaderMap) {
         let nonce: [u8; NONCE_LEN] = rand::random();
         let key = STANDARD.encode(nonce);
         let accept = accept_key(key.as_bytes());
@@ -53,17 +66,15 @@ impl ClientHandshake {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.extend(HeaderValue::try_from(key).map(|key| (SEC_WEBSOCKET_KEY, key)));
-        (Self { accept }, headers)
+        if let Some(config) = deflate {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate::offer(config).to_value());
+        }
+        let deflate = deflate.copied();
+        (Self { accept, deflate }, headers)
     }
 
-    /// Checks the answer (RFC 6455, sections 4.1 and 11.3). Returns the subprotocol that the server
-    /// chose, which the caller has to compare with what it offered.
-    ///
-    /// No extension was offered, so none may be accepted.
-    pub(crate) fn check<'a, B>(
-        &self,
-        response: &'a Response<B>,
-    ) -> Result<Option<&'a str>, OpenError> {
+    /// Checks the answer (RFC 6455, sections 4.1 and 11.3). Returns what it agrees to.
+    pub(crate) fn check<'a, B>(&self, response: &'a Response<B>) -> Result<Agreed<'a>, OpenError> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Err(OpenError::Status(response.status()));
         }
@@ -81,20 +92,20 @@ impl ClientHandshake {
         if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != self.accept.as_ref()) {
             return Err(OpenError::Header("Sec-WebSocket-Accept"));
         }
-        if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
-            return Err(OpenError::Header("Sec-WebSocket-Extensions"));
-        }
+        let compression = deflate::check(headers, self.deflate.as_ref())
+            .map_err(|_| OpenError::Header("Sec-WebSocket-Extensions"))?;
         if announces_body(headers) {
             return Err(OpenError::Body);
-        }
-        if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-            return Ok(None);
         }
         let protocol = one(headers, &SEC_WEBSOCKET_PROTOCOL)
             .and_then(|name| name.to_str().ok())
             .filter(|name| is_token(name.as_bytes()));
-        protocol
-            .map(Some)
-            .ok_or(OpenError::Header("Sec-WebSocket-Protocol"))
+        if protocol.is_none() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+            return Err(OpenError::Header("Sec-WebSocket-Protocol"));
+        }
+        Ok(Agreed {
+            protocol,
+            compression,
+        })
     }
 }

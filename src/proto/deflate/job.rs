@@ -1,0 +1,90 @@
+//! The compression of one message, in steps.
+
+use std::mem;
+
+use flate2::{Compress, FlushCompress};
+
+use super::{
+    Deflated, STEP,
+    pool::{Block, Compressor, Context},
+};
+
+/// What a sync flush ends with, and a message leaves out (RFC 7692, section 7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// A message that is being compressed.
+#[derive(Debug)]
+pub(in crate::proto) struct Job {
+    /// `None` if the connection has a compressor of its own.
+    compressor: Option<Compressor>,
+    /// How many bytes of the message were compressed.
+    taken: usize,
+    output: Vec<u8>,
+}
+
+impl Job {
+    pub(super) fn new(compressor: Option<Compressor>) -> Self {
+        Self {
+            compressor,
+            taken: 0,
+            output: Vec::new(),
+        }
+    }
+
+    pub(super) fn compressor(&mut self) -> Option<&mut Compressor> {
+        self.compressor.as_mut()
+    }
+
+    /// Compresses the next part of `payload`, which is not empty and the same in each call.
+    pub(super) fn step(&mut self, own: Option<&mut Context>, payload: &[u8]) -> Deflated {
+        let lent = self.compressor.as_mut().map(Compressor::codec);
+        match lent.or_else(|| own.map(Context::codec)) {
+            Some(codec) => step(codec, &mut self.taken, &mut self.output, payload),
+            None => Deflated::Plain,
+        }
+    }
+}
+
+fn step(codec: &mut Compress, taken: &mut usize, output: &mut Vec<u8>, payload: &[u8]) -> Deflated {
+    let end = payload.len().min(*taken + STEP);
+    let flush = if end == payload.len() {
+        FlushCompress::Sync
+    } else {
+        FlushCompress::None
+    };
+    let mut block = Block::take();
+    loop {
+        let (read, written) = (codec.total_in(), codec.total_out());
+        let result = codec.compress(&payload[*taken..end], &mut block, flush);
+        *taken += count(codec.total_in() - read);
+        let written = count(codec.total_out() - written);
+        output.extend_from_slice(&block[..written]);
+        if result.is_err() || output.len() >= payload.len() + TAIL.len() {
+            return Deflated::Plain;
+        }
+        // While the block gets full, the codec may hold more output.
+        if written < block.len() {
+            break;
+        }
+    }
+    match flush {
+        FlushCompress::Sync => finish(output),
+        _ => Deflated::Paused,
+    }
+}
+
+/// Takes the output of a complete message.
+fn finish(output: &mut Vec<u8>) -> Deflated {
+    let mut output = mem::take(output);
+    let Some(length) = output.strip_suffix(&TAIL).map(<[u8]>::len) else {
+        return Deflated::Plain;
+    };
+    output.truncate(length);
+    output.shrink_to_fit();
+    Deflated::Smaller(output.into())
+}
+
+/// Returns a count of bytes in memory.
+pub(super) fn count(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

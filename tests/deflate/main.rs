@@ -1,0 +1,3 @@
+//! Compression of messages (RFC 7692).
+
+mod echo;

@@ -108,7 +108,8 @@ impl Header {
     }
 
     /// Appends the header to `bytes`, with the shortest form of the length.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a call costs 1 % of a small message")]
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let mask = if self.key.is_some() { MASK } else { 0 };

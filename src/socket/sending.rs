@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     future::PollFn,
     message::Message,
-    proto::{Outgoing, PreparedMessage},
+    proto::PreparedMessage,
 };
 
 impl WebSocket {
@@ -56,7 +56,7 @@ impl WebSocket {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut slot = SendSlot::new(Outgoing::new(message));
+        let mut slot = SendSlot::new(message);
         PollFn::new(move |cx| {
             let sent = self.connection.poll_send(cx, &mut slot);
             sent.map_err(|error| *error)
@@ -76,7 +76,7 @@ impl WebSocket {
         &mut self,
         message: &PreparedMessage,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin + use<'_> {
-        let mut slot = SendSlot::new(message.to_outgoing());
+        let mut slot = SendSlot::prepared(message.clone());
         PollFn::new(move |cx| {
             let sent = self.connection.poll_send(cx, &mut slot);
             sent.map_err(|error| *error)
@@ -106,7 +106,7 @@ impl WebSocket {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut slot = SendSlot::new(Outgoing::new(message));
+        let mut slot = SendSlot::new(message);
         PollFn::new(move |cx| {
             let sent = self.connection.poll_feed(cx, &mut slot);
             sent.map_err(|error| *error)

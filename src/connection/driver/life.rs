@@ -13,7 +13,6 @@ use super::{
 use crate::{
     error::{Error, Result},
     life::{Behind, End, Life, Order, Queue, Seen, Timers, Verdict},
-    proto::PreparedMessage,
     tracker::Notice,
 };
 
@@ -314,23 +313,16 @@ impl Driver {
         let taken = queue.take(room);
         self.wake_senders(queue);
         for message in taken.messages.into_iter().flatten() {
-            self.push_prepared(message);
+            // A queue holds no invalid message.
+            let _ = self.push_prepared(message);
         }
         taken.order
-    }
-
-    /// Buffers a message that may be sent.
-    fn push_prepared(&mut self, message: PreparedMessage) {
-        // A queue holds no invalid message.
-        if let Ok(mut outgoing) = message.into_outgoing() {
-            self.push(&mut outgoing);
-        }
     }
 
     fn follow(&mut self, order: Order, side: Side) -> Result<()> {
         match order {
             Order::Close(close) => {
-                self.push_prepared(close);
+                let _ = self.push_prepared(close);
                 self.end_queue();
             }
             Order::GiveUp => return Err(self.end_by(End::QueueFull, side)),

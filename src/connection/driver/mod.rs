@@ -15,8 +15,8 @@ use crate::{
     error::Error,
     io::BoxIo,
     life::{Allowance, Behind, End, Life},
-    message::{CloseFrame, Role},
-    proto::{self, Endpoint, InvalidMessage, Outgoing},
+    message::{CloseFrame, Message, Role},
+    proto::{self, Endpoint, Outgoing, PreparedMessage},
     sync::Exclusive,
     trace::Open,
     tracker::Record,
@@ -41,16 +41,35 @@ type RecvSlot = proto::RecvSlot<Error>;
 /// A slot for a message to send.
 #[derive(Debug)]
 pub(crate) struct SendSlot {
-    /// The message, or the reason why it may not be sent. `None` once it is buffered.
-    message: Option<Result<Outgoing, InvalidMessage>>,
+    /// `None` once it is buffered.
+    message: Option<Unsent>,
     behind: Behind,
+}
+
+/// A message that is not buffered yet.
+#[derive(Debug)]
+enum Unsent {
+    Own(Outgoing),
+    /// It may be one that may not be sent.
+    Prepared(PreparedMessage),
 }
 
 impl SendSlot {
     #[inline]
-    pub(crate) fn new(message: Result<Outgoing, InvalidMessage>) -> Self {
+    pub(crate) fn new(message: Message) -> Self {
+        let message = match Outgoing::new(message) {
+            Ok(message) => Unsent::Own(message),
+            Err(invalid) => Unsent::Prepared(PreparedMessage::invalid(invalid)),
+        };
         Self {
             message: Some(message),
+            behind: None,
+        }
+    }
+
+    pub(crate) fn prepared(message: PreparedMessage) -> Self {
+        Self {
+            message: Some(Unsent::Prepared(message)),
             behind: None,
         }
     }

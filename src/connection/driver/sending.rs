@@ -5,12 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::{Driver, SendResult, SendSlot, Side, tasks::Reading};
+use super::{Driver, SendResult, SendSlot, Side, Unsent, tasks::Reading};
 use crate::{
     error::{Error, Result},
     life::{Behind, Queue},
     message::{CloseCode, CloseFrame, Message, Utf8Bytes},
-    proto::Outgoing,
+    proto::{Outgoing, PreparedMessage},
 };
 
 impl Driver {
@@ -130,6 +130,7 @@ impl Driver {
     fn has_room(&self, cx: &Context<'_>) -> bool {
         self.endpoint.can_send()
             && !self.endpoint.should_write()
+            && !self.endpoint.is_compressing()
             && !self.writer.is_turn_over()
             && !self.tasks.is_sender_waiting()
             && !self.tasks.is_other_than_receiver(cx)
@@ -147,7 +148,7 @@ impl Driver {
                 this.take_queued(Side::Sender)?;
                 this.take_write_failure(Side::Sender)?;
                 this.follow_tracker(Side::Sender)?;
-                if this.endpoint.should_write() {
+                if this.endpoint.should_write() || this.endpoint.is_compressing() {
                     this.try_write(cx)?;
                 }
                 if !this.endpoint.can_send() {
@@ -179,11 +180,31 @@ impl Driver {
             ready!(self.poll_room(cx, &mut slot.behind))?;
         }
         match slot.message.as_mut() {
-            Some(Ok(message)) => self.push(message),
-            _ => return Poll::Ready(refuse(slot)),
+            Some(Unsent::Own(message)) => self.push(message),
+            _ => return Poll::Ready(self.push_other(slot)),
         }
         slot.message = None;
         Poll::Ready(Ok(()))
+    }
+
+    /// Buffers a prepared message, or empties the slot of one that may not be sent.
+    #[inline(never)]
+    fn push_other(&mut self, slot: &mut SendSlot) -> SendResult {
+        if let Some(Unsent::Prepared(message)) = slot.message.take() {
+            self.push_prepared(message)?;
+        }
+        Ok(())
+    }
+
+    /// Buffers a prepared message, if it may be sent.
+    pub(super) fn push_prepared(&mut self, message: PreparedMessage) -> Result<()> {
+        match message.check() {
+            Ok(message) => self.record_sent(message),
+            Err(invalid) => return Err(invalid.clone().into()),
+        }
+        let frames = self.endpoint.send_prepared(message);
+        self.writer.count_frames(frames);
+        Ok(())
     }
 
     /// Buffers a message that may be sent.
@@ -239,6 +260,19 @@ impl Driver {
         let _ = self.poll_flush_and_keep_error(cx);
     }
 
+    /// Compresses a message, in turns.
+    #[cold]
+    fn poll_compress(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.endpoint.is_compressing() {
+            ready!(self.writer.poll_turn(cx));
+            // Answers to pings do not wait for the message.
+            let buffer = self.endpoint.write_buffer();
+            self.writer.try_write(self.io.get_mut(), buffer, cx)?;
+            self.compress();
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Compresses the next part of a message.
     fn compress(&mut self) {
         let work = self.endpoint.go_on_compressing();
@@ -247,26 +281,13 @@ impl Driver {
 
     fn poll_flush_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.endpoint.can_write() {
-            while self.endpoint.is_compressing() {
-                ready!(self.writer.poll_turn(cx));
-                // Answers to pings do not wait for the message.
-                let buffer = self.endpoint.write_buffer();
-                self.writer.try_write(self.io.get_mut(), buffer, cx)?;
-                self.compress();
+            if self.endpoint.is_compressing() {
+                ready!(self.poll_compress(cx))?;
             }
             let buffer = self.endpoint.write_buffer();
             ready!(self.writer.poll_flush(self.io.get_mut(), buffer, cx))?;
             self.end_sending(cx);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Empties the slot of a message that may not be sent.
-#[cold]
-fn refuse(slot: &mut SendSlot) -> SendResult {
-    match slot.message.take() {
-        Some(Err(invalid)) => Err(Box::new(invalid.into())),
-        _ => Ok(()),
     }
 }

@@ -6,9 +6,9 @@ use super::{Endpoint, RecvState, SendState};
 use crate::{
     message::{Bytes, CloseCode, CloseFrame, Message},
     proto::{
-        InvalidMessage, Outgoing, WriteBuffer,
+        InvalidMessage, Outgoing, PreparedMessage, WriteBuffer,
         recv::PING_LEN,
-        send::{STEP, work},
+        send::{Progress, Ready, STEP},
     },
 };
 
@@ -30,9 +30,23 @@ impl Endpoint {
         }
         self.has_sent_data = true;
         if self.compressor.is_some() {
-            return self.compress(message);
+            return self.compress(message, None);
         }
         self.write_buffer.push(message, self.fragment)
+    }
+
+    /// Does the same with a message that was prepared, if it is a valid one.
+    pub(crate) fn send_prepared(&mut self, message: PreparedMessage) -> u32 {
+        let is_compressed = self.compressor.is_some() && !message.is_control();
+        let prepared = (is_compressed && message.is_special()).then(|| message.clone());
+        let Ok(mut message) = message.into_outgoing() else {
+            return 0;
+        };
+        if prepared.is_none() {
+            return self.send(&mut message);
+        }
+        self.has_sent_data = true;
+        self.compress(&mut message, prepared)
     }
 
     /// Returns whether a message is being compressed. It is not buffered yet.
@@ -43,32 +57,45 @@ impl Endpoint {
     }
 
     #[inline(never)]
-    fn compress(&mut self, message: &mut Outgoing) -> u32 {
+    fn compress(&mut self, message: &mut Outgoing, prepared: Option<PreparedMessage>) -> u32 {
         // Senders wait while a message is compressed; one that does not must not overtake it.
         let before = self.stop_compressing();
-        let work = work(message.len());
-        let compressor = self.compressor.as_mut();
-        let is_ready = compressor.is_none_or(|compressor| compressor.start(message));
-        let frames = is_ready.then(|| self.write_buffer.push(message, self.fragment));
-        before + work + frames.unwrap_or(0)
+        let message = message.take();
+        let progress = match &mut self.compressor {
+            Some(compressor) => compressor.start(message, prepared),
+            None => return before,
+        };
+        before + self.buffer(progress)
     }
 
     /// Compresses the next part of the message that is being compressed, and buffers it once it is
     /// done. Returns how many frames' work that was.
     pub(crate) fn go_on_compressing(&mut self) -> u32 {
-        let compressor = self.compressor.as_mut();
-        let done = compressor.and_then(|compressor| compressor.go_on());
-        let frames = done.map(|mut message| self.write_buffer.push(&mut message, self.fragment));
-        work(STEP) + frames.unwrap_or(0)
+        match &mut self.compressor {
+            Some(compressor) => {
+                let progress = compressor.go_on();
+                self.buffer(progress)
+            }
+            None => 0,
+        }
     }
 
     /// Buffers the message that is being compressed as it is. Returns the number of its frames.
     pub(crate) fn stop_compressing(&mut self) -> u32 {
         let compressor = self.compressor.as_mut();
-        let left = compressor.and_then(|compressor| compressor.take_as_it_is());
-        left.map_or(0, |mut message| {
-            self.write_buffer.push(&mut message, self.fragment)
-        })
+        let ready = compressor.and_then(|compressor| compressor.stop());
+        self.buffer(Progress { ready, work: 0 })
+    }
+
+    fn buffer(&mut self, progress: Progress) -> u32 {
+        let Progress { ready, work } = progress;
+        work + match ready {
+            Some(Ready::Compressed(mut message)) => self
+                .write_buffer
+                .push_compressed(&mut message, self.fragment),
+            Some(Ready::Plain(mut message)) => self.write_buffer.push(&mut message, self.fragment),
+            None => 0,
+        }
     }
 
     /// Buffers a ping of this end's own. [`take_pong`](Self::take_pong) returns whether its answer
@@ -162,7 +189,7 @@ impl Endpoint {
     /// Returns whether enough is buffered to write.
     #[inline]
     pub(crate) fn should_write(&self) -> bool {
-        self.write_buffer.buffered() > self.write_buffer_size || self.is_compressing()
+        self.write_buffer.buffered() > self.write_buffer_size
     }
 
     /// Returns how many bytes may be buffered before senders have to wait.

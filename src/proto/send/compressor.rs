@@ -1,14 +1,31 @@
 //! The messages of a connection on their way through compression.
 
-use super::Outgoing;
+use super::{Outgoing, PreparedMessage};
 use crate::{
     config::Compression,
-    message::Bytes,
     proto::deflate::{Deflated, Deflater, Job, STEP},
 };
 
+/// How many frames' work a step is: a turn.
+pub(crate) const STEP_WORK: u32 = 256;
+
 /// How many bytes take about as long as a frame.
-const BYTES_PER_FRAME: usize = STEP / 256;
+const BYTES_PER_FRAME: usize = STEP / STEP_WORK as usize;
+
+/// What a call has done.
+pub(crate) struct Progress {
+    /// The message, once it can be buffered. Until then, the compressor has it.
+    pub(crate) ready: Option<Ready>,
+    /// How many frames' work that was.
+    pub(crate) work: u32,
+}
+
+/// A message that can be buffered.
+pub(crate) enum Ready {
+    Compressed(Outgoing),
+    /// It is sent as it is.
+    Plain(Outgoing),
+}
 
 /// Compresses messages before they are buffered, a long one in several turns.
 #[derive(Debug)]
@@ -21,8 +38,16 @@ pub(crate) struct Compressor {
 #[derive(Debug)]
 struct Current {
     message: Outgoing,
-    /// `None` for a prepared message, which all its sockets compress together.
-    job: Option<Job>,
+    source: Source,
+}
+
+/// Who compresses a message.
+#[derive(Debug)]
+enum Source {
+    /// This connection, with what it takes over.
+    Own(Job),
+    /// All sockets of a prepared message together.
+    Prepared(PreparedMessage),
 }
 
 impl Compressor {
@@ -39,60 +64,67 @@ impl Compressor {
         self.current.is_some()
     }
 
-    /// Starts with a message, unless it is to be sent as it is. Call it only if no other one is
+    /// Starts with a message, which may be one that was `prepared`. Call it only if no other one is
     /// being compressed.
-    ///
-    /// Returns whether the message can be buffered. If not, the compressor has it.
-    pub(crate) fn start(&mut self, message: &mut Outgoing) -> bool {
-        if message.is_uncompressed() || !self.deflater.takes(message.len()) {
-            return true;
+    pub(crate) fn start(
+        &mut self,
+        message: Outgoing,
+        prepared: Option<PreparedMessage>,
+    ) -> Progress {
+        let never = prepared
+            .as_ref()
+            .is_some_and(PreparedMessage::is_uncompressed);
+        if never || !self.deflater.takes(message.len()) {
+            return Progress {
+                ready: Some(Ready::Plain(message)),
+                work: 0,
+            };
         }
-        let mut job = match message.prepared() {
-            Some(_) => None,
-            None => Some(self.deflater.begin()),
+        let source = match prepared {
+            Some(prepared) => Source::Prepared(prepared),
+            None => Source::Own(self.deflater.begin()),
         };
-        match step(&mut self.deflater, job.as_mut(), message) {
-            Deflated::Smaller(compressed) => message.compress(compressed),
-            Deflated::Plain => {}
-            Deflated::Paused => {
-                let message = message.take();
-                self.current = Some(Box::new(Current { message, job }));
-                return false;
-            }
-        }
-        true
+        self.advance(Current { message, source })
     }
 
-    /// Goes on with the message that is being compressed. Returns it once it can be buffered.
-    pub(crate) fn go_on(&mut self) -> Option<Outgoing> {
-        let current = self.current.as_mut()?;
-        let Current { message, job } = &mut **current;
-        match step(&mut self.deflater, job.as_mut(), message) {
-            Deflated::Paused => None,
-            Deflated::Smaller(compressed) => {
-                message.compress(compressed);
-                self.take_as_it_is()
-            }
-            Deflated::Plain => self.take_as_it_is(),
+    /// Goes on with the message that is being compressed.
+    pub(crate) fn go_on(&mut self) -> Progress {
+        match self.current.take() {
+            Some(current) => self.advance(*current),
+            None => Progress {
+                ready: None,
+                work: 0,
+            },
         }
     }
 
     /// Returns the message that is being compressed, and gives up compressing it.
-    pub(crate) fn take_as_it_is(&mut self) -> Option<Outgoing> {
-        self.current.take().map(|current| current.message)
+    pub(crate) fn stop(&mut self) -> Option<Ready> {
+        let current = self.current.take()?;
+        Some(Ready::Plain(current.message))
     }
-}
 
-/// Returns how many frames' work it is to compress the next part of a message of `length` bytes.
-pub(crate) fn work(length: usize) -> u32 {
-    u32::try_from(length.min(STEP) / BYTES_PER_FRAME).unwrap_or(u32::MAX)
-}
-
-fn step(deflater: &mut Deflater, job: Option<&mut Job>, message: &Outgoing) -> Deflated {
-    let payload: &Bytes = message.payload();
-    match (job, message.prepared()) {
-        (Some(job), _) => deflater.step(job, payload),
-        (None, Some(prepared)) => deflater.step_prepared(prepared.variants(), payload),
-        (None, None) => Deflated::Plain,
+    fn advance(&mut self, mut current: Current) -> Progress {
+        let payload = current.message.payload();
+        let work = payload.len().min(STEP) / BYTES_PER_FRAME;
+        let deflated = match &mut current.source {
+            Source::Own(job) => self.deflater.step(job, payload),
+            Source::Prepared(prepared) => self.deflater.step_prepared(prepared.variants(), payload),
+        };
+        let ready = match deflated {
+            Deflated::Smaller(payload) => {
+                Some(Ready::Compressed(current.message.compressed(payload)))
+            }
+            Deflated::Plain => Some(Ready::Plain(current.message)),
+            Deflated::Paused => {
+                self.current = Some(Box::new(current));
+                None
+            }
+        };
+        Progress {
+            ready,
+            // That of a step at most.
+            work: u32::try_from(work).unwrap_or(STEP_WORK),
+        }
     }
 }

@@ -8,7 +8,7 @@ mod write_buffer;
 
 pub use self::prepared::PreparedMessage;
 pub(crate) use self::{
-    compressor::{Compressor, work},
+    compressor::{Compressor, Progress, Ready},
     outgoing::Outgoing,
     write_buffer::{MAX_SLICES, WriteBuffer},
 };

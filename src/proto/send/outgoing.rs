@@ -4,12 +4,11 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::PreparedMessage;
 use crate::{
     message::{CloseCode, Message},
     proto::{
         InvalidMessage, close,
-        frame::{MAX_CONTROL, OpCode, RSV1},
+        frame::{MAX_CONTROL, OpCode},
     },
 };
 
@@ -18,19 +17,6 @@ use crate::{
 pub(crate) struct Outgoing {
     pub(super) opcode: OpCode,
     pub(super) payload: Bytes,
-    compression: Compression,
-    /// The prepared message that it shares with others.
-    pub(super) prepared: Option<PreparedMessage>,
-}
-
-/// What the payload has to do with compression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compression {
-    /// It may be compressed.
-    Possible,
-    /// The user has opted out.
-    Never,
-    Done,
 }
 
 impl Outgoing {
@@ -48,32 +34,22 @@ impl Outgoing {
         if opcode.is_control() && payload.len() > MAX_CONTROL {
             return Err(InvalidMessage::ControlTooLong(payload.len()));
         }
-        Ok(Self {
-            opcode,
-            payload,
-            compression: Compression::Possible,
-            prepared: None,
-        })
+        Ok(Self { opcode, payload })
     }
 
-    /// Returns the same message; both share the payload, and its compressed forms if they belong to
-    /// a message that was `prepared`.
-    pub(super) fn share(&self, prepared: Option<PreparedMessage>) -> Self {
+    /// Returns the same message; both share the payload.
+    pub(super) fn share(&self) -> Self {
         Self {
             opcode: self.opcode,
             payload: self.payload.clone(),
-            compression: self.compression,
-            prepared,
         }
     }
 
     /// Returns the message, and leaves an empty one behind.
-    pub(super) fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         Self {
             opcode: self.opcode,
             payload: mem::take(&mut self.payload),
-            compression: self.compression,
-            prepared: self.prepared.take(),
         }
     }
 
@@ -81,37 +57,11 @@ impl Outgoing {
         &self.payload
     }
 
-    pub(super) fn prepared(&self) -> Option<&PreparedMessage> {
-        self.prepared.as_ref()
-    }
-
-    /// Opts out of compression.
-    pub(super) fn set_uncompressed(&mut self) {
-        self.compression = Compression::Never;
-    }
-
-    pub(super) fn is_uncompressed(&self) -> bool {
-        self.compression == Compression::Never
-    }
-
-    /// Replaces the payload by its compressed form.
-    pub(super) fn compress(&mut self, compressed: Bytes) {
-        self.payload = compressed;
-        self.compression = Compression::Done;
-    }
-
-    /// Turns the message into the rest of itself, after its first frame (RFC 6455, section 5.4).
-    pub(super) fn go_on(&mut self) {
-        self.opcode = OpCode::Continuation;
-        self.compression = Compression::Never;
-    }
-
-    /// Returns the reserved bits of the next frame.
-    #[inline]
-    pub(super) fn reserved(&self) -> u8 {
-        match self.compression {
-            Compression::Done => RSV1,
-            _ => 0,
+    /// Returns the same message with its compressed payload.
+    pub(super) fn compressed(&self, payload: Bytes) -> Self {
+        Self {
+            opcode: self.opcode,
+            payload,
         }
     }
 

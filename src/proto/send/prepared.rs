@@ -40,15 +40,22 @@ pub struct PreparedMessage(Arc<Prepared>);
 
 struct Prepared {
     message: Result<Outgoing, InvalidMessage>,
+    is_uncompressed: bool,
     variants: Variants,
 }
 
 impl PreparedMessage {
-    fn new(message: Result<Outgoing, InvalidMessage>) -> Self {
+    fn new(message: Result<Outgoing, InvalidMessage>, is_uncompressed: bool) -> Self {
         Self(Arc::new(Prepared {
             message,
+            is_uncompressed,
             variants: Variants::default(),
         }))
+    }
+
+    /// Creates a message that may not be sent.
+    pub(crate) fn invalid(reason: InvalidMessage) -> Self {
+        Self::new(Err(reason), false)
     }
 
     /// Returns the same message, which is never compressed.
@@ -64,28 +71,35 @@ impl PreparedMessage {
     /// ```
     #[must_use]
     pub fn uncompressed(self) -> Self {
-        let message = self.check().map(|outgoing| {
-            let mut outgoing = outgoing.share(None);
-            outgoing.set_uncompressed();
-            outgoing
-        });
-        Self::new(message.map_err(Clone::clone))
+        let message = self.check().map(Outgoing::share);
+        Self::new(message.map_err(Clone::clone), true)
     }
 
-    /// Returns the message to send, or why it may not be sent. Its payload is shared.
-    pub(crate) fn to_outgoing(&self) -> Result<Outgoing, InvalidMessage> {
-        match self.check() {
-            Ok(outgoing) => Ok(outgoing.share(Some(self.clone()))),
-            Err(invalid) => Err(invalid.clone()),
-        }
+    /// Returns whether the user has opted out of compression.
+    pub(super) fn is_uncompressed(&self) -> bool {
+        self.0.is_uncompressed
     }
 
-    /// Returns the message to send, for its owner: if nobody else has it, it is one like any other.
+    /// Returns whether it is a control frame, which is never compressed.
+    pub(crate) fn is_control(&self) -> bool {
+        self.check().is_ok_and(Outgoing::is_control)
+    }
+
+    /// Returns whether the message is compressed in another way than most: once for all who have
+    /// it, or not at all. If nobody else has it, it is one like any other.
+    pub(crate) fn is_special(&self) -> bool {
+        let is_shared = Arc::strong_count(&self.0) > 1 || !self.0.variants.is_empty();
+        is_shared || self.0.is_uncompressed
+    }
+
+    /// Returns the message to send. If others have it too, its payload is shared.
     pub(crate) fn into_outgoing(self) -> Result<Outgoing, InvalidMessage> {
         match Arc::try_unwrap(self.0) {
-            Ok(only) if only.variants.is_empty() => only.message,
-            Ok(last) => Self(Arc::new(last)).to_outgoing(),
-            Err(shared) => Self(shared).to_outgoing(),
+            Ok(only) => only.message,
+            Err(shared) => match &shared.message {
+                Ok(outgoing) => Ok(outgoing.share()),
+                Err(invalid) => Err(invalid.clone()),
+            },
         }
     }
 
@@ -102,7 +116,7 @@ impl PreparedMessage {
 
 impl From<Message> for PreparedMessage {
     fn from(message: Message) -> Self {
-        Self::new(Outgoing::new(message))
+        Self::new(Outgoing::new(message), false)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     proto::{
         buffer::FrameBuf,
         copy,
-        frame::{Header, OpCode},
+        frame::{Header, OpCode, RSV1},
         mask::{Key, Mask},
     },
 };
@@ -107,9 +107,20 @@ impl WriteBuffer {
         if message.payload.len() > fragment {
             frames += self.push_parts(message, fragment);
         }
-        let reserved = message.reserved();
-        self.push_frame(message.opcode, reserved, &mut message.payload, true);
+        self.push_frame::<0>(message.opcode, &mut message.payload, true);
         frames
+    }
+
+    /// Does the same with a compressed message: its first frame says so (RFC 7692, section 6).
+    pub(crate) fn push_compressed(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
+        if message.payload.len() <= fragment {
+            self.push_frame::<RSV1>(message.opcode, &mut message.payload, true);
+            return 1;
+        }
+        let mut first = message.payload.split_to(fragment);
+        self.push_frame::<RSV1>(message.opcode, &mut first, false);
+        message.opcode = OpCode::Continuation;
+        1 + self.push(message, fragment)
     }
 
     /// Buffers all fragments of a message except the last, which stays in `message`. Returns their
@@ -122,8 +133,8 @@ impl WriteBuffer {
         while message.payload.len() > fragment {
             frames += 1;
             let mut part = message.payload.split_to(fragment);
-            self.push_frame(message.opcode, message.reserved(), &mut part, false);
-            message.go_on();
+            self.push_frame::<0>(message.opcode, &mut part, false);
+            message.opcode = OpCode::Continuation;
         }
         frames
     }
@@ -131,7 +142,7 @@ impl WriteBuffer {
     /// Buffers a control frame, which is never fragmented (RFC 6455, section 5.5).
     pub(crate) fn push_control(&mut self, message: &mut Outgoing) {
         self.control = self.control.saturating_add(1);
-        self.push_frame(message.opcode, 0, &mut message.payload, true);
+        self.push_frame::<0>(message.opcode, &mut message.payload, true);
     }
 
     /// Returns how many control frames were buffered since the last call.
@@ -174,19 +185,22 @@ impl WriteBuffer {
     fn push_pong_frame(&mut self, mut payload: Bytes) {
         let before = self.len;
         self.control = self.control.saturating_add(1);
-        self.push_frame(OpCode::Pong, 0, &mut payload, true);
+        self.push_frame::<0>(OpCode::Pong, &mut payload, true);
         self.pongs.add(self.len - before, self.len);
     }
 
     /// Buffers a frame. Takes a large payload out of `payload`.
-    fn push_frame(&mut self, opcode: OpCode, reserved: u8, payload: &mut Bytes, fin: bool) {
+    ///
+    /// The reserved bits are a parameter of the type, because most messages have none, and would
+    /// pay for the question.
+    fn push_frame<const RESERVED: u8>(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
         let key = match self.role {
             Role::Server => None,
             Role::Client => Some(Key::random()),
         };
         let header = Header {
             fin,
-            reserved,
+            reserved: RESERVED,
             opcode,
             key,
             length: payload.len() as u64,

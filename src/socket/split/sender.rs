@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     future::PollFn,
     message::{CloseFrame, Message},
-    proto::{Outgoing, PreparedMessage},
+    proto::PreparedMessage,
     rt::Runtime,
     socket::{IntoCloseFrame, Sender, WebSocket},
     sync::Arc,
@@ -84,7 +84,7 @@ impl SendHalf {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut slot = SendSlot::new(Outgoing::new(message));
+        let mut slot = SendSlot::new(message);
         PollFn::new(move |cx| {
             self.drive(cx, |connection, cx| {
                 let sent = connection.poll_send(cx, &mut slot);
@@ -106,7 +106,7 @@ impl SendHalf {
         &mut self,
         message: &PreparedMessage,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin + use<'_> {
-        let mut slot = SendSlot::new(message.to_outgoing());
+        let mut slot = SendSlot::prepared(message.clone());
         PollFn::new(move |cx| {
             self.drive(cx, |connection, cx| {
                 let sent = connection.poll_send(cx, &mut slot);
@@ -128,7 +128,7 @@ impl SendHalf {
         &mut self,
         message: Message,
     ) -> impl FusedFuture<Output = Result<()>> + Send + Unpin {
-        let mut slot = SendSlot::new(Outgoing::new(message));
+        let mut slot = SendSlot::new(message);
         PollFn::new(move |cx| {
             let fed = self.drive(cx, |connection, cx| {
                 let fed = connection.poll_feed(cx, &mut slot);

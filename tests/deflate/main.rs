@@ -1,3 +1,12 @@
 //! Compression of messages (RFC 7692).
 
+mod codec;
 mod echo;
+mod limits;
+mod long;
+mod memory;
+mod negotiation;
+mod prepared;
+mod rules;
+mod settings;
+mod takeover;

@@ -53,6 +53,12 @@ impl Role {
         let (near, far) = testing::duplex();
         (self.socket(far, config), Peer::of(self, near))
     }
+
+    /// Makes the socket of this end, and its peer, on a stream that takes any message at once.
+    pub fn with_roomy_peer(self, config: &WebSocketConfig) -> (WebSocket, Peer) {
+        let (near, far) = testing::duplex_with_capacity(256 << 20);
+        (self.socket(far, config), Peer::of(self, near))
+    }
 }
 
 /// A frame, whatever its mask.
@@ -89,6 +95,16 @@ impl Frame {
     pub fn with_bits(mut self, bits: u8) -> Self {
         self.first |= bits;
         self
+    }
+
+    /// Tells whether all of these reserved bits are set.
+    pub fn has_bits(&self, bits: u8) -> bool {
+        self.first & bits == bits
+    }
+
+    /// Tells whether it is the last frame of its message.
+    pub fn is_last(&self) -> bool {
+        self.first & FIN != 0
     }
 
     /// The code of a Close frame.

@@ -45,7 +45,7 @@ impl Inflater {
 pub(in crate::proto) struct Deflater(Infallible);
 
 #[derive(Debug)]
-pub(in crate::proto) enum Job {}
+pub(in crate::proto) struct Job(Infallible);
 
 impl Deflater {
     pub(in crate::proto) fn new(_: &Compression) -> Option<Self> {

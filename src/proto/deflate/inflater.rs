@@ -166,38 +166,14 @@ impl Message {
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
     ) -> Result<(usize, Inflated), ProtocolError> {
         let mut output = Output::new(history, out);
-        let mut taken = 0;
+        let mut rest = bytes;
         loop {
-            if self.has_ended {
-                if let Some(inflated) = self.ended(taken == bytes.len())? {
-                    output.pass_on(inflated == Inflated::Done)?;
-                    return Ok((taken, inflated));
-                }
-                // The next stream may refer to what this one has returned.
-                output.pass_on(false)?;
-                self.codec = None;
-                self.has_ended = false;
+            if let Some(inflated) = self.state(rest.is_empty(), &mut output)? {
+                output.pass_on(inflated == Inflated::Done)?;
+                return Ok((bytes.len() - rest.len(), inflated));
             }
-            if output.is_full() {
-                output.pass_on(false)?;
-            }
-            if output.passed_on >= SHARE {
-                return Ok((taken, Inflated::Paused));
-            }
-            let input = match &bytes[taken..] {
-                [] if self.is_complete => &END[self.end..],
-                rest => rest,
-            };
-            if input.is_empty() && !self.holds_output {
-                // After the end, the stream would have ended.
-                let is_cut = self.is_complete;
-                output.pass_on(false)?;
-                return if is_cut {
-                    Err(ProtocolError::InvalidDeflate)
-                } else {
-                    Ok((taken, Inflated::Hungry))
-                };
-            }
+            let is_end = rest.is_empty() && self.is_complete;
+            let input = if is_end { &END[self.end..] } else { rest };
             let codec = self
                 .codec
                 .get_or_insert_with(|| take_codec(output.history()));
@@ -205,11 +181,45 @@ impl Message {
             output.filled += written;
             self.holds_output = output.is_full();
             self.has_ended = has_ended;
-            if taken < bytes.len() {
-                taken += read;
-            } else {
+            if is_end {
                 self.end += read;
+            } else {
+                rest = &rest[read..];
             }
+        }
+    }
+
+    /// Returns what the caller gets now, `None` if there is more to inflate.
+    fn state<F>(
+        &mut self,
+        is_all_taken: bool,
+        output: &mut Output<'_, F>,
+    ) -> Result<Option<Inflated>, ProtocolError>
+    where
+        F: FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
+    {
+        if self.has_ended {
+            let inflated = self.ended(is_all_taken)?;
+            if inflated.is_some() {
+                return Ok(inflated);
+            }
+            // The next stream may refer to what this one has returned.
+            output.pass_on(false)?;
+            self.codec = None;
+            self.has_ended = false;
+        }
+        if output.is_full() {
+            output.pass_on(false)?;
+        }
+        if output.passed_on >= SHARE {
+            return Ok(Some(Inflated::Paused));
+        }
+        let has_input = !is_all_taken || (self.is_complete && self.end < END.len());
+        match (has_input || self.holds_output, self.is_complete) {
+            (true, _) => Ok(None),
+            (false, false) => Ok(Some(Inflated::Hungry)),
+            // Behind the end, the stream would have ended.
+            (false, true) => Err(ProtocolError::InvalidDeflate),
         }
     }
 

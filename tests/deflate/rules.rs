@@ -135,7 +135,7 @@ runtimes! {
         }
     }
 
-    async fn rule_63_the_end_of_a_flush_is_left_out_and_a_message_may_be_empty_rfc7692_7_2(runtime) {
+    async fn rule_63_a_message_leaves_out_the_end_of_a_flush_and_may_be_empty_rfc7692_7_2(runtime) {
         let config = with(&runtime, takeover());
         // The examples of section 7.2.3: one block, two fragments, no compression, two blocks.
         let hello = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];

@@ -2,6 +2,7 @@
 
 mod codec;
 mod echo;
+mod found;
 mod limits;
 mod long;
 mod memory;

@@ -64,6 +64,10 @@ impl Deflater {
         match self.0 {}
     }
 
+    pub(in crate::proto) fn stop(&mut self, _: Job) {
+        match self.0 {}
+    }
+
     pub(in crate::proto) fn step_prepared(&mut self, _: &Variants, _: &Bytes) -> Deflated {
         match self.0 {}
     }

@@ -33,7 +33,7 @@ pub(in crate::proto) struct Deflater {
 enum Kept {
     Nothing,
     Window(Box<Window>),
-    /// `None` until it is needed, and while a job has it.
+    /// `None` until it is needed.
     Context(Option<Box<Context>>),
 }
 
@@ -125,6 +125,14 @@ impl Deflater {
             _ => {}
         }
         deflated
+    }
+
+    /// Gives up a message of this connection, which is then sent as it is.
+    pub(in crate::proto) fn stop(&mut self, _: Job) {
+        // Its context knows a part of that message, which the peer will not get from it.
+        if let Kept::Context(Some(context)) = &mut self.kept {
+            context.reset();
+        }
     }
 
     /// Compresses the next part of a prepared message, or takes what others have compressed.

@@ -100,8 +100,11 @@ impl Compressor {
 
     /// Returns the message that is being compressed, and gives up compressing it.
     pub(crate) fn stop(&mut self) -> Option<Ready> {
-        let current = self.current.take()?;
-        Some(Ready::Plain(current.message))
+        let Current { message, source } = *self.current.take()?;
+        if let Source::Own(job) = source {
+            self.deflater.stop(job);
+        }
+        Some(Ready::Plain(message))
     }
 
     fn advance(&mut self, mut current: Current) -> Progress {

@@ -8,11 +8,15 @@ const { chromium } = createRequire(target)('playwright-core');
 /** Where a file of the given name is kept. */
 export const output = (name) => new URL(name, target).pathname;
 
-/** Runs `checks` with the URL of the command line in a browser of its own. */
-export async function browse(checks) {
+/** The URL of the command line. */
+function url() {
   const [url] = process.argv.slice(2);
   if (!URL.canParse(url)) throw new Error('the last argument must be the URL of a server');
+  return url;
+}
 
+/** Runs `checks` with a server, by default the URL of the command line, in a browser of its own. */
+export async function browse(checks, server = url()) {
   const limit = setTimeout(() => {
     console.error('FAILED: took longer than two minutes');
     process.exit(1);
@@ -33,7 +37,7 @@ export async function browse(checks) {
   try {
     const context = await browser.newContext();
     context.setDefaultTimeout(10_000);
-    await checks(context, url);
+    await checks(context, server);
     console.log(`Chromium ${browser.version()}: ${passed} checks passed`);
   } finally {
     await browser.close();

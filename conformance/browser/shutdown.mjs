@@ -29,12 +29,11 @@ function open(page) {
   }).then(() => {}));
 }
 
-const [binary] = process.argv.splice(2);
+const [binary] = process.argv.slice(2);
 const server = spawn(binary, ['127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'inherit'] });
 process.on('exit', () => server.kill('SIGKILL'));
 const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
 const { value: line = '' } = await lines.next();
-process.argv[2] = line.replace('listening on ', '');
 
 await browse(async (context, url) => {
   const tabs = [];
@@ -57,4 +56,4 @@ await browse(async (context, url) => {
     ({ value }) => same(value, `${TABS} closed, 0 aborted`),
   ));
   await check('the server ends', ended.then((status) => same(status, [0, null])));
-});
+}, line.replace('listening on ', ''));

@@ -1,4 +1,6 @@
-// Checks an echo server with Node's `ws`: node.mjs ws://ADDR/
+// Checks an echo server with Node's `ws`: node.mjs [--deflate] ws://ADDR/
+//
+// With `--deflate`, the server has to agree to compression, otherwise to decline it.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
@@ -8,9 +10,9 @@ import { createRequire } from 'node:module';
 const require = createRequire(new URL('../../target/conformance/', import.meta.url));
 const WebSocket = require('ws');
 
-const [url] = process.argv.slice(2);
-if (!url) {
-  console.error('usage: node.mjs ws://ADDR/');
+const [url, flag, ...others] = process.argv.slice(2).reverse();
+if (!url || others.length > 0 || ![undefined, '--deflate'].includes(flag)) {
+  console.error('usage: node.mjs [--deflate] ws://ADDR/');
   process.exit(2);
 }
 
@@ -129,7 +131,7 @@ for (const [code, reason] of [[1000, ''], [3000, 'enough of it']]) {
   });
 }
 
-await check('an offer of permessage-deflate is declined without harm', async (signal) => {
+await check(`an offer of permessage-deflate is ${flag ? 'accepted' : 'declined'}`, async (signal) => {
   let offer;
   const finishRequest = (request) => {
     offer = request.getHeader('sec-websocket-extensions');
@@ -140,9 +142,14 @@ await check('an offer of permessage-deflate is declined without harm', async (si
   const opened = once(socket, 'open', { signal });
   const [response] = await once(socket, 'upgrade', { signal });
   assert.match(offer, /permessage-deflate/);
-  assert.equal(response.headers['sec-websocket-extensions'], undefined);
+  const answer = response.headers['sec-websocket-extensions'];
+  if (flag) assert.match(answer, /^permessage-deflate/);
+  else assert.equal(answer, undefined);
   await opened;
-  await client.echo('compressible '.repeat(1000));
+  const message = 'compressible '.repeat(1000);
+  await client.echo(message);
+  const isSmaller = socket._socket.bytesRead < message.length / 2;
+  assert.equal(isSmaller, Boolean(flag), `${socket._socket.bytesRead} bytes came`);
   await client.close();
 });
 

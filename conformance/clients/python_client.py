@@ -1,4 +1,7 @@
-"""Checks an echo server with Python's `websockets`: python_client.py ws://ADDR/"""
+"""Checks an echo server with Python's `websockets`: python_client.py [--deflate] ws://ADDR/
+
+With `--deflate`, the server has to agree to compression, otherwise to decline it.
+"""
 
 import asyncio
 import random
@@ -101,10 +104,11 @@ async def closing(url: str, code: int, reason: str) -> None:
         await close(socket, code, reason)
 
 
-async def deflate_declined(url: str) -> None:
+async def offers_deflate(url: str, is_accepted: bool) -> None:
     async with open_socket(url) as socket:
         assert "permessage-deflate" in socket.request.headers["Sec-WebSocket-Extensions"]
-        assert "Sec-WebSocket-Extensions" not in socket.response.headers
+        answer = socket.response.headers.get("Sec-WebSocket-Extensions", "")
+        assert answer.startswith("permessage-deflate") == is_accepted, f"answered {answer!r}"
         await echo(socket, "compressible " * 1000)
         await close(socket)
 
@@ -123,7 +127,7 @@ async def vanishing(url: str) -> None:
     await comes_back(url, "still there")
 
 
-async def main(url: str) -> None:
+async def main(url: str, has_deflate: bool) -> None:
     await check("text", comes_back(url, "hello"))
     await check("empty text", comes_back(url, ""))
     await check("unicode text", comes_back(url, "κόσμε 世界 🦀 \U0010ffff e\u0301 \0"))
@@ -134,12 +138,16 @@ async def main(url: str) -> None:
     await check("ping between two fragments is answered before the second", fragments(url))
     for code, reason in ((1000, ""), (3000, "enough of it")):
         await check(f"close with code {code} is answered with it", closing(url, code, reason))
-    await check("an offer of permessage-deflate is declined without harm", deflate_declined(url))
+    outcome = "accepted" if has_deflate else "declined"
+    await check(
+        f"an offer of permessage-deflate is {outcome}", offers_deflate(url, is_accepted=has_deflate)
+    )
     await check("another path is served or not found, and the server lives on", another_path(url))
     await check("a client that vanishes does no harm", vanishing(url))
     print(f"python client: {passed} checks passed")
 
 
-if len(sys.argv) != 2:
-    sys.exit("usage: python_client.py ws://ADDR/")
-asyncio.run(main(sys.argv[1]))
+*flags, url = sys.argv[1:] or [""]
+if not url or flags not in ([], ["--deflate"]):
+    sys.exit("usage: python_client.py [--deflate] ws://ADDR/")
+asyncio.run(main(url, bool(flags)))

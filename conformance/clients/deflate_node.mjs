@@ -67,7 +67,7 @@ async function send(url, settings, options) {
       assert(!done, 'closed instead of a message');
       const [data, isBinary] = value;
       const same = isBinary ? isDeepStrictEqual(new Uint8Array(data), message) : `${data}` === message;
-      assert(same, `${data.length} bytes come back for other ${message.length}`);
+      assert(same, `${data.length} bytes come back for other ${Buffer.byteLength(message)}`);
     }
   };
   const before = socket._socket.bytesRead;

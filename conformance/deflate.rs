@@ -1,7 +1,7 @@
 //! An end of a compressed connection, for peers of other languages.
 //!
 //! `cargo run --example deflate --features rt-tokio,rt-smol,testing,deflate -- ROLE RUNTIME ADDRESS
-//! SEND BITS RECEIVE BITS`
+//! SEND BITS RECEIVE BITS LEVEL THRESHOLD`
 //!
 //! The role `serve` echoes messages, connection after connection, and `connect` sends messages and
 //! compares what comes back. The program ends at the first fault. The runtime is `tokio` or `smol`.
@@ -29,7 +29,7 @@ const BURST: usize = 10;
 const SHORT: usize = 512;
 
 fn settings(arguments: &[String]) -> Result<WebSocketConfig> {
-    let [send, send_bits, receive, receive_bits] = arguments else {
+    let [send, send_bits, receive, receive_bits, level, threshold] = arguments else {
         return Err("wrong number of settings".into());
     };
     let takeover = match &send[..] {
@@ -42,7 +42,9 @@ fn settings(arguments: &[String]) -> Result<WebSocketConfig> {
         .send_takeover(takeover)
         .send_window_bits(send_bits.parse()?)
         .receive_takeover(receive.parse()?)
-        .receive_window_bits(receive_bits.parse()?);
+        .receive_window_bits(receive_bits.parse()?)
+        .level(level.parse()?)
+        .threshold(threshold.parse()?);
     Ok(WebSocketConfig::new().set_deflate(deflate))
 }
 

@@ -17,8 +17,14 @@ from websockets.extensions.permessage_deflate import (
 )
 
 SECONDS = 20
-WINDOWS = [(9, 15), (10, 12), (12, 10), (15, 9), (15, 15)]
-RUNTIMES = ["tokio", "smol"]
+VARIANTS = [
+    (9, 15, 1, 0, "tokio"),
+    (10, 12, 3, 0, "smol"),
+    (12, 10, 6, 128, "tokio"),
+    (15, 9, 9, 128, "smol"),
+    (15, 15, 1, 128, "tokio"),
+]
+"""The window that our end sends, the peer's, the level, the threshold, and the runtime."""
 
 OFFERS = [
     {},
@@ -43,18 +49,17 @@ ALL_MESSAGES = 240
 
 
 class Settings:
-    """Those of our end: what it takes over, the window that it sends, and the peer's."""
+    """Those of our end: what it takes over, whether the peer may, and the variant."""
 
-    def __init__(self, takeover: str, peer_takeover: bool, number: int) -> None:
+    def __init__(self, takeover: str, peer_takeover: bool, variant: tuple) -> None:
         self.takeover = takeover
         self.peer_takeover = peer_takeover
-        self.bits, self.peer_bits = WINDOWS[number]
-        self.runtime = RUNTIMES[number % 2]
+        self.bits, self.peer_bits, self.level, self.threshold, self.runtime = variant
 
     def arguments(self) -> list[str]:
         """The end of a command of the example `deflate`."""
-        peer_takeover = str(self.peer_takeover).lower()
-        return [self.takeover, str(self.bits), peer_takeover, str(self.peer_bits)]
+        windows = [self.bits, str(self.peer_takeover).lower(), self.peer_bits]
+        return [str(each) for each in [self.takeover, *windows, self.level, self.threshold]]
 
     def answer_to(self, offer: dict) -> dict:
         """What our server has to answer."""
@@ -88,7 +93,7 @@ class Settings:
 
 SETTINGS = [
     Settings(*settings)
-    for settings in product(["none", "window", "dedicated"], [True, False], range(len(WINDOWS)))
+    for settings in product(["none", "window", "dedicated"], [True, False], VARIANTS)
 ]
 
 
@@ -153,7 +158,7 @@ class Wire:
     def check(self, takes_over: bool) -> float:
         """Checks that our end has compressed, and with takeover has done so better."""
         ratio = self.bytes / self.text
-        assert ratio < (0.4 if takes_over else 0.6), f"{ratio:.2f} of the text is on the wire"
+        assert ratio < (0.45 if takes_over else 0.8), f"{ratio:.2f} of the text is on the wire"
         return ratio
 
 

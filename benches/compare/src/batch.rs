@@ -1,6 +1,7 @@
 //! What is sent at once, and the messages that it is made of.
 
 use crate::orders::{self, Order};
+use crate::random::Random;
 use crate::wire::{self, BINARY, CONTINUATION, PING, TEXT};
 use crate::workload::{Content, Framing, Service, Workload};
 
@@ -24,16 +25,22 @@ pub struct Batch {
     pub messages: Vec<Vec<u8>>,
     /// What the pongs have to hold.
     pub pings: Vec<Vec<u8>>,
+    /// Which batch a connection sends after this one.
+    pub next: usize,
 }
 
 impl Batch {
     /// Makes the batches of a workload, the same ones every time.
     #[must_use]
     pub fn all(workload: &Workload) -> Vec<Self> {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15);
+        let mut random = Random::new(0);
         let room = PAYLOAD_IN_ALL / (workload.payload * workload.depth);
-        (0..room.clamp(1, BATCHES))
-            .map(|_| Self::new(workload, &mut random))
+        let count = room.clamp(1, BATCHES);
+        (0..count)
+            .map(|number| Self {
+                next: (number + 1) % count,
+                ..Self::new(workload, &mut random)
+            })
             .collect()
     }
 
@@ -48,6 +55,7 @@ impl Batch {
             opcode,
             messages: Vec::new(),
             pings: Vec::new(),
+            next: 0,
         };
         if workload.service == Service::Source {
             let order = Order::Send {
@@ -105,7 +113,7 @@ fn content(content: Content, length: usize, random: &mut Random) -> Vec<u8> {
     let (first, count) = match content {
         Content::Binary => {
             return (0..length)
-                .map(|_| random.next().to_le_bytes()[0])
+                .map(|_| random.draw().to_le_bytes()[0])
                 .collect();
         }
         Content::Ascii => (' ', 95),
@@ -122,25 +130,4 @@ fn content(content: Content, length: usize, random: &mut Random) -> Vec<u8> {
         }
     }
     text.into_bytes()
-}
-
-/// `xorshift64*`: content and masks need to differ, and nothing more.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32
-    }
-
-    fn below(&mut self, limit: u32) -> u32 {
-        u32::try_from(self.next() % u64::from(limit)).unwrap_or_default()
-    }
-
-    fn mask(&mut self) -> [u8; 4] {
-        let [a, b, c, d, ..] = self.next().to_le_bytes();
-        [a, b, c, d]
-    }
 }

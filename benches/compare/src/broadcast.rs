@@ -138,6 +138,7 @@ impl Broadcast {
             opcode: BINARY,
             messages: vec![vec![FILLING; self.length]; self.messages],
             pings: Vec::new(),
+            next: 0,
         }];
         let mut load = Load::new(readers, &batches, false)?;
         let mut publisher = wire::connect(server.address(), !is_raw)?;
@@ -188,7 +189,7 @@ fn join(address: SocketAddr, is_raw: bool, count: usize) -> Result<Vec<TcpStream
         let mut group = group.collect::<Result<Vec<_>>>()?;
         if !is_raw {
             for stream in &mut group {
-                wire::send_request(stream, address)?;
+                wire::send_request(stream, address, None)?;
             }
             for stream in &mut group {
                 wire::read_response(stream)?;

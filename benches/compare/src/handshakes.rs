@@ -61,7 +61,7 @@ fn run_group(address: SocketAddr) -> Result<()> {
     let streams: Result<Vec<_>> = (0..GROUP).map(|_| wire::connect(address, false)).collect();
     let mut streams = streams?;
     for stream in &mut streams {
-        wire::send_request(stream, address)?;
+        wire::send_request(stream, address, None)?;
     }
     for stream in &mut streams {
         wire::read_response(stream)?;

@@ -10,27 +10,35 @@
 //! | [`fanout`] | servers that send to many, each in its own way |
 //! | [`contestants`], [`ways`] | which servers there are |
 //! | [`workload`] | which loads there are |
-//! | [`wire`] | the client's side of the protocol, in bytes |
-//! | [`batch`], [`reply`] | what is sent at once, and what has to come back |
+//! | [`json`], [`random`] | what messages hold |
+//! | [`wire`], [`pieces`] | the client's side of the protocol, in bytes |
+//! | [`deflate`] | the client's side of compression |
+//! | [`batch`], [`courses`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
 //! | [`process`] | a server's process: start, processor time, memory |
-//! | [`echo`], [`broadcast`], [`handshakes`], [`idle`] | the kinds of measurement |
+//! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`], [`idle`] | the kinds of measurement |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 
 pub mod batch;
 pub mod broadcast;
+pub mod compressed;
 pub mod contestants;
+pub mod courses;
+pub mod deflate;
 pub mod echo;
 pub mod fanout;
 pub mod handshakes;
 pub mod idle;
+pub mod json;
 pub mod load;
 pub mod machine;
 pub mod options;
 pub mod orders;
+pub mod pieces;
 pub mod plot;
 pub mod process;
+pub mod random;
 pub mod reply;
 pub mod report;
 pub mod results;

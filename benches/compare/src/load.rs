@@ -12,6 +12,7 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use crate::Result;
 use crate::batch::Batch;
+use crate::courses::Courses;
 use crate::reply::Reply;
 
 /// How long no connection may make progress.
@@ -46,6 +47,8 @@ pub struct Load<'a> {
     /// Connections that wait for their turn to write on.
     waiting: Vec<usize>,
     connections: Vec<Connection>,
+    /// Bytes that have come back.
+    received: u64,
     /// One for all connections, since all of it is checked before the next read.
     read_buffer: Vec<u8>,
 }
@@ -69,6 +72,27 @@ impl<'a> Load<'a> {
     ///
     /// When the system has no room for them.
     pub fn new(streams: Vec<TcpStream>, batches: &'a [Batch], is_raw: bool) -> Result<Self> {
+        // Neighbours send different bytes.
+        let first = |number| number % batches.len();
+        Self::start(streams, batches, first, || Reply::new(is_raw))
+    }
+
+    /// The same for compressed messages: those of a course for each connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_courses(streams: Vec<TcpStream>, courses: &'a Courses) -> Result<Self> {
+        let first = |number| courses.first(number);
+        Self::start(streams, courses.batches(), first, || courses.reply())
+    }
+
+    fn start(
+        streams: Vec<TcpStream>,
+        batches: &'a [Batch],
+        first: impl Fn(usize) -> usize,
+        reply: impl Fn() -> Reply,
+    ) -> Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let mut connections = Vec::new();
         for (number, stream) in streams.into_iter().enumerate() {
@@ -77,10 +101,9 @@ impl<'a> Load<'a> {
             epoll::add(&epoll, &stream, data, EventFlags::IN)?;
             connections.push(Connection {
                 stream,
-                // Neighbours send different bytes.
-                batch: number % batches.len(),
+                batch: first(number),
                 written: 0,
-                reply: Reply::new(is_raw),
+                reply: reply(),
                 waits_to_write: false,
             });
         }
@@ -90,6 +113,7 @@ impl<'a> Load<'a> {
             write: usize::MAX,
             waiting: Vec::new(),
             connections,
+            received: 0,
             read_buffer: vec![0; READ_BUFFER],
         })
     }
@@ -99,6 +123,19 @@ impl<'a> Load<'a> {
     pub fn in_writes_of(mut self, bytes: usize) -> Self {
         self.write = bytes;
         self
+    }
+
+    /// From now on decompresses what comes on the first connection alone.
+    pub fn unpack_few(&mut self) {
+        for connection in self.connections.iter_mut().skip(1) {
+            connection.reply.stop_unpacking();
+        }
+    }
+
+    /// How many bytes have come back so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received
     }
 
     /// Sends until it is time to stop and receives all replies; gives the number of messages
@@ -224,6 +261,7 @@ impl<'a> Load<'a> {
             Err(error) if is_transient(&error) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
+        self.received += length as u64;
         let batch = &self.batches[connection.batch];
         connection.reply.take(batch, &self.read_buffer[..length])
     }
@@ -231,11 +269,11 @@ impl<'a> Load<'a> {
     /// Turns to the next batch; gives the number of messages in the one that is done.
     fn finish_batch(&mut self, number: usize) -> u64 {
         let connection = &mut self.connections[number];
-        let messages = self.batches[connection.batch].count;
-        connection.batch = (connection.batch + 1) % self.batches.len();
+        let Batch { count, next, .. } = self.batches[connection.batch];
+        connection.batch = next;
         connection.written = 0;
         connection.reply.reset();
-        messages as u64
+        count as u64
     }
 }
 

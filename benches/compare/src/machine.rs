@@ -6,9 +6,15 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use crate::Result;
+use crate::compressed::COMPRESSORS;
 use crate::contestants::CONTESTANTS;
 
 const LOCK_FILE: &str = include_str!("../Cargo.lock");
+/// That of the server which is built alone.
+const LOCK_FILE_OF_SOKETTO: &str = include_str!("../soketto/Cargo.lock");
+
+/// What compresses messages.
+const CODECS: [&str; 2] = ["flate2", "zlib-rs"];
 
 /// What the report says about the machine and the software.
 #[derive(Debug)]
@@ -35,10 +41,13 @@ pub fn describe() -> Result<Machine> {
     let info = fs::read_to_string("/proc/meminfo")?;
     let memory = value(&info, "MemTotal").and_then(|value| value.strip_suffix(" kB"));
     let memory: u64 = memory.ok_or("no size of the memory")?.parse()?;
-    let libraries = CONTESTANTS
-        .iter()
-        .filter(|server| server.is_peer())
-        .map(|server| Ok((server.library, locked_version(server.library)?)))
+    let peers = CONTESTANTS.iter().filter(|server| server.is_peer());
+    let compressors = COMPRESSORS.iter().filter(|server| !server.is_ours);
+    let libraries = peers
+        .map(|server| server.library)
+        .chain(compressors.map(|server| server.library))
+        .chain(CODECS)
+        .map(|library| Ok((library, locked_version(library)?)))
         .collect::<Result<_>>()?;
     Ok(Machine {
         date: output("date", &["-u", "+%Y-%m-%d"])?,
@@ -100,15 +109,17 @@ fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 /// The version of a direct dependency. Where the lock file has more than one, the greatest is
 /// it: the others are what frameworks bring along.
 fn locked_version(library: &str) -> Result<String> {
+    let version = [LOCK_FILE, LOCK_FILE_OF_SOKETTO]
+        .into_iter()
+        .find_map(|lock_file| last_version(lock_file, library));
+    Ok(version.ok_or_else(|| format!("no lock file has {library}"))?)
+}
+
+fn last_version(lock_file: &str, library: &str) -> Option<String> {
     let name = format!("name = \"{library}\"");
-    let versions = LOCK_FILE
-        .split("[[package]]")
-        .filter(|package| package.lines().any(|line| line == name));
-    let version = versions.last().and_then(|package| {
-        let line = package
-            .lines()
-            .find_map(|line| line.strip_prefix("version = "))?;
-        Some(line.trim_matches('"').to_owned())
-    });
-    Ok(version.ok_or_else(|| format!("the lock file has no {library}"))?)
+    let packages = lock_file.split("[[package]]");
+    let versions = packages.filter(|package| package.lines().any(|line| line == name));
+    let mut lines = versions.last()?.lines();
+    let version = lines.find_map(|line| line.strip_prefix("version = "))?;
+    Some(version.trim_matches('"').to_owned())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::broadcast::{self, Broadcast};
+use crate::compressed::{self, COMPRESSORS, Compressor, Json};
 use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
 use crate::ways::{WAYS, Way};
@@ -31,6 +32,8 @@ pub struct Options {
     pub window: Window,
     /// Idle connections.
     pub connections: u32,
+    /// Idle connections that compress.
+    pub compressed: usize,
     /// To how many connections the ways to broadcast send at most.
     broadcast_to: usize,
     pub output: PathBuf,
@@ -86,6 +89,7 @@ impl Options {
                 }
             },
             connections: if is_quick { 1_000 } else { 8_000 },
+            compressed: if is_quick { 100 } else { 1_000 },
             broadcast_to: if is_quick { 100 } else { usize::MAX },
             output: output.unwrap_or_else(|| package.join(usual)),
             is_whole,
@@ -179,6 +183,27 @@ impl Options {
             .filter(move |server| runs && !server.is_tuned())
     }
 
+    /// The loads of compressed messages that were selected.
+    pub fn compressed(&self) -> impl Iterator<Item = &'static Json> {
+        compressed::LOADS
+            .iter()
+            .filter(|load| self.workloads.contain(load.name))
+    }
+
+    /// The servers that compress and were selected.
+    #[must_use]
+    pub fn compressors(&self) -> impl DoubleEndedIterator<Item = &'static Compressor> {
+        COMPRESSORS
+            .iter()
+            .filter(|server| self.servers.contain(server.name))
+    }
+
+    /// Those of them whose memory is measured.
+    pub fn idle_compressors(&self) -> impl Iterator<Item = &'static Compressor> {
+        let runs = self.workloads.contain(compressed::MEMORY);
+        self.compressors().filter(move |_| runs)
+    }
+
     fn selected(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
         CONTESTANTS
             .iter()
@@ -190,16 +215,22 @@ impl Options {
 pub fn workload_names() -> impl Iterator<Item = &'static str> {
     let echoing = WORKLOADS.iter().map(|workload| workload.name);
     let ways = broadcast::of_ways().map(|load| load.name);
+    let compressed = compressed::LOADS.iter().map(|load| load.name);
     echoing
+        .chain(compressed)
+        .chain([compressed::MEMORY])
         .chain([broadcast::OF_LIBRARIES.name])
         .chain(ways)
         .chain([handshakes::NAME, idle::NAME])
 }
 
-/// The names of all servers, those that are ways to broadcast in the end.
+/// The names of all servers, those that compress and those that are ways to broadcast in the end.
 pub fn server_names() -> impl Iterator<Item = &'static str> {
     let contestants = CONTESTANTS.iter().map(|server| server.name);
-    contestants.chain(WAYS.iter().map(|way| way.name))
+    let compressors = COMPRESSORS.iter().map(|server| server.name);
+    contestants
+        .chain(compressors)
+        .chain(WAYS.iter().map(|way| way.name))
 }
 
 #[derive(Debug, PartialEq)]

@@ -13,8 +13,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
+use crate::compressed::Compressor;
 use crate::contestants::Contestant;
-use crate::server::{ORDERS, TUNED};
+use crate::server::{DEFLATE, ORDERS, TUNED};
 use crate::ways::Way;
 
 /// The processor cores: the server has one for itself, and so has the load.
@@ -70,6 +71,28 @@ impl Server {
     /// As [`start`](Self::start).
     pub fn start_way(way: &Way, folder: &Path) -> Result<Self> {
         Self::start_command(&folder.join(way.binary), &[way.name])
+    }
+
+    /// Starts a server that compresses, if it can; tuned or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_compressor(
+        compressor: &Compressor,
+        level: u8,
+        is_tuned: bool,
+        folder: &Path,
+    ) -> Result<Self> {
+        let deflate = compressor.deflate(level).map(|deflate| deflate.to_string());
+        let mut options = Vec::new();
+        if is_tuned {
+            options.push(TUNED);
+        }
+        if let Some(deflate) = &deflate {
+            options.extend([DEFLATE, deflate]);
+        }
+        Self::start_command(&folder.join(compressor.binary), &options)
     }
 
     fn start_command(path: &Path, options: &[&str]) -> Result<Self> {

@@ -2,7 +2,9 @@
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::wire::{CONTINUATION, Header, LONGEST_HEADER, PONG};
+use crate::deflate::{Deflate, Unpacker};
+use crate::pieces::Pieces;
+use crate::wire::{CONTINUATION, Header, PONG};
 
 /// How many bytes at the front of a piece of payload are compared, beside its last one. That is
 /// all of a short message; comparing all of a long one would cost more than sending it.
@@ -16,6 +18,7 @@ pub enum Reply {
         received: usize,
     },
     Frames(Frames),
+    Compressed(Box<Compressed>),
 }
 
 /// A reply in frames. A server may cut a message, and answer a ping whenever it likes.
@@ -26,12 +29,22 @@ pub struct Frames {
     pongs: usize,
     /// Bytes of the current message that came, in the frames before and in this one.
     offset: usize,
+    pong_offset: usize,
     is_continued: bool,
-    /// The frame that is being read, and how much of its payload is missing.
-    frame: Option<(Header, usize)>,
-    /// A header that came in two pieces.
-    partial: [u8; LONGEST_HEADER],
-    partial_length: usize,
+    pieces: Pieces,
+}
+
+/// A reply in compressed frames: what it takes on its way is counted elsewhere.
+#[derive(Debug)]
+pub struct Compressed {
+    messages: usize,
+    pieces: Pieces,
+    is_continued: bool,
+    /// Decompresses each message, which is compared then; `None` once it shall only be counted.
+    unpacker: Option<Unpacker>,
+    /// What came of the current message, and what it holds.
+    packed: Vec<u8>,
+    unpacked: Vec<u8>,
 }
 
 impl Reply {
@@ -42,6 +55,19 @@ impl Reply {
         } else {
             Self::Frames(Frames::default())
         }
+    }
+
+    /// A reply of which every message is compressed.
+    #[must_use]
+    pub fn compressed(deflate: Deflate) -> Self {
+        Self::Compressed(Box::new(Compressed {
+            messages: 0,
+            pieces: Pieces::default(),
+            is_continued: false,
+            unpacker: Some(Unpacker::new(deflate)),
+            packed: Vec::new(),
+            unpacked: Vec::new(),
+        }))
     }
 
     /// Checks what arrived, and tells whether the reply to `batch` is complete.
@@ -57,69 +83,52 @@ impl Reply {
                 Ok(*received == batch.frames.len())
             }
             Self::Frames(frames) => frames.take(batch, bytes),
+            Self::Compressed(compressed) => compressed.take(batch, bytes),
         }
     }
 
     /// Starts over for the next batch.
     pub fn reset(&mut self) {
-        *self = Self::new(matches!(self, Self::Raw { .. }));
+        match self {
+            Self::Raw { received } => *received = 0,
+            Self::Frames(frames) => *frames = Frames::default(),
+            // The codec goes on, for what it may have to keep.
+            Self::Compressed(compressed) => compressed.messages = 0,
+        }
+    }
+
+    /// From now on only counts compressed messages: to decompress all of them would cost about as
+    /// much as what is measured.
+    pub fn stop_unpacking(&mut self) {
+        if let Self::Compressed(compressed) = self {
+            compressed.unpacker = None;
+        }
     }
 }
 
 impl Frames {
     fn take(&mut self, batch: &Batch, mut bytes: &[u8]) -> Result<bool> {
-        while !bytes.is_empty() {
-            let (header, missing) = match self.frame {
-                Some(frame) => frame,
-                None => match self.read_header(&mut bytes)? {
-                    Some(header) => (header, header.length),
-                    None => return Ok(false),
-                },
-            };
-            let (payload, rest) = bytes.split_at(missing.min(bytes.len()));
-            bytes = rest;
-            self.check_payload(batch, header, header.length - missing, payload)?;
-            self.frame = Some((header, missing - payload.len()));
-            if missing == payload.len() {
-                self.frame = None;
+        while let Some(piece) = self.pieces.take(&mut bytes)? {
+            let header = piece.header;
+            if header.is_compressed {
+                return Err(format!("nobody has agreed to compress: {header:?}").into());
+            }
+            self.check_payload(batch, header, piece.payload)?;
+            if piece.is_last {
                 self.end_frame(batch, header)?;
             }
         }
-        Ok(self.frame.is_none()
-            && self.partial_length == 0
+        Ok(self.pieces.are_whole()
             && self.messages == batch.messages.len()
             && self.pongs == batch.pings.len())
     }
 
-    fn read_header(&mut self, bytes: &mut &[u8]) -> Result<Option<Header>> {
-        if self.partial_length == 0
-            && let Some((header, size)) = Header::read(bytes)?
-        {
-            *bytes = &bytes[size..];
-            return Ok(Some(header));
-        }
-        while let [first, rest @ ..] = *bytes {
-            self.partial[self.partial_length] = *first;
-            self.partial_length += 1;
-            *bytes = rest;
-            if let Some((header, _)) = Header::read(&self.partial[..self.partial_length])? {
-                self.partial_length = 0;
-                return Ok(Some(header));
-            }
-        }
-        Ok(None)
-    }
-
-    fn check_payload(
-        &mut self,
-        batch: &Batch,
-        header: Header,
-        offset: usize,
-        payload: &[u8],
-    ) -> Result<()> {
+    fn check_payload(&mut self, batch: &Batch, header: Header, payload: &[u8]) -> Result<()> {
         if header.opcode == PONG {
             let ping = batch.pings.get(self.pongs).ok_or("a pong too many")?;
-            return check(ping, offset, payload);
+            check(ping, self.pong_offset, payload)?;
+            self.pong_offset += payload.len();
+            return Ok(());
         }
         let message = batch.messages.get(self.messages);
         let message = message.ok_or("a message too many")?;
@@ -142,6 +151,7 @@ impl Frames {
                 return Err(format!("not the pong to the ping: {header:?}").into());
             }
             self.pongs += 1;
+            self.pong_offset = 0;
             return Ok(());
         }
         self.is_continued = !header.is_final;
@@ -153,6 +163,48 @@ impl Frames {
             }
             self.offset = 0;
             self.messages += 1;
+        }
+        Ok(())
+    }
+}
+
+impl Compressed {
+    fn take(&mut self, batch: &Batch, mut bytes: &[u8]) -> Result<bool> {
+        while let Some(piece) = self.pieces.take(&mut bytes)? {
+            let header = piece.header;
+            let expected = if self.is_continued {
+                (CONTINUATION, false)
+            } else {
+                (batch.opcode, true)
+            };
+            if (header.opcode, header.is_compressed) != expected {
+                return Err(format!("expected {expected:?}, not {header:?}").into());
+            }
+            if self.unpacker.is_some() {
+                self.packed.extend_from_slice(piece.payload);
+            }
+            if piece.is_last {
+                self.is_continued = !header.is_final;
+                if header.is_final {
+                    self.end_message(batch)?;
+                }
+            }
+        }
+        Ok(self.pieces.are_whole() && self.messages == batch.messages.len())
+    }
+
+    fn end_message(&mut self, batch: &Batch) -> Result<()> {
+        let message = batch.messages.get(self.messages);
+        let message = message.ok_or("a message too many")?;
+        self.messages += 1;
+        if let Some(unpacker) = &mut self.unpacker {
+            self.unpacked.clear();
+            self.unpacked.reserve(message.len() + 1);
+            unpacker.unpack(&self.packed, &mut self.unpacked)?;
+            self.packed.clear();
+            if self.unpacked != *message {
+                return Err("another message than was sent, once it is decompressed".into());
+            }
         }
         Ok(())
     }
@@ -172,6 +224,8 @@ fn check(expected: &[u8], offset: usize, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deflate::{Packer, Takeover};
+    use crate::wire::{COMPRESSED, write_message};
 
     fn batch() -> Batch {
         Batch {
@@ -180,6 +234,7 @@ mod tests {
             opcode: 2,
             messages: vec![b"abc".to_vec(), b"de".to_vec()],
             pings: vec![b"p".to_vec()],
+            next: 0,
         }
     }
 
@@ -216,5 +271,35 @@ mod tests {
         let mut reply = Reply::new(true);
         assert!(!reply.take(&batch(), &[1, 2]).unwrap());
         assert!(reply.take(&batch(), &[3]).unwrap());
+    }
+
+    #[test]
+    fn compressed_messages_are_compared_as_long_as_they_are_decompressed() {
+        let takeover = Takeover::None;
+        let deflate = Deflate { takeover, level: 1 };
+        let mut batch = batch();
+        batch.pings.clear();
+        let mut echo = Vec::new();
+        for message in &batch.messages {
+            let mut packed = Vec::new();
+            Packer::new(deflate).pack(message, &mut packed).unwrap();
+            write_message(&mut echo, batch.opcode | COMPRESSED, &packed);
+        }
+        for cut in 1..echo.len() {
+            let mut reply = Reply::compressed(deflate);
+            assert!(!reply.take(&batch, &echo[..cut]).unwrap(), "cut at {cut}");
+            assert!(reply.take(&batch, &echo[cut..]).unwrap(), "cut at {cut}");
+        }
+        assert!(Reply::new(false).take(&batch, &echo).is_err());
+
+        batch.messages[0] = b"abd".to_vec();
+        let mut reply = Reply::compressed(deflate);
+        assert!(reply.take(&batch, &echo).is_err());
+        let mut reply = Reply::compressed(deflate);
+        reply.stop_unpacking();
+        assert!(reply.take(&batch, &echo).unwrap());
+        // A message that is not compressed.
+        let plain = b"\x82\x03abc\x82\x02de";
+        assert!(reply.take(&batch, plain).is_err());
     }
 }

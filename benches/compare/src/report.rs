@@ -1,5 +1,6 @@
 //! Writes `RESULTS.md`.
 
+mod compressed;
 mod ways;
 
 use std::fmt::Write;
@@ -33,7 +34,8 @@ const RULES: &str = "\
 - The load is the same for all: raw sockets, frames masked beforehand with random keys. Every
   reply is checked for its headers and lengths, and its bytes in part.
 - Every server checks UTF-8 and masks, sets TCP_NODELAY, takes messages of 64 MiB and does not
-  compress. Peers run as their READMEs show them, and *tuned* as their authors tune them.
+  compress, but for the section about that. Peers run as their READMEs show them, and *tuned* as
+  their authors tune them.
 - Every run has a fresh process. Rounds go through the servers forwards and backwards in turn.
   Given are the median of all rounds and, in brackets, the least and the greatest.
 - A floor is TCP echo without any protocol. The ratio to the floor on the same runtime is taken
@@ -52,6 +54,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
     for workload in options.workloads() {
         details(&mut text, options, workload, results)?;
     }
+    compressed::section(&mut text, options, results)?;
     broadcast_table(&mut text, options, results)?;
     ways::section(&mut text, options, results)?;
     handshake_table(&mut text, options, results)?;

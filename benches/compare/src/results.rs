@@ -35,6 +35,7 @@ pub struct Results {
     samples: BTreeMap<(&'static str, &'static str), Vec<Sample>>,
     deliveries: BTreeMap<(&'static str, &'static str), Vec<Deliveries>>,
     memory: BTreeMap<&'static str, Memory>,
+    figures: BTreeMap<(&'static str, &'static str), Vec<f64>>,
     skipped: Vec<String>,
 }
 
@@ -61,6 +62,11 @@ impl Results {
 
     pub fn add_memory(&mut self, server: &'static str, memory: Memory) {
         self.memory.insert(server, memory);
+    }
+
+    /// Adds a figure of a kind of its own: what it is, and of what.
+    pub fn add_figure(&mut self, figure: &'static str, of: &'static str, value: f64) {
+        self.figures.entry((figure, of)).or_default().push(value);
     }
 
     /// Notes what could not be run, and why.
@@ -165,6 +171,12 @@ impl Results {
     #[must_use]
     pub fn memory(&self, server: &'static str) -> Option<Memory> {
         self.memory.get(server).copied()
+    }
+
+    /// A figure of a kind of its own.
+    #[must_use]
+    pub fn figure(&self, figure: &'static str, of: &'static str) -> Option<Spread> {
+        Spread::of(self.figures.get(&(figure, of))?.iter().copied())
     }
 
     fn samples(&self, workload: &'static str, server: &'static str) -> &[Sample] {

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::Result;
 use crate::batch::Batch;
 use crate::broadcast::{self, Broadcast};
+use crate::compressed;
 use crate::contestants::Contestant;
 use crate::echo::{self, Sample};
 use crate::handshakes;
@@ -42,6 +43,17 @@ pub fn run(options: &Options, folder: &Path) -> Result<Results> {
         let memory = memory.map_err(|error| format!("idle, {}: {error}", contestant.name))?;
         results.add_memory(contestant.name, memory);
     }
+    for server in options.idle_compressors() {
+        let memory = compressed::measure_memory(server, folder, options.compressed);
+        let memory =
+            memory.map_err(|error| format!("{}, {}: {error}", compressed::MEMORY, server.name))?;
+        eprintln!(
+            "  {:36} {:24} {memory:10.2} KiB",
+            compressed::MEMORY,
+            server.name
+        );
+        results.add_figure(compressed::MEMORY, server.name, memory);
+    }
     check(options, &results)?;
     for load in broadcasts {
         for way in options.ways().filter(|way| load.suits(way)) {
@@ -67,29 +79,57 @@ fn possible(options: &Options, results: &mut Results) -> Vec<&'static Broadcast>
 }
 
 fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Results) -> Result<()> {
-    let mut add = |workload, contestant: &Contestant, sample: Result<Sample>| {
-        let name = contestant.name;
-        let sample = sample.map_err(|error| format!("{workload}, {name}: {error}"))?;
-        print(workload, name, sample);
-        results.add(workload, name, sample);
-        Result::Ok(())
-    };
     for workload in options.workloads() {
         let batches = Batch::all(workload);
         for contestant in in_order(round, options.contestants(workload)) {
             let sample = echo::measure(contestant, folder, workload, &batches, options.window);
-            add(workload.name, contestant, sample)?;
+            add(results, workload.name, contestant, sample)?;
         }
     }
+    run_compressed(options, folder, round, results)?;
     for contestant in in_order(round, options.broadcasters()) {
         let load = broadcast::OF_LIBRARIES;
         let sample = Server::start_for_orders(contestant, folder)
             .and_then(|server| load.measure(&server, false, options.window));
-        add(load.name, contestant, sample.map(|(sample, _)| sample))?;
+        let sample = sample.map(|(sample, _)| sample);
+        add(results, load.name, contestant, sample)?;
     }
     for contestant in in_order(round, options.handshakers()) {
         let sample = handshakes::measure(contestant, folder, options.window);
-        add(handshakes::NAME, contestant, sample)?;
+        add(results, handshakes::NAME, contestant, sample)?;
+    }
+    Ok(())
+}
+
+fn add(
+    results: &mut Results,
+    workload: &'static str,
+    contestant: &Contestant,
+    sample: Result<Sample>,
+) -> Result<()> {
+    let name = contestant.name;
+    let sample = sample.map_err(|error| format!("{workload}, {name}: {error}"))?;
+    print(workload, name, sample);
+    results.add(workload, name, sample);
+    Ok(())
+}
+
+/// Runs the loads of compressed messages against each server that compresses.
+fn run_compressed(
+    options: &Options,
+    folder: &Path,
+    round: usize,
+    results: &mut Results,
+) -> Result<()> {
+    for load in options.compressed() {
+        for server in in_order(round, options.compressors()) {
+            let measured = load.measure(server, folder, options.window);
+            let (sample, bytes) =
+                measured.map_err(|error| format!("{}, {}: {error}", load.name, server.name))?;
+            print(load.name, server.name, sample);
+            results.add(load.name, server.name, sample);
+            results.add_figure(load.name, server.name, bytes);
+        }
     }
     Ok(())
 }
@@ -159,6 +199,11 @@ fn check(options: &Options, results: &Results) -> Result<()> {
     for workload in options.workloads() {
         for contestant in options.contestants(workload) {
             results.require(workload.name, contestant.name, options.rounds)?;
+        }
+    }
+    for load in options.compressed() {
+        for server in options.compressors() {
+            results.require(load.name, server.name, options.rounds)?;
         }
     }
     for contestant in options.broadcasters() {

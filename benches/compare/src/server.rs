@@ -1,12 +1,12 @@
 //! What the echo servers here have in common: the command line, the limits and the loops.
 //!
 //! ```text
-//! SERVER [ADDRESS] [--tuned [--orders]]
+//! SERVER [ADDRESS] [--tuned [--orders]] [--deflate TAKEOVER-LEVEL]
 //! ```
 //!
 //! Without `--tuned` a server is what the README of its library shows; with it, what the authors of
 //! the library recommend or use where speed counts. The limits are the same. With `--orders` it
-//! does what the client says.
+//! does what the client says. With `--deflate` it compresses, if it can, and if it is asked to.
 
 use std::convert::Infallible;
 use std::{env, io};
@@ -19,6 +19,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::deflate::Deflate;
 
 /// The largest message that every server takes.
 pub const MAX_MESSAGE: usize = 64 << 20;
@@ -48,6 +50,16 @@ pub const ORDERS: &str = "--orders";
 #[must_use]
 pub fn takes_orders() -> bool {
     env::args().any(|argument| argument == ORDERS)
+}
+
+/// The option that asks for compression; its value is a [`Deflate`].
+pub const DEFLATE: &str = "--deflate";
+
+/// How to compress.
+#[must_use]
+pub fn deflate() -> Option<Deflate> {
+    let mut arguments = env::args().skip_while(|argument| argument != DEFLATE);
+    arguments.nth(1).as_deref().and_then(Deflate::read)
 }
 
 /// The address to listen on.

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::Result;
+use crate::deflate::Deflate;
 
 /// How long one connect, read or write of a blocking socket may take.
 pub const STEP: Duration = Duration::from_secs(5);
@@ -18,6 +19,8 @@ pub const BINARY: u8 = 0x2;
 pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xA;
+/// Beside the opcode: the message is compressed.
+pub const COMPRESSED: u8 = 0x40;
 
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
@@ -35,6 +38,7 @@ const HEAD_LIMIT: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub is_final: bool,
+    pub is_compressed: bool,
     pub opcode: u8,
     pub length: usize,
 }
@@ -50,7 +54,7 @@ impl Header {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
         };
-        if first & 0x70 != 0 || second & MASKED != 0 {
+        if first & 0x30 != 0 || second & MASKED != 0 {
             return Err(format!("not a header of a server: {first:02x} {second:02x}").into());
         }
         let (length, size) = match second {
@@ -66,6 +70,7 @@ impl Header {
         };
         let header = Self {
             is_final: first & FIN != 0,
+            is_compressed: first & COMPRESSED != 0,
             opcode: first & 0x0f,
             length: usize::try_from(length)?,
         };
@@ -113,41 +118,73 @@ fn write_header(out: &mut Vec<u8>, first: u8, masked: u8, length: usize) {
 ///
 /// When the server cannot be reached or refuses.
 pub fn connect(address: SocketAddr, handshake: bool) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, STEP)?;
-    stream.set_read_timeout(Some(STEP))?;
-    stream.set_write_timeout(Some(STEP))?;
-    stream.set_nodelay(true)?;
+    let mut stream = connect_bare(address)?;
     if handshake {
-        send_request(&mut stream, address)?;
+        send_request(&mut stream, address, None)?;
         read_response(&mut stream)?;
     }
     Ok(stream)
 }
 
-/// Asks for an upgrade.
+/// Connects as a WebSocket; with `deflate`, as one whose messages are compressed.
+///
+/// # Errors
+///
+/// When the server cannot be reached, refuses, or does not compress as it was asked to.
+pub fn connect_compressed(address: SocketAddr, deflate: Option<Deflate>) -> Result<TcpStream> {
+    let mut stream = connect_bare(address)?;
+    send_request(&mut stream, address, deflate)?;
+    let head = read_response(&mut stream)?;
+    if let Some(deflate) = deflate {
+        deflate.check_answer(&head)?;
+    }
+    Ok(stream)
+}
+
+fn connect_bare(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, STEP)?;
+    stream.set_read_timeout(Some(STEP))?;
+    stream.set_write_timeout(Some(STEP))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Asks for an upgrade, and offers to compress.
 ///
 /// # Errors
 ///
 /// When it cannot be written.
-pub fn send_request(stream: &mut TcpStream, address: SocketAddr) -> Result<()> {
-    let request = format!(
+pub fn send_request(
+    stream: &mut TcpStream,
+    address: SocketAddr,
+    deflate: Option<Deflate>,
+) -> Result<()> {
+    Ok(stream.write_all(request(&address.to_string(), deflate).as_bytes())?)
+}
+
+/// The request for an upgrade.
+#[must_use]
+pub fn request(host: &str, deflate: Option<Deflate>) -> String {
+    let offer = deflate.map_or_else(String::new, |deflate| {
+        format!("Sec-WebSocket-Extensions: {}\r\n", deflate.offer())
+    });
+    format!(
         "GET / HTTP/1.1\r\n\
-         Host: {address}\r\n\
+         Host: {host}\r\n\
          Connection: Upgrade\r\n\
          Upgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n\
-         \r\n"
-    );
-    Ok(stream.write_all(request.as_bytes())?)
+         {offer}\r\n"
+    )
 }
 
-/// Reads the answer to [`send_request`].
+/// Reads the answer to [`send_request`] and gives its head.
 ///
 /// # Errors
 ///
 /// When it is not the upgrade.
-pub fn read_response(stream: &mut TcpStream) -> Result<()> {
+pub fn read_response(stream: &mut TcpStream) -> Result<String> {
     // The server speaks first only when spoken to, so nothing follows the head.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -168,7 +205,7 @@ pub fn read_response(stream: &mut TcpStream) -> Result<()> {
     if !head.starts_with("HTTP/1.1 101 ") || !accepted {
         return Err(format!("handshake refused: {head:?}").into());
     }
-    Ok(())
+    Ok(head)
 }
 
 /// Reads one short frame and compares it.

@@ -2,10 +2,14 @@
 
 use std::io;
 
+use anyws_compare::deflate::Deflate;
 use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
+use sockudo_ws::deflate::{DeflateWindowBits, negotiate_server_deflate};
+use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 use sockudo_ws::server::WebSocketServer;
-use sockudo_ws::{Config, Http1, Message};
+use sockudo_ws::{CompressedWebSocketStream, Config, DeflateConfig, Http1, Message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const WORDS: Words<Message> = Words {
@@ -32,7 +36,13 @@ async fn serve(stream: TcpStream) {
             .auto_ping(false)
             .idle_timeout(0);
     }
-    let server = WebSocketServer::<Http1>::new(config.build());
+    let config = config.build();
+    if let Some(deflate) = server::deflate() {
+        // An error ends this connection alone, and the load sees that.
+        let _ = serve_compressed(stream, config, deflate).await;
+        return;
+    }
+    let server = WebSocketServer::<Http1>::new(config);
     let Ok((socket, _)) = server.accept_raw(stream).await else {
         return;
     };
@@ -45,6 +55,46 @@ async fn serve(stream: TcpStream) {
     } else {
         server::echo(socket, is_data).await;
     }
+}
+
+/// Its servers negotiate no compression outside axum, so this does, by its own functions.
+async fn serve_compressed(
+    mut stream: TcpStream,
+    config: Config,
+    deflate: Deflate,
+) -> anyws_compare::Result<()> {
+    let bits = DeflateWindowBits::try_from(deflate.window_bits())?;
+    let policy = DeflateConfig {
+        server_max_window_bits: bits,
+        client_max_window_bits: bits,
+        server_no_context_takeover: !deflate.takes_over(),
+        client_no_context_takeover: !deflate.takes_over(),
+        compression_level: deflate.level.into(),
+        ..DeflateConfig::default()
+    };
+    let mut head = Vec::new();
+    let negotiated = loop {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err("no complete request".into());
+        }
+        let Some((request, _)) = parse_request(&head)? else {
+            continue;
+        };
+        let offers = request.extensions.unwrap_or_default();
+        let negotiated = negotiate_server_deflate(offers, &policy).ok_or("nothing to agree on")?;
+        let key = generate_accept_key(request.key);
+        let response = build_response(&key, None, Some(&negotiated.to_response_header()));
+        stream.write_all(&response).await?;
+        break negotiated;
+    };
+    // The load sends nothing more before it has the response.
+    let socket = CompressedWebSocketStream::server(stream, config, negotiated.config);
+    if server::is_tuned() {
+        server::echo_in_bursts(socket, is_data).await;
+    } else {
+        server::echo(socket, is_data).await;
+    }
+    Ok(())
 }
 
 fn is_data(message: &Message) -> bool {

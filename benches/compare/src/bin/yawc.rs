@@ -2,18 +2,23 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::sync::LazyLock;
 
+use anyws_compare::deflate::Deflate;
 use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
 use futures_util::StreamExt;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response, StatusCode};
-use yawc::{Frame, OpCode, Options, UpgradeFut, WebSocket};
+use yawc::{CompressionLevel, DeflatePool, Frame, OpCode, Options, UpgradeFut, WebSocket};
 
 // Its README's figures were taken with these.
 const TUNED_READ_BUFFER: usize = 128 << 10;
 const TUNED_WRITE_BOUNDARY: usize = 64 << 10;
+
+// One pool for the whole server, of more than one thread ever needs.
+static POOL: LazyLock<DeflatePool> = LazyLock::new(|| DeflatePool::new(64));
 
 const WORDS: Words<Frame> = Words {
     as_text: |frame| (frame.opcode() == OpCode::Text).then(|| frame.as_str()),
@@ -41,12 +46,30 @@ fn options() -> Options {
     let options = Options::default()
         .with_limits(server::MAX_MESSAGE + 1, server::MAX_MESSAGE + 1)
         .with_utf8();
+    let options = match server::deflate() {
+        Some(deflate) => compress(options, deflate),
+        None => options,
+    };
     if server::is_tuned() {
         options
             .with_read_buffer_capacity(TUNED_READ_BUFFER)
             .with_backpressure_boundary(TUNED_WRITE_BOUNDARY)
     } else {
         options
+    }
+}
+
+fn compress(options: Options, deflate: Deflate) -> Options {
+    let options = options.with_compression_level(CompressionLevel::new(deflate.level.into()));
+    if deflate.takes_over() {
+        options
+            .with_server_max_window_bits(deflate.window_bits())
+            .with_client_max_window_bits(deflate.window_bits())
+    } else {
+        options
+            .server_no_context_takeover()
+            .client_no_context_takeover()
+            .with_deflate_pool(POOL.clone())
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use anyws::{Message, WebSocket, WebSocketConfig, testing};
+use anyws::{DeflateConfig, Message, WebSocket, WebSocketConfig, testing};
 use futures::{AsyncRead, AsyncWrite};
 
 /// A client that sends bursts of equal messages.
@@ -27,9 +27,11 @@ struct Load {
     /// Bytes in a message.
     length: usize,
     is_text: bool,
+    /// The two ends have agreed to compress, but no message is: this is what that costs all others.
+    has_agreed: bool,
 }
 
-const LOADS: [Load; 6] = [
+const LOADS: [Load; 8] = [
     Load::binary("64B-depth-1", 1, 64),
     Load::binary("64B-depth-16", 16, 64),
     Load::binary("1KiB-depth-16", 16, 1024),
@@ -39,7 +41,28 @@ const LOADS: [Load; 6] = [
         ..Load::binary("16KiB-text-depth-1", 1, 16 * 1024)
     },
     Load::binary("1MiB-depth-1", 1, 1024 * 1024),
+    Load {
+        has_agreed: true,
+        ..Load::binary("64B-depth-16-agreed", 16, 64)
+    },
+    Load {
+        has_agreed: true,
+        ..Load::binary("1KiB-depth-16-agreed", 16, 1024)
+    },
 ];
+
+/// Longer than any message that shall go uncompressed.
+const THRESHOLD: usize = 2048;
+
+/// How a client asks for an upgrade, with the offer to compress.
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\n\
+    Host: localhost\r\n\
+    Connection: Upgrade\r\n\
+    Upgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate\r\n\
+    \r\n";
 
 /// Echoes before it is counted: buffers have their size then, and code is loaded.
 const WARM_UP: usize = 1024;
@@ -54,6 +77,7 @@ impl Load {
             depth,
             length,
             is_text: false,
+            has_agreed: false,
         }
     }
 
@@ -84,14 +108,32 @@ impl Load {
 
     /// Starts the echo of `messages`, in whole bursts.
     fn echo(&self, messages: usize) -> impl Future<Output = ()> + use<> {
+        let has_agreed = self.has_agreed;
         let stream = Bursts {
+            request: if has_agreed { REQUEST } else { &[] },
             burst: self.burst(),
             taken: 0,
             left: messages.div_ceil(self.depth),
         };
-        let socket = testing::server(stream, &WebSocketConfig::new()).expect("the settings work");
-        echo(socket)
+        async move {
+            let socket = if has_agreed {
+                agree(stream).await
+            } else {
+                testing::server(stream, &WebSocketConfig::new()).expect("the settings work")
+            };
+            echo(socket).await;
+        }
     }
+}
+
+/// Does a handshake in which both ends agree to compress.
+async fn agree(stream: Bursts) -> WebSocket {
+    let deflate = DeflateConfig::new().threshold(THRESHOLD);
+    let config = WebSocketConfig::new().set_deflate(deflate);
+    let socket = anyws::accept(stream, config).await;
+    let socket = socket.expect("the request is one for an upgrade");
+    assert!(socket.is_compressed());
+    socket
 }
 
 /// The handler of the echo examples.
@@ -105,8 +147,9 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-/// A stream that gives a burst, waits once, gives the next one, and takes all that is written.
+/// A stream that gives a request, if there is one, then a burst, waits once, gives the next one, and takes all that is written.
 struct Bursts {
+    request: &'static [u8],
     burst: Vec<u8>,
     taken: usize,
     left: usize,
@@ -118,6 +161,13 @@ impl AsyncRead for Bursts {
         _: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if !self.request.is_empty() {
+            let length = self.request.len().min(buf.len());
+            let (given, rest) = self.request.split_at(length);
+            buf[..length].copy_from_slice(given);
+            self.request = rest;
+            return Poll::Ready(Ok(length));
+        }
         if self.left == 0 {
             return Poll::Ready(Ok(0));
         }

@@ -8,10 +8,14 @@ use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::Result;
 use crate::batch::Batch;
+use crate::courses::Courses;
+use crate::deflate::{Deflate, Packer, Takeover};
 use crate::echo::{Sample, Window};
+use crate::json;
 use crate::load::{Load, Until};
 use crate::orders::{FILLING, Order};
 use crate::process::{Server, resident_memory};
+use crate::random::Random;
 use crate::ways::Way;
 use crate::wire::{self, BINARY, TEXT};
 
@@ -58,6 +62,37 @@ pub const SOME_SLEEP: Broadcast = Broadcast {
     sleepers: 10,
     ..ALL_READ
 };
+
+/// Of JSON that is compressed, and of other messages that are as long as that is then. How many
+/// read is an [option](crate::options).
+pub const JSON: Broadcast = Broadcast {
+    name: "json-broadcast",
+    readers: 0,
+    sleepers: 0,
+    messages: 1,
+    length: 4 << 10,
+};
+/// The way whose members agree to compress, and what the other one is called beside it.
+pub const COMPRESSED: Way = Way {
+    name: "compressed",
+    binary: "broadcast_tokio",
+    how: "the same as `sender`, of JSON, to members that have agreed to compress it",
+    is_raw: false,
+    waits: false,
+};
+pub const UNCOMPRESSED: &str = "uncompressed";
+
+/// How the members of [`COMPRESSED`] compress: as the default is.
+const DEFLATE: Deflate = Deflate {
+    takeover: Takeover::None,
+    level: 3,
+};
+
+/// The messages of JSON that [`COMPRESSED`] sends.
+#[must_use]
+pub fn json(length: usize) -> Vec<u8> {
+    json::message(length, &mut Random::new(4))
+}
 
 /// All loads against the ways to broadcast.
 pub fn of_ways() -> impl Iterator<Item = &'static Broadcast> {
@@ -127,20 +162,63 @@ impl Broadcast {
         is_raw: bool,
         window: Window,
     ) -> Result<(Sample, Deliveries)> {
-        let mut sleepers = join(server.address(), is_raw, self.connections())?;
+        let mut sleepers = join(server.address(), is_raw, None, self.connections())?;
         let readers = sleepers.split_off(self.sleepers);
         for sleeper in &sleepers {
             set_socket_recv_buffer_size(sleeper, SLEEPERS_BUFFER)?;
         }
-        let batches = [Batch {
+        let batches = [self.batch(vec![FILLING; self.length])];
+        let load = Load::new(readers, &batches, false)?;
+        let measured = self.publish(server, is_raw, load, window);
+        drop(sleepers);
+        measured
+    }
+
+    /// Does so with JSON, and the members decompress it.
+    ///
+    /// # Errors
+    ///
+    /// When a message is wrong or missing.
+    pub fn measure_json(&self, server: &Server, window: Window) -> Result<Sample> {
+        let readers = join(server.address(), false, Some(DEFLATE), self.readers)?;
+        let courses = Courses::of_one(self.batch(json(self.length)), DEFLATE);
+        let load = Load::of_courses(readers, &courses)?;
+        Ok(self.publish(server, false, load, window)?.0)
+    }
+
+    /// The load whose messages are as long as compressed JSON.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be compressed.
+    pub fn as_compressed(self) -> Result<Self> {
+        let mut payload = Vec::new();
+        Packer::new(DEFLATE).pack(&json(self.length), &mut payload)?;
+        Ok(Self {
+            length: payload.len(),
+            ..self
+        })
+    }
+
+    /// What each connection receives.
+    fn batch(&self, message: Vec<u8>) -> Batch {
+        Batch {
             frames: Vec::new(),
             count: self.messages,
             opcode: BINARY,
-            messages: vec![vec![FILLING; self.length]; self.messages],
+            messages: vec![message; self.messages],
             pings: Vec::new(),
             next: 0,
-        }];
-        let mut load = Load::new(readers, &batches, false)?;
+        }
+    }
+
+    fn publish(
+        &self,
+        server: &Server,
+        is_raw: bool,
+        mut load: Load<'_>,
+        window: Window,
+    ) -> Result<(Sample, Deliveries)> {
         let mut publisher = wire::connect(server.address(), !is_raw)?;
         let order = Order::Publish {
             count: self.messages,
@@ -148,7 +226,7 @@ impl Broadcast {
         };
         let order = encode(&order, is_raw);
         let mut times = Vec::new();
-        let mut publish = |times: &mut Vec<Duration>| {
+        let mut publish = |load: &mut Load<'_>, times: &mut Vec<Duration>| {
             let since = Instant::now();
             publisher.write_all(&order)?;
             load.run_and_note(Until::OneBatchEach, || times.push(since.elapsed()))
@@ -157,14 +235,15 @@ impl Broadcast {
 
         let warming_up = Instant::now();
         while warming_up.elapsed() < window.warm_up {
-            publish(&mut times)?;
+            publish(&mut load, &mut times)?;
         }
+        load.unpack_few();
         times.clear();
         let before = server.processor_time()?;
         let started = Instant::now();
         let mut arrived = 0;
         while started.elapsed() < window.measured {
-            arrived += publish(&mut times)?;
+            arrived += publish(&mut load, &mut times)?;
         }
         let elapsed = started.elapsed();
         let processor_time = server.processor_time()?.saturating_sub(before);
@@ -172,13 +251,17 @@ impl Broadcast {
             p99: percentile_99(&mut times).as_secs_f64() * 1e3,
             memory: (f64::from(resident_memory(server.pid())?) - f64::from(memory)) / 1024.0,
         };
-        drop(sleepers);
         Ok((Sample::new(arrived, processor_time, elapsed)?, deliveries))
     }
 }
 
 /// Opens connections that take part.
-fn join(address: SocketAddr, is_raw: bool, count: usize) -> Result<Vec<TcpStream>> {
+fn join(
+    address: SocketAddr,
+    is_raw: bool,
+    deflate: Option<Deflate>,
+    count: usize,
+) -> Result<Vec<TcpStream>> {
     let order = encode(&Order::Join, is_raw);
     let answer = Order::Join.to_string();
     let mut joined = Vec::with_capacity(count);
@@ -189,10 +272,11 @@ fn join(address: SocketAddr, is_raw: bool, count: usize) -> Result<Vec<TcpStream
         let mut group = group.collect::<Result<Vec<_>>>()?;
         if !is_raw {
             for stream in &mut group {
-                wire::send_request(stream, address, None)?;
+                wire::send_request(stream, address, deflate)?;
             }
             for stream in &mut group {
-                wire::read_response(stream)?;
+                let head = wire::read_response(stream)?;
+                deflate.map_or(Ok(()), |deflate| deflate.check_answer(&head))?;
             }
         }
         for stream in &mut group {

@@ -61,6 +61,9 @@ pub const LOADS: [Json; 4] = [
 pub const SMALL: &str = "json-300B-level1-d1-c50";
 pub const MEDIUM: &str = "json-4KiB-level3-d1-c50";
 
+pub const TOKIO: &str = "anyws_tokio, none";
+pub const SMOL: &str = "anyws_smol, none";
+
 /// The name of the measurement of memory, in tables and on the command line.
 pub const MEMORY: &str = "json-memory";
 
@@ -96,6 +99,32 @@ pub struct Compressor {
 
 /// All servers, in the order of the tables.
 pub const COMPRESSORS: &[Compressor] = &[
+    ours(TOKIO, "compressed_anyws_tokio", Takeover::None).that("`DeflateConfig::new()`"),
+    ours(
+        "anyws_tokio, window",
+        "compressed_anyws_tokio",
+        Takeover::Window,
+    )
+    .that("`Takeover::Window`"),
+    ours(
+        "anyws_tokio, dedicated",
+        "compressed_anyws_tokio",
+        Takeover::Dedicated,
+    )
+    .that("`Takeover::Dedicated`"),
+    ours(SMOL, "compressed_anyws_smol", Takeover::None).that("the same on smol"),
+    ours(
+        "anyws_smol, window",
+        "compressed_anyws_smol",
+        Takeover::Window,
+    )
+    .that("the same on smol"),
+    ours(
+        "anyws_smol, dedicated",
+        "compressed_anyws_smol",
+        Takeover::Dedicated,
+    )
+    .that("the same on smol"),
     peer("yawc, pool", "yawc", "yawc", Takeover::None)
         .that("with its pool, which gives codecs to a message at a time"),
     peer("yawc, dedicated", "yawc", "yawc", Takeover::Dedicated).that("two codecs a connection"),
@@ -138,6 +167,13 @@ pub const COMPRESSORS: &[Compressor] = &[
     .that("which does not compress, sends and receives the same messages as they are"),
 ];
 
+const fn ours(name: &'static str, binary: &'static str, takeover: Takeover) -> Compressor {
+    Compressor {
+        is_ours: true,
+        ..peer(name, binary, "anyws", takeover)
+    }
+}
+
 const fn peer(
     name: &'static str,
     binary: &'static str,
@@ -158,6 +194,12 @@ impl Compressor {
     const fn that(mut self, how: &'static str) -> Self {
         self.how = how;
         self
+    }
+
+    /// It is ours, with the default settings.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.is_ours && self.takeover == Some(Takeover::None)
     }
 
     /// How it compresses at this level.

@@ -63,6 +63,15 @@ impl Courses {
         Ok(Self { batches, deflate })
     }
 
+    /// One batch, again and again.
+    #[must_use]
+    pub fn of_one(batch: Batch, deflate: Deflate) -> Self {
+        Self {
+            batches: vec![batch],
+            deflate: Some(deflate),
+        }
+    }
+
     /// All batches of all courses.
     #[must_use]
     pub fn batches(&self) -> &[Batch] {

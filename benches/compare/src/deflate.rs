@@ -136,8 +136,9 @@ impl Packer {
     pub fn pack(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let before = self.codec.total_in();
         loop {
-            // With some space left at its end, a sync flush is complete.
-            out.reserve(message.len() / 2 + 64);
+            // With some space left at its end, a sync flush is complete: that is so at once, as
+            // no message grows by more.
+            out.reserve(message.len() + message.len() / 512 + 64);
             let taken = usize::try_from(self.codec.total_in() - before)?;
             let rest = &message[taken..];
             self.codec.compress_vec(rest, out, FlushCompress::Sync)?;

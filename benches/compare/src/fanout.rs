@@ -27,8 +27,9 @@ pub trait Fanout: Send + Sync + 'static {
     fn publish(&self, payload: Bytes, count: usize) -> impl Future<Output = ()> + Send;
 }
 
-/// Follows orders, until the connection ends or what comes is none.
-pub async fn obey(mut socket: WebSocket, fanout: &impl Fanout) {
+/// Follows orders, until the connection ends or what comes is none. `payload` makes what is
+/// published, of the length that it is given.
+pub async fn obey(mut socket: WebSocket, fanout: &impl Fanout, payload: fn(usize) -> Vec<u8>) {
     while let Some(Ok(Message::Text(text))) = socket.next_data().await {
         match Order::read(&text) {
             Some(Order::Join) => {
@@ -37,11 +38,17 @@ pub async fn obey(mut socket: WebSocket, fanout: &impl Fanout) {
                 return;
             }
             Some(Order::Publish { count, length }) => {
-                fanout.publish(vec![FILLING; length].into(), count).await;
+                fanout.publish(payload(length).into(), count).await;
             }
             _ => return,
         }
     }
+}
+
+/// Messages that hold nothing.
+#[must_use]
+pub fn filling(length: usize) -> Vec<u8> {
+    vec![FILLING; length]
 }
 
 /// The answer to [`Order::Join`].

@@ -11,9 +11,13 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::batch::Batch;
+use crate::deflate::{Deflate, Packer, Takeover};
+use crate::json;
 use crate::load::{Load, Until};
 use crate::process::{allow_open_files, resident_memory, settled_memory};
-use crate::wire;
+use crate::random::Random;
+use crate::reply::Reply;
+use crate::wire::{self, COMPRESSED, TEXT};
 use crate::workload::Workload;
 
 /// The name in tables and on the command line.
@@ -90,7 +94,17 @@ pub struct Plan {
     /// The server knows no frames.
     pub is_raw: bool,
     pub with_burst: bool,
+    /// Each connection agrees to compress, and its message is compressed.
+    pub is_compressed: bool,
 }
+
+/// How, if it does: nothing is kept from one message to the next.
+const DEFLATE: Deflate = Deflate {
+    takeover: Takeover::None,
+    level: 3,
+};
+/// Long enough to be compressed.
+const COMPRESSED_LENGTH: usize = 300;
 
 /// Measures the server that listens on `address` and runs as `pid`.
 ///
@@ -103,7 +117,7 @@ pub fn measure(address: SocketAddr, pid: u32, plan: Plan) -> Result<Memory> {
 
     // What the first connection touches, code above all, belongs to the server and not to
     // its connections. It stays open, so that its end is not measured either.
-    let _first = open(address, 0, plan.is_raw)?;
+    let _first = open(address, 0, plan)?;
     let before = settled_memory(pid)?;
 
     let started = Instant::now();
@@ -112,7 +126,7 @@ pub fn measure(address: SocketAddr, pid: u32, plan: Plan) -> Result<Memory> {
         if started.elapsed() > OPENING {
             return Err(format!("{connections} connections are not open after {OPENING:?}").into());
         }
-        let stream = open(address, number, plan.is_raw)
+        let stream = open(address, number, plan)
             .map_err(|error| format!("connection {number} of {connections}: {error}"))?;
         streams.push(stream);
     }
@@ -141,10 +155,46 @@ pub fn measure(address: SocketAddr, pid: u32, plan: Plan) -> Result<Memory> {
 }
 
 /// Opens a connection and has one message echoed on it.
-fn open(address: SocketAddr, number: u32, is_raw: bool) -> Result<TcpStream> {
-    let mut stream = wire::connect(address, !is_raw)?;
-    exchange(&mut stream, number, is_raw)?;
+fn open(address: SocketAddr, number: u32, plan: Plan) -> Result<TcpStream> {
+    if plan.is_compressed {
+        let mut stream = wire::connect_compressed(address, Some(DEFLATE))?;
+        exchange_compressed(&mut stream, number)?;
+        return Ok(stream);
+    }
+    let mut stream = wire::connect(address, !plan.is_raw)?;
+    exchange(&mut stream, number, plan.is_raw)?;
     Ok(stream)
+}
+
+/// Sends one compressed message and checks what its echo holds.
+fn exchange_compressed(stream: &mut TcpStream, number: u32) -> Result<()> {
+    let mut random = Random::new(number.into());
+    let message = json::message(COMPRESSED_LENGTH, &mut random);
+    let mut payload = Vec::new();
+    Packer::new(DEFLATE).pack(&message, &mut payload)?;
+    let mut batch = Batch {
+        frames: Vec::new(),
+        count: 1,
+        opcode: TEXT,
+        messages: vec![message],
+        pings: Vec::new(),
+        next: 0,
+    };
+    let opcode = TEXT | COMPRESSED;
+    wire::write_frame(&mut batch.frames, true, opcode, random.mask(), &payload);
+    stream.write_all(&batch.frames)?;
+
+    let mut reply = Reply::compressed(DEFLATE);
+    let mut chunk = [0; 2 * COMPRESSED_LENGTH];
+    loop {
+        let length = stream.read(&mut chunk)?;
+        if length == 0 {
+            return Err("closed by the server".into());
+        }
+        if reply.take(&batch, &chunk[..length])? {
+            return Ok(());
+        }
+    }
 }
 
 /// Sends one masked message and checks every byte of its echo.

@@ -16,11 +16,12 @@
 //! | [`batch`], [`courses`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
 //! | [`process`] | a server's process: start, processor time, memory |
-//! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`], [`idle`] | the kinds of measurement |
+//! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`], [`idle`], [`bomb`], [`in_memory`] | the kinds of measurement |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 
 pub mod batch;
+pub mod bomb;
 pub mod broadcast;
 pub mod compressed;
 pub mod contestants;
@@ -30,6 +31,7 @@ pub mod echo;
 pub mod fanout;
 pub mod handshakes;
 pub mod idle;
+pub mod in_memory;
 pub mod json;
 pub mod load;
 pub mod machine;

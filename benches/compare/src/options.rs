@@ -10,7 +10,7 @@ use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
 use crate::ways::{WAYS, Way};
 use crate::workload::{Group, Service, WORKLOADS, Workload};
-use crate::{handshakes, idle};
+use crate::{bomb, handshakes, idle, in_memory};
 
 /// The text that `--help` prints.
 pub const USAGE: &str = "\
@@ -32,7 +32,7 @@ pub struct Options {
     pub window: Window,
     /// Idle connections.
     pub connections: u32,
-    /// Idle connections that compress.
+    /// Idle connections that compress, and connections that JSON is broadcast to.
     pub compressed: usize,
     /// To how many connections the ways to broadcast send at most.
     broadcast_to: usize,
@@ -204,6 +204,31 @@ impl Options {
         self.compressors().filter(move |_| runs)
     }
 
+    /// The servers that are sent a message which is too big once it is decompressed: ours.
+    pub fn bombed(&self) -> impl Iterator<Item = &'static Compressor> {
+        let runs = self.workloads.contain(bomb::NAME);
+        self.compressors()
+            .filter(move |server| runs && server.is_default())
+    }
+
+    /// The broadcast of JSON, if it was selected.
+    #[must_use]
+    pub fn json_broadcast(&self) -> Option<Broadcast> {
+        let load = Broadcast {
+            readers: self.compressed,
+            ..broadcast::JSON
+        };
+        let runs =
+            self.workloads.contain(load.name) && self.servers.contain(broadcast::COMPRESSED.name);
+        runs.then_some(load)
+    }
+
+    /// Whether compression is measured in memory.
+    #[must_use]
+    pub fn has_in_memory(&self) -> bool {
+        self.workloads.contain(in_memory::NAME) && self.servers.contain(in_memory::SERVER)
+    }
+
     fn selected(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
         CONTESTANTS
             .iter()
@@ -218,7 +243,8 @@ pub fn workload_names() -> impl Iterator<Item = &'static str> {
     let compressed = compressed::LOADS.iter().map(|load| load.name);
     echoing
         .chain(compressed)
-        .chain([compressed::MEMORY])
+        .chain([compressed::MEMORY, in_memory::NAME, bomb::NAME])
+        .chain([broadcast::JSON.name])
         .chain([broadcast::OF_LIBRARIES.name])
         .chain(ways)
         .chain([handshakes::NAME, idle::NAME])
@@ -230,6 +256,7 @@ pub fn server_names() -> impl Iterator<Item = &'static str> {
     let compressors = COMPRESSORS.iter().map(|server| server.name);
     contestants
         .chain(compressors)
+        .chain([in_memory::SERVER, broadcast::COMPRESSED.name])
         .chain(WAYS.iter().map(|way| way.name))
 }
 

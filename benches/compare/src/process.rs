@@ -160,6 +160,25 @@ impl Drop for Server {
     }
 }
 
+/// Runs a program to its end, on the core of the servers, and gives what it printed.
+///
+/// # Errors
+///
+/// When it fails.
+pub fn run(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    pin(SERVER_CORE)?;
+    let child = command.stdout(Stdio::piped()).spawn();
+    pin(LOAD_CORE)?;
+    let output = child
+        .and_then(Child::wait_with_output)
+        .map_err(|error| format!("{name}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{name}: {}", output.status).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// Binds the calling thread to the core of the load.
 ///
 /// # Errors
@@ -216,12 +235,26 @@ pub fn settled_memory(pid: u32) -> Result<u32> {
 ///
 /// When the process is gone.
 pub fn resident_memory(pid: u32) -> Result<u32> {
+    status(pid, "VmRSS:")
+}
+
+/// The most that the resident memory of a process has been so far, in KiB.
+///
+/// # Errors
+///
+/// When the process is gone.
+pub fn peak_memory(pid: u32) -> Result<u32> {
+    status(pid, "VmHWM:")
+}
+
+/// A value of the process's status, in KiB.
+fn status(pid: u32, name: &str) -> Result<u32> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     let value = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
-        .ok_or_else(|| format!("{path} has no VmRSS"))?;
+        .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| format!("{path} has no {name}"))?;
     Ok(value.parse()?)
 }
 

@@ -8,15 +8,18 @@ use std::path::Path;
 
 use crate::Result;
 use crate::batch::Batch;
-use crate::broadcast::{self, Broadcast};
+use crate::bomb::{self, Bomb};
+use crate::broadcast::{self, Broadcast, COMPRESSED, UNCOMPRESSED};
 use crate::compressed;
 use crate::contestants::Contestant;
-use crate::echo::{self, Sample};
+use crate::echo::{self, Sample, Window};
 use crate::handshakes;
 use crate::idle::{self, Plan};
+use crate::in_memory;
 use crate::options::Options;
 use crate::process::{Server, allow_open_files, pin_to_load_core};
 use crate::results::Results;
+use crate::ways::{SENDER, WAYS};
 
 /// More than any workload and the runner itself need.
 const OPEN_FILES: u64 = 2048;
@@ -131,6 +134,32 @@ fn run_compressed(
             results.add_figure(load.name, server.name, bytes);
         }
     }
+    for server in options.bombed() {
+        let bomb = bomb::measure(server, folder);
+        let Bomb { memory, late } =
+            bomb.map_err(|error| format!("{}, {}: {error}", bomb::NAME, server.name))?;
+        let name = server.name;
+        eprintln!(
+            "  {:36} {name:24} {memory:10.0} KiB, {late:.1} ms",
+            bomb::NAME
+        );
+        results.add_figure(bomb::MEMORY, name, memory);
+        results.add_figure(bomb::LATE, name, late);
+    }
+    if let Some(load) = options.json_broadcast() {
+        let (compressed, uncompressed) = json_broadcast(load, folder, options.window)
+            .map_err(|error| format!("{}: {error}", load.name))?;
+        for (name, sample) in [(COMPRESSED.name, compressed), (UNCOMPRESSED, uncompressed)] {
+            print(load.name, name, sample);
+            results.add(load.name, name, sample);
+        }
+    }
+    if options.has_in_memory() {
+        for (figure, value) in in_memory::measure(folder, options.window.measured)? {
+            eprintln!("  {:36} {figure:24} {value:10.3}", in_memory::NAME);
+            results.add_figure(in_memory::NAME, figure, value);
+        }
+    }
     Ok(())
 }
 
@@ -152,6 +181,17 @@ fn run_broadcast(
         results.add_deliveries(load.name, way.name, deliveries);
     }
     Ok(())
+}
+
+/// Broadcasts JSON that is compressed, and as many bytes that are not.
+fn json_broadcast(load: Broadcast, folder: &Path, window: Window) -> Result<(Sample, Sample)> {
+    let server = Server::start_way(&COMPRESSED, folder)?;
+    let compressed = load.measure_json(&server, window)?;
+    drop(server);
+    let sender = WAYS.iter().find(|way| way.name == SENDER);
+    let server = Server::start_way(sender.ok_or("no such way")?, folder)?;
+    let (uncompressed, _) = load.as_compressed()?.measure(&server, false, window)?;
+    Ok((compressed, uncompressed))
 }
 
 fn print(workload: &str, server: &str, sample: Sample) {
@@ -180,6 +220,7 @@ fn measure_memory(
         connections: options.connections,
         is_raw: contestant.is_floor(),
         with_burst: true,
+        is_compressed: false,
     };
     let memory = idle::measure(server.address(), server.pid(), plan)?;
     let after_burst = memory

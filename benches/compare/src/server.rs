@@ -11,6 +11,7 @@
 use std::convert::Infallible;
 use std::{env, io};
 
+use anyws::{DeflateConfig, WebSocket, WebSocketConfig};
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -20,7 +21,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::deflate::Deflate;
+use crate::deflate::{Deflate, Takeover};
 
 /// The largest message that every server takes.
 pub const MAX_MESSAGE: usize = 64 << 20;
@@ -60,6 +61,32 @@ pub const DEFLATE: &str = "--deflate";
 pub fn deflate() -> Option<Deflate> {
     let mut arguments = env::args().skip_while(|argument| argument != DEFLATE);
     arguments.nth(1).as_deref().and_then(Deflate::read)
+}
+
+/// The settings of anyws; the default ones, but for compression.
+pub fn config(deflate: Option<Deflate>) -> WebSocketConfig {
+    let settings = |deflate: Deflate| {
+        let settings = DeflateConfig::new()
+            .level(deflate.level)
+            .send_window_bits(deflate.window_bits())
+            .receive_window_bits(deflate.window_bits())
+            .receive_takeover(deflate.takes_over());
+        settings.send_takeover(match deflate.takeover {
+            Takeover::None => anyws::Takeover::None,
+            Takeover::Window => anyws::Takeover::Window,
+            Takeover::Dedicated => anyws::Takeover::Dedicated,
+        })
+    };
+    WebSocketConfig::new().set_deflate(deflate.map(settings))
+}
+
+/// Sends each message back, as the examples of anyws do.
+pub async fn echo_by_anyws(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.next_data().await {
+        if socket.feed(message).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The address to listen on.

@@ -1,5 +1,7 @@
 //! What anyws sets out to reach, held against what was measured.
 
+mod compressed;
+
 use crate::broadcast::{ALL_READ, SOME_SLEEP};
 use crate::contestants::{CONTESTANTS, Contestant, Runtime};
 use crate::handshakes;
@@ -119,6 +121,7 @@ pub fn all(results: &Results) -> Vec<Target> {
             targets.push(Target::times(server, what, TIE, measured));
         }
     }
+    targets.extend(compressed::all(results));
     targets
 }
 
@@ -166,6 +169,23 @@ impl Target {
             what,
             bound: format!("{limit:.2} ×"),
             measured: measured.map_or_else(String::new, |measured| format!("{measured:.2} ×")),
+            is_met: measured.map(|measured| measured <= limit),
+        }
+    }
+
+    /// A bound in any unit.
+    fn with_unit(
+        server: &'static str,
+        what: String,
+        (limit, unit): (f64, &str),
+        measured: Option<f64>,
+        decimals: usize,
+    ) -> Self {
+        Self {
+            server,
+            what,
+            bound: format!("{limit:.decimals$} {unit}"),
+            measured: measured.map_or_else(String::new, |it| format!("{it:.decimals$} {unit}")),
             is_met: measured.map(|measured| measured <= limit),
         }
     }

@@ -13,7 +13,7 @@ fn main() -> io::Result<()> {
         let fanout = Arc::clone(&fanout);
         async move {
             if let Ok(socket) = anyws::accept(stream, WebSocketConfig::new()).await {
-                fanout::obey(socket, &*fanout).await;
+                fanout::obey(socket, &*fanout, fanout::filling).await;
             }
         }
     })

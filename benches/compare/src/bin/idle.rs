@@ -1,7 +1,7 @@
 //! Measures what an idle WebSocket connection costs a server in resident memory.
 //!
 //! ```text
-//! idle ADDRESS --pid PID [--connections N]
+//! idle ADDRESS --pid PID [--connections N] [--compressed]
 //! ```
 
 use std::env;
@@ -25,6 +25,7 @@ struct Arguments {
     address: SocketAddr,
     pid: u32,
     connections: u32,
+    is_compressed: bool,
 }
 
 impl Arguments {
@@ -32,15 +33,17 @@ impl Arguments {
         let mut address = None;
         let mut pid = None;
         let mut connections = 8_000;
+        let mut is_compressed = false;
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
                 "--pid" => pid = Some(value()?.parse()?),
                 "--connections" => connections = value()?.parse()?,
+                "--compressed" => is_compressed = true,
                 other => address = Some(other.parse()?),
             }
         }
-        let usage = "usage: idle ADDRESS --pid PID [--connections N]";
+        let usage = "usage: idle ADDRESS --pid PID [--connections N] [--compressed]";
         let (address, pid) = address.zip(pid).ok_or(usage)?;
         if connections == 0 {
             return Err("--connections must be at least 1".into());
@@ -49,6 +52,7 @@ impl Arguments {
             address,
             pid,
             connections,
+            is_compressed,
         })
     }
 }
@@ -58,6 +62,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
         connections: arguments.connections,
         is_raw: false,
         with_burst: false,
+        is_compressed: arguments.is_compressed,
     };
     let memory = idle::measure(arguments.address, arguments.pid, plan)?;
     println!(

@@ -3,19 +3,33 @@
 use std::fmt::Write;
 
 use super::{SATURATED, decimals, spread};
-use crate::Result;
+use crate::broadcast::{COMPRESSED, UNCOMPRESSED};
 use crate::compressed::{Compressor, Json, MEMORY};
 use crate::options::Options;
 use crate::results::Results;
+use crate::{Result, bomb, in_memory};
 
 /// Writes the section, if it was asked for.
 pub fn section(text: &mut String, options: &Options, results: &Results) -> Result<()> {
     let servers: Vec<_> = options.compressors().collect();
     let has_loads = options.compressed().next().is_some();
     let has_memory = options.idle_compressors().next().is_some();
-    if servers.is_empty() || !(has_loads || has_memory) {
-        return Ok(());
+    if has_loads || has_memory {
+        introduction(text, &servers)?;
     }
+    for load in options.compressed() {
+        table(text, &servers, load, results)?;
+    }
+    if has_memory {
+        memory_table(text, &servers, options, results)?;
+    }
+    in_memory_table(text, results)?;
+    broadcast_table(text, options, results)?;
+    bomb_table(text, options, results)?;
+    Ok(())
+}
+
+fn introduction(text: &mut String, servers: &[&Compressor]) -> Result<()> {
     writeln!(text, "## Compressed messages\n")?;
     writeln!(
         text,
@@ -24,16 +38,10 @@ pub fn section(text: &mut String, options: &Options, results: &Results) -> Resul
          load decompresses and compares all that comes before it measures, and what comes on one \
          connection to the end. Peers are tuned as above, but for the table of memory.\n"
     )?;
-    for Compressor { name, how, .. } in &servers {
+    for Compressor { name, how, .. } in servers {
         writeln!(text, "- {name}: {how}.")?;
     }
     writeln!(text)?;
-    for load in options.compressed() {
-        table(text, &servers, load, results)?;
-    }
-    if has_memory {
-        memory_table(text, &servers, options, results)?;
-    }
     Ok(())
 }
 
@@ -90,6 +98,92 @@ fn memory_table(
         let memory = results.figure(MEMORY, server.name);
         let memory = memory.ok_or_else(|| format!("{MEMORY}: no figure of {}", server.name))?;
         writeln!(text, "| {} | {:.2} |", name(server), memory.median)?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn in_memory_table(text: &mut String, results: &Results) -> Result<()> {
+    let figures = in_memory::FIGURES.map(|(figure, unit)| {
+        let value = results.figure(in_memory::NAME, figure)?;
+        Some((figure, unit, value))
+    });
+    if figures.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    writeln!(text, "### {}\n", in_memory::NAME)?;
+    writeln!(
+        text,
+        "Without a network. `codec`: `flate2` called directly to decompress and to compress a \
+         message. `echo`: a socket that receives it and sends it back. `burst`: the same for 16 \
+         messages of 300 bytes at once, at level 1, and the burst of another socket comes after \
+         each. `idle`: what a socket and its task have asked of the allocator, after four messages \
+         of 4 KiB.\n"
+    )?;
+    writeln!(text, "| figure | |\n| --- | ---: |")?;
+    for (figure, unit, value) in figures.into_iter().flatten() {
+        let decimals = if unit == "bytes" { 0 } else { 2 };
+        writeln!(
+            text,
+            "| {figure} | {} {unit} |",
+            spread(Some(value), decimals)
+        )?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn broadcast_table(text: &mut String, options: &Options, results: &Results) -> Result<()> {
+    let Some(load) = options.json_broadcast() else {
+        return Ok(());
+    };
+    writeln!(text, "### {}\n", load.name)?;
+    writeln!(
+        text,
+        "A `PreparedMessage` of 4 KiB of JSON to {} connections that have agreed to compress, by \
+         the way `sender`; and a message as long as the compressed one to as many that have not.\n",
+        load.readers
+    )?;
+    writeln!(
+        text,
+        "| messages | µs for each delivery | against uncompressed | core |"
+    )?;
+    writeln!(text, "| --- | ---: | ---: | ---: |")?;
+    for name in [COMPRESSED.name, UNCOMPRESSED] {
+        let missing = || format!("{}: no figure of {name}", load.name);
+        let cost = results.cost(load.name, name).ok_or_else(missing)?;
+        let busy = results.busy(load.name, name).ok_or_else(missing)?;
+        let ratio = results.ratio(load.name, name, UNCOMPRESSED);
+        writeln!(
+            text,
+            "| {name} | {} | {} | {:.0} % |",
+            spread(Some(cost), decimals(cost.median)),
+            spread(ratio, 2),
+            busy.median * 100.0
+        )?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn bomb_table(text: &mut String, options: &Options, results: &Results) -> Result<()> {
+    let servers: Vec<_> = options.bombed().collect();
+    if servers.is_empty() {
+        return Ok(());
+    }
+    writeln!(text, "### {}\n", bomb::NAME)?;
+    writeln!(
+        text,
+        "A message of 97 KB that holds 100 MB, where 64 MiB are allowed. Every server closed with \
+         code 1009; by how much its resident memory grew at most, and how long another socket of \
+         its thread waited for the echo of 64 bytes meanwhile.\n"
+    )?;
+    writeln!(text, "| server | KiB | ms |\n| --- | ---: | ---: |")?;
+    for server in servers {
+        let figure = |figure| results.figure(figure, server.name);
+        let memory = spread(figure(bomb::MEMORY), 0);
+        let late = spread(figure(bomb::LATE), 1);
+        writeln!(text, "| {} | {memory} | {late} |", name(server))?;
     }
     writeln!(text)?;
     Ok(())

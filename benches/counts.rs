@@ -108,29 +108,27 @@ impl Load {
 
     /// Starts the echo of `messages`, in whole bursts.
     fn echo(&self, messages: usize) -> impl Future<Output = ()> + use<> {
-        let has_agreed = self.has_agreed;
         let stream = Bursts {
-            request: if has_agreed { REQUEST } else { &[] },
+            request: if self.has_agreed { REQUEST } else { &[] },
             burst: self.burst(),
             taken: 0,
             left: messages.div_ceil(self.depth),
         };
-        async move {
-            let socket = if has_agreed {
-                agree(stream).await
-            } else {
-                testing::server(stream, &WebSocketConfig::new()).expect("the settings work")
-            };
-            echo(socket).await;
-        }
+        let socket = if self.has_agreed {
+            agree(stream)
+        } else {
+            testing::server(stream, &WebSocketConfig::new()).expect("the settings work")
+        };
+        echo(socket)
     }
 }
 
 /// Does a handshake in which both ends agree to compress.
-async fn agree(stream: Bursts) -> WebSocket {
+fn agree(stream: Bursts) -> WebSocket {
     let deflate = DeflateConfig::new().threshold(THRESHOLD);
     let config = WebSocketConfig::new().set_deflate(deflate);
-    let socket = anyws::accept(stream, config).await;
+    let mut socket = None;
+    run(async { socket = anyws::accept(stream, config).await.ok() });
     let socket = socket.expect("the request is one for an upgrade");
     assert!(socket.is_compressed());
     socket

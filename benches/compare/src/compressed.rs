@@ -99,7 +99,7 @@ pub struct Compressor {
 
 /// All servers, in the order of the tables.
 pub const COMPRESSORS: &[Compressor] = &[
-    ours(TOKIO, "compressed_anyws_tokio", Takeover::None).that("`DeflateConfig::new()`"),
+    ours(TOKIO, "compressed_anyws_tokio", Takeover::None).that("`Takeover::None`, the default"),
     ours(
         "anyws_tokio, window",
         "compressed_anyws_tokio",
@@ -112,22 +112,23 @@ pub const COMPRESSORS: &[Compressor] = &[
         Takeover::Dedicated,
     )
     .that("`Takeover::Dedicated`"),
-    ours(SMOL, "compressed_anyws_smol", Takeover::None).that("the same on smol"),
+    ours(SMOL, "compressed_anyws_smol", Takeover::None).that("the first on smol"),
     ours(
         "anyws_smol, window",
         "compressed_anyws_smol",
         Takeover::Window,
     )
-    .that("the same on smol"),
+    .that("the second on smol"),
     ours(
         "anyws_smol, dedicated",
         "compressed_anyws_smol",
         Takeover::Dedicated,
     )
-    .that("the same on smol"),
+    .that("the third on smol"),
     peer("yawc, pool", "yawc", "yawc", Takeover::None)
-        .that("with its pool, which gives codecs to a message at a time"),
-    peer("yawc, dedicated", "yawc", "yawc", Takeover::Dedicated).that("two codecs a connection"),
+        .that("no takeover; each message borrows a codec from the library's pool"),
+    peer("yawc, dedicated", "yawc", "yawc", Takeover::Dedicated)
+        .that("takeover; each connection owns two codecs"),
     peer(
         "sockudo-ws, shared",
         "sockudo_ws",
@@ -135,8 +136,8 @@ pub const COMPRESSORS: &[Compressor] = &[
         Takeover::None,
     )
     .that(
-        "as its `Compression::Shared` sets it up, but for the level. Its pool of compressors is \
-         not used by its streams: each connection has two codecs, which forget",
+        "no takeover, the settings of `Compression::Shared` except for the level. Its streams do \
+         not use the library's pool: each connection owns two codecs",
     ),
     peer(
         "sockudo-ws, dedicated",
@@ -144,7 +145,7 @@ pub const COMPRESSORS: &[Compressor] = &[
         "sockudo-ws",
         Takeover::Dedicated,
     )
-    .that("two codecs a connection"),
+    .that("takeover; each connection owns two codecs"),
     peer(
         "soketto",
         "anyws-compare-soketto",
@@ -152,8 +153,8 @@ pub const COMPRESSORS: &[Compressor] = &[
         Takeover::None,
     )
     .that(
-        "new codecs for each message, of the C zlib and at level 1, which cannot be set: the rows \
-         at level 3 do not compare with the others",
+        "no takeover; each message makes two codecs, of the C zlib. Its level is 1 and cannot be \
+         set, so it does not compare with the others at level 3. It is built with flate2 1.1.10",
     ),
     Compressor {
         takeover: None,
@@ -164,7 +165,7 @@ pub const COMPRESSORS: &[Compressor] = &[
             Takeover::None,
         )
     }
-    .that("which does not compress, sends and receives the same messages as they are"),
+    .that("no compression: it receives and sends the same messages as they are"),
 ];
 
 const fn ours(name: &'static str, binary: &'static str, takeover: Takeover) -> Compressor {

@@ -33,10 +33,11 @@ fn introduction(text: &mut String, servers: &[&Compressor]) -> Result<()> {
     writeln!(text, "## Compressed messages\n")?;
     writeln!(
         text,
-        "Echo of JSON that is compressed both ways; no two messages of a window are the same. \
-         Without takeover windows have 15 bits, with it 12, both ways and in all servers. The \
-         load decompresses and compares all that comes before it measures, and what comes on one \
-         connection to the end. Peers are tuned as above, but for the table of memory.\n"
+        "Echo of JSON that is compressed both ways. No window ever holds a message twice. Without \
+         takeover, windows have 15 bits; with it, 12 in both directions. All servers use the level \
+         in the name of the load, except where the list says otherwise. The load decompresses and \
+         compares every reply before it measures, and on one connection until the end. Peers are \
+         tuned as above, except in the table of memory.\n"
     )?;
     for Compressor { name, how, .. } in servers {
         writeln!(text, "- {name}: {how}.")?;
@@ -114,11 +115,10 @@ fn in_memory_table(text: &mut String, results: &Results) -> Result<()> {
     writeln!(text, "### {}\n", in_memory::NAME)?;
     writeln!(
         text,
-        "Without a network. `codec`: `flate2` called directly to decompress and to compress a \
-         message. `echo`: a socket that receives it and sends it back. `burst`: the same for 16 \
-         messages of 300 bytes at once, at level 1, and the burst of another socket comes after \
-         each. `idle`: what a socket and its task have asked of the allocator, after four messages \
-         of 4 KiB.\n"
+        "Without a network. `codec`: `flate2`, called directly, decompresses and compresses a \
+         message. `echo`: a socket receives the message and sends it back. `burst`: two sockets \
+         take turns and each echoes 16 messages of 300 bytes at level 1. `idle`: the bytes that a \
+         socket and its task hold, as the allocator counts them, after four messages of 4 KiB.\n"
     )?;
     writeln!(text, "| figure | |\n| --- | ---: |")?;
     for (figure, unit, value) in figures.into_iter().flatten() {
@@ -140,8 +140,8 @@ fn broadcast_table(text: &mut String, options: &Options, results: &Results) -> R
     writeln!(text, "### {}\n", load.name)?;
     writeln!(
         text,
-        "A `PreparedMessage` of 4 KiB of JSON to {} connections that have agreed to compress, by \
-         the way `sender`; and a message as long as the compressed one to as many that have not.\n",
+        "A `PreparedMessage` of 4 KiB of JSON to {} connections that have agreed to compress, sent \
+         in the way `sender`. For comparison, an uncompressed message that is as long on the wire.\n",
         load.readers
     )?;
     writeln!(
@@ -174,9 +174,9 @@ fn bomb_table(text: &mut String, options: &Options, results: &Results) -> Result
     writeln!(text, "### {}\n", bomb::NAME)?;
     writeln!(
         text,
-        "A message of 97 KB that holds 100 MB, where 64 MiB are allowed. Every server closed with \
-         code 1009; by how much its resident memory grew at most, and how long another socket of \
-         its thread waited for the echo of 64 bytes meanwhile.\n"
+        "A message of 97 KB that inflates to 100 MB, where 64 MiB are allowed. The server answers \
+         with a Close of code 1009. KiB: the largest growth of its resident memory. ms: the longest \
+         that another socket of the same thread waited for the echo of 64 bytes meanwhile.\n"
     )?;
     writeln!(text, "| server | KiB | ms |\n| --- | ---: | ---: |")?;
     for server in servers {

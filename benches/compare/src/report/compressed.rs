@@ -12,21 +12,20 @@ use crate::{Result, bomb, in_memory};
 /// Writes the section, if it was asked for.
 pub fn section(text: &mut String, options: &Options, results: &Results) -> Result<()> {
     let servers: Vec<_> = options.compressors().collect();
-    let has_loads = options.compressed().next().is_some();
+    let loads: Vec<_> = options.compressed().collect();
     let has_memory = options.idle_compressors().next().is_some();
-    if has_loads || has_memory {
+    if !servers.is_empty() && (has_memory || !loads.is_empty()) {
         introduction(text, &servers)?;
-    }
-    for load in options.compressed() {
-        table(text, &servers, load, results)?;
+        for load in loads {
+            table(text, &servers, load, results)?;
+        }
     }
     if has_memory {
         memory_table(text, &servers, options, results)?;
     }
     in_memory_table(text, results)?;
     broadcast_table(text, options, results)?;
-    bomb_table(text, options, results)?;
-    Ok(())
+    bomb_table(text, options, results)
 }
 
 fn introduction(text: &mut String, servers: &[&Compressor]) -> Result<()> {

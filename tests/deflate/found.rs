@@ -3,7 +3,7 @@
 use anyws::{DeflateConfig, Message, Takeover, testing};
 use support::{config, runtimes};
 
-use crate::echo::json;
+use crate::echo::{json, noise};
 
 runtimes! {
     /// Each message stops the compression of the one before, which is then sent as it is: the
@@ -30,6 +30,33 @@ runtimes! {
             };
             let (closed, _) = futures::join!(server.close(None), receive);
             closed.unwrap();
+        }
+    }
+}
+
+runtimes! {
+    /// What a message leaves behind in a compressor that gives it up must not meet a later one.
+    async fn messages_that_do_not_become_smaller_harm_no_later_ones(runtime) {
+        let all = [(1, 12, 200_000), (3, 12, 16_360), (3, 15, 16_380), (9, 9, 16_360)];
+        for (level, bits, length) in all {
+            for takeover in [Takeover::None, Takeover::Window, Takeover::Dedicated] {
+                let deflate = DeflateConfig::new()
+                    .send_takeover(takeover)
+                    .receive_takeover(true)
+                    .send_window_bits(bits)
+                    .level(level);
+                let config = config(&runtime).set_deflate(deflate);
+                let (mut client, mut server) = testing::pair_with(&config).unwrap();
+                // Those that do not become smaller are given up as soon as that is clear.
+                let larger = (0..10).map(|round| Message::binary(noise(round, length)));
+                for message in larger.chain([Message::text(json(0, 300))]) {
+                    let (sent, received) =
+                        futures::join!(server.send(message.clone()), client.next());
+                    sent.unwrap();
+                    let received = received.unwrap().unwrap();
+                    assert!(received == message, "{takeover:?}, level {level}");
+                }
+            }
         }
     }
 }

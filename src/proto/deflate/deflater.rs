@@ -100,7 +100,7 @@ impl Deflater {
         {
             for part in window.history.parts() {
                 // It fails only for a stream with a header.
-                let _ = compressor.codec().set_dictionary(part);
+                let _ = compressor.context().codec().set_dictionary(part);
             }
         }
         Job::new(Some(compressor))

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use flate2::{Compress, FlushCompress};
+use flate2::FlushCompress;
 
 use super::{
     Deflated, STEP,
@@ -37,15 +37,23 @@ impl Job {
 
     /// Compresses the next part of `payload`, which is not empty and the same in each call.
     pub(super) fn step(&mut self, own: Option<&mut Context>, payload: &[u8]) -> Deflated {
-        let lent = self.compressor.as_mut().map(Compressor::codec);
-        match lent.or_else(|| own.map(Context::codec)) {
-            Some(codec) => step(codec, &mut self.taken, &mut self.output, payload),
+        let lent = self.compressor.as_mut().map(Compressor::context);
+        match lent.or(own) {
+            Some(context) => step(context, &mut self.taken, &mut self.output, payload),
             None => Deflated::Plain,
         }
     }
 }
 
-fn step(codec: &mut Compress, taken: &mut usize, output: &mut Vec<u8>, payload: &[u8]) -> Deflated {
+fn step(
+    context: &mut Context,
+    taken: &mut usize,
+    output: &mut Vec<u8>,
+    payload: &[u8],
+) -> Deflated {
+    // Until its end, also if a call panics.
+    context.set_inside(true);
+    let codec = context.codec();
     let end = payload.len().min(*taken + STEP);
     let flush = if end == payload.len() {
         FlushCompress::Sync
@@ -68,7 +76,10 @@ fn step(codec: &mut Compress, taken: &mut usize, output: &mut Vec<u8>, payload: 
         }
     }
     match flush {
-        FlushCompress::Sync => finish(output),
+        FlushCompress::Sync => {
+            context.set_inside(false);
+            finish(output)
+        }
         _ => Deflated::Paused,
     }
 }

@@ -154,6 +154,8 @@ pub(super) struct Known {
 pub(super) struct Context {
     settings: Settings,
     known: Option<Known>,
+    /// A message has begun and not ended.
+    is_inside: bool,
     codec: Box<Compress>,
 }
 
@@ -164,6 +166,7 @@ impl Context {
         Self {
             settings,
             known: None,
+            is_inside: false,
             codec: Box::new(Compress::new_with_window_bits(
                 level,
                 false,
@@ -176,10 +179,21 @@ impl Context {
         &mut self.codec
     }
 
+    /// Notes that a message has begun, or that all of its output was taken.
+    pub(super) fn set_inside(&mut self, is_inside: bool) {
+        self.is_inside = is_inside;
+    }
+
     /// Makes it as good as new.
     pub(super) fn reset(&mut self) {
-        self.known = None;
-        self.codec.reset();
+        if self.is_inside {
+            // A reset of zlib-rs (0.6.8) keeps an open block of level 1, and the position of output
+            // that was not taken: later messages would be malformed, or panic.
+            *self = Self::new(self.settings);
+        } else {
+            self.known = None;
+            self.codec.reset();
+        }
     }
 }
 
@@ -208,8 +222,8 @@ impl Compressor {
         (Self(Some(context)), is_known)
     }
 
-    pub(super) fn codec(&mut self) -> &mut Compress {
-        self.0.as_mut().expect("only `drop` takes it").codec()
+    pub(super) fn context(&mut self) -> &mut Context {
+        self.0.as_mut().expect("only `drop` takes it")
     }
 
     /// Remembers which plaintext the compressor knows, until another connection takes it.

@@ -104,3 +104,15 @@ fn exchange(stream: &mut TcpStream) -> Result<()> {
     stream.write_all(&message)?;
     wire::expect(stream, BINARY, &SMALL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_is_as_small_as_the_report_says() {
+        let mut packer = Packer::new(DEFLATE);
+        let length = frame(&mut packer, &vec![0; LENGTH]).unwrap().len();
+        assert!((97_000..98_000).contains(&length), "{length}");
+    }
+}

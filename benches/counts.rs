@@ -145,7 +145,8 @@ async fn echo(mut socket: WebSocket) {
     }
 }
 
-/// A stream that gives a request, if there is one, then a burst, waits once, gives the next one, and takes all that is written.
+/// A stream that gives a request, if there is one, then a burst, waits once, gives the next one,
+/// and takes all that is written.
 struct Bursts {
     request: &'static [u8],
     burst: Vec<u8>,

@@ -64,7 +64,8 @@ pub enum Takeover {
     Window,
     /// A compressor for each socket, with 260 KiB at 12 bits and 380 KiB at 15. It is the fastest
     /// way: at 300 bytes and level 1, five times as fast as the others. It is for a few busy
-    /// sockets, or for a client.
+    /// sockets, or for a client: those of many sockets do not fit into the processor's caches, and
+    /// are then slower than [`Window`](Self::Window).
     Dedicated,
 }
 

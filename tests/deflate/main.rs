@@ -1,6 +1,7 @@
 //! Compression of messages (RFC 7692).
 
 mod codec;
+mod distance;
 mod echo;
 mod found;
 mod limits;

@@ -16,7 +16,8 @@
 //! | [`batch`], [`courses`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
 //! | [`process`] | a server's process: start, processor time, memory |
-//! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`], [`idle`], [`bomb`], [`in_memory`] | the kinds of measurement |
+//! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`] | measurements of busy servers |
+//! | [`idle`], [`bomb`], [`in_memory`] | measurements of memory, and without a network |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 

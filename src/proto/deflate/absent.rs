@@ -52,7 +52,7 @@ impl Deflater {
         None
     }
 
-    pub(in crate::proto) fn takes(&self, _: usize) -> bool {
+    pub(in crate::proto) fn min_len(&self) -> usize {
         match self.0 {}
     }
 

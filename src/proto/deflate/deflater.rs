@@ -78,10 +78,10 @@ impl Deflater {
         })
     }
 
-    /// Returns whether a message of `length` bytes is to be compressed. An empty one never is: a
-    /// flush of nothing has no output.
-    pub(in crate::proto) fn takes(&self, length: usize) -> bool {
-        length > 0 && length >= self.threshold as usize
+    /// Returns the length from which on messages are compressed. An empty one never is: a flush of
+    /// nothing has no output.
+    pub(in crate::proto) fn min_len(&self) -> usize {
+        self.threshold.max(1) as usize
     }
 
     /// Starts a message of this connection.

@@ -20,8 +20,9 @@ const MAX_KEPT: usize = 64 * 1024;
 /// How much more than needed is allocated for bytes that are kept.
 const GROWTH: usize = 2 * 1024;
 
-/// How much one call returns: as much as takes a fraction of a millisecond.
-const SHARE: usize = 256 * 1024;
+/// How much one call returns: a tenth of a millisecond's work. A runtime may poll a busy task some
+/// sixty times before it looks at its streams again.
+const SHARE: usize = 64 * 1024;
 
 /// What follows the bytes of a message: the end of the flush that a message leaves out (RFC 7692,
 /// section 7.2.2), and a last block without data, at which a decompressor says that the message

@@ -67,27 +67,28 @@ fn step(
         *taken += count(codec.total_in() - read);
         let written = count(codec.total_out() - written);
         output.extend_from_slice(&block[..written]);
-        if result.is_err() || output.len() >= payload.len() + TAIL.len() {
+        if result.is_err() {
             return Deflated::Plain;
         }
         // While the block gets full, the codec may hold more output.
         if written < block.len() {
             break;
         }
-    }
-    match flush {
-        FlushCompress::Sync => {
-            context.set_inside(false);
-            finish(output)
+        if output.len() >= payload.len() {
+            return Deflated::Plain;
         }
-        _ => Deflated::Paused,
     }
+    if let FlushCompress::None = flush {
+        return Deflated::Paused;
+    }
+    context.set_inside(false);
+    finish(mem::take(output), payload.len())
 }
 
 /// Takes the output of a complete message.
-fn finish(output: &mut Vec<u8>) -> Deflated {
-    let mut output = mem::take(output);
-    let Some(length) = output.strip_suffix(&TAIL).map(<[u8]>::len) else {
+fn finish(mut output: Vec<u8>, plain: usize) -> Deflated {
+    let compressed = output.strip_suffix(&TAIL).map(<[u8]>::len);
+    let Some(length) = compressed.filter(|&length| length < plain) else {
         return Deflated::Plain;
     };
     output.truncate(length);

@@ -34,9 +34,9 @@ pub(crate) use self::deflater::CAN_COMPRESS;
 pub(super) use self::{deflater::Deflater, inflater::Inflater, job::Job, variants::Variants};
 use crate::message::Bytes;
 
-/// How much of a message is compressed at once: about half a millisecond's work at level 3, as long
-/// as a turn takes.
-pub(super) const STEP: usize = 64 * 1024;
+/// How much of a message is compressed at once: a quarter of a millisecond's work at level 3. A
+/// runtime may poll a busy task some sixty times before it looks at its streams again.
+pub(super) const STEP: usize = 32 * 1024;
 
 /// What has become of a message that arrives compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

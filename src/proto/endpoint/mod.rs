@@ -71,6 +71,9 @@ pub(crate) struct Endpoint {
     write_buffer: WriteBuffer,
     /// `None` if no compression was agreed.
     compressor: Option<Box<Compressor>>,
+    /// Messages from this length on go to the compressor: `usize::MAX` without one, 0 while it
+    /// is busy.
+    min_compressed: usize,
     /// Writes start when more bytes than this are buffered.
     write_buffer_size: usize,
     /// Senders wait while more bytes than this are buffered.
@@ -94,7 +97,8 @@ impl Endpoint {
         limits: &TransportConfig,
         compression: Option<&Compression>,
     ) -> Self {
-        Self {
+        let compressor = compression.and_then(Compressor::new).map(Box::new);
+        let mut this = Self {
             role,
             recv: RecvState::Open,
             send: SendState::Open,
@@ -104,14 +108,17 @@ impl Endpoint {
             has_sent_data: false,
             decoder: Decoder::new(role, limits, compression),
             write_buffer: WriteBuffer::new(role),
-            compressor: compression.and_then(Compressor::new).map(Box::new),
+            compressor,
+            min_compressed: usize::MAX,
             // Tests may pass settings that were not validated. What is buffered above the watermark
             // must still be written, and fragments must not be empty.
             write_buffer_size: limits.write_buffer().min(limits.watermark()),
             watermark: limits.watermark(),
             fragment: limits.fragment_size,
             received_close: None,
-        }
+        };
+        this.note_compressor();
+        this
     }
 
     /// Returns whether compression was agreed.

@@ -29,7 +29,7 @@ impl Endpoint {
             return self.send_control(message);
         }
         self.has_sent_data = true;
-        if self.compressor.is_some() {
+        if message.len() >= self.min_compressed {
             return self.compress(message, None);
         }
         self.write_buffer.push(message, self.fragment)
@@ -52,8 +52,7 @@ impl Endpoint {
     /// Returns whether a message is being compressed. It is not buffered yet.
     #[inline]
     pub(crate) fn is_compressing(&self) -> bool {
-        let compressor = self.compressor.as_ref();
-        compressor.is_some_and(|compressor| compressor.is_busy())
+        self.min_compressed == 0
     }
 
     #[inline(never)]
@@ -88,6 +87,7 @@ impl Endpoint {
     }
 
     fn buffer(&mut self, progress: Progress) -> u32 {
+        self.note_compressor();
         let Progress { ready, work } = progress;
         work + match ready {
             Some(Ready::Compressed(mut message)) => self
@@ -96,6 +96,12 @@ impl Endpoint {
             Some(Ready::Plain(mut message)) => self.write_buffer.push(&mut message, self.fragment),
             None => 0,
         }
+    }
+
+    /// Notes which messages go to the compressor.
+    pub(super) fn note_compressor(&mut self) {
+        let compressor = self.compressor.as_ref();
+        self.min_compressed = compressor.map_or(usize::MAX, |compressor| compressor.min_len());
     }
 
     /// Buffers a ping of this end's own. [`take_pong`](Self::take_pong) returns whether its answer
@@ -198,7 +204,7 @@ impl Endpoint {
         let room = self.watermark.saturating_add(1).saturating_sub(buffered);
         match &self.compressor {
             None => room,
-            Some(compressor) if compressor.is_busy() => 0,
+            Some(_) if self.is_compressing() => 0,
             // A longer message is compressed in several turns, and others have to wait for it.
             Some(_) => room.min(STEP),
         }

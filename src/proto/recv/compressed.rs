@@ -11,7 +11,7 @@ use crate::proto::{
 };
 
 /// How many compressed bytes, or bytes of plaintext, take about as long as a frame.
-const BYTES_PER_FRAME: usize = 1024;
+const BYTES_PER_FRAME: usize = 256;
 
 /// What the headers of blocks may add to a compressed message of any length, with much to spare.
 const MAX_BLOCK_HEADERS: usize = 1024;

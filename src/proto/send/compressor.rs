@@ -59,9 +59,13 @@ impl Compressor {
         })
     }
 
-    /// Returns whether a message is being compressed.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.current.is_some()
+    /// Returns the length from which on a message has to be passed to [`start`](Self::start): any,
+    /// while another one is being compressed.
+    pub(crate) fn min_len(&self) -> usize {
+        match self.current {
+            Some(_) => 0,
+            None => self.deflater.min_len(),
+        }
     }
 
     /// Starts with a message, which may be one that was `prepared`. Call it only if no other one is
@@ -74,7 +78,7 @@ impl Compressor {
         let never = prepared
             .as_ref()
             .is_some_and(PreparedMessage::is_uncompressed);
-        if never || !self.deflater.takes(message.len()) {
+        if never || message.len() < self.deflater.min_len() {
             return Progress {
                 ready: Some(Ready::Plain(message)),
                 work: 0,

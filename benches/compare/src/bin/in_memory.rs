@@ -81,8 +81,10 @@ fn codec_and_echo(payload: usize, deflate: Deflate, measured: Duration) -> Resul
     Ok((times[0].each(), times[1].each()))
 }
 
-/// Microseconds for each message of a burst, with a window and with codecs of its own. There are two
-/// sockets, so that no codec of the thread goes on with the connection that it was used for before.
+/// Microseconds for each message of a burst, with a window and with codecs of its own.
+///
+/// There are two sockets, so that no codec of the thread goes on with the connection that it was
+/// used for before.
 fn bursts(measured: Duration) -> Result<[f64; 2]> {
     let mut sockets = Vec::new();
     for takeover in [Takeover::Window, Takeover::Dedicated] {

@@ -140,7 +140,7 @@ fn broadcast_table(text: &mut String, options: &Options, results: &Results) -> R
     writeln!(
         text,
         "A `PreparedMessage` of 4 KiB of JSON to {} connections that have agreed to compress, sent \
-         in the way `sender`. For comparison, an uncompressed message that is as long on the wire.\n",
+         in the way `sender`. For comparison, an uncompressed message as long on the wire.\n",
         load.readers
     )?;
     writeln!(
@@ -174,8 +174,8 @@ fn bomb_table(text: &mut String, options: &Options, results: &Results) -> Result
     writeln!(
         text,
         "A message of 97 KB that inflates to 100 MB, where 64 MiB are allowed. The server answers \
-         with a Close of code 1009. KiB: the largest growth of its resident memory. ms: the longest \
-         that another socket of the same thread waited for the echo of 64 bytes meanwhile.\n"
+         with a Close of code 1009. KiB: the largest growth of its resident memory. ms: the \
+         longest that another socket of the same thread waited for the echo of 64 bytes.\n"
     )?;
     writeln!(text, "| server | KiB | ms |\n| --- | ---: | ---: |")?;
     for server in servers {

@@ -91,7 +91,7 @@ impl TransportConfig {
     /// `None` for no limit.
     ///
     /// A larger message closes the connection with code 1009, at the header of the frame that makes
-    /// it too large. Memory is allocated as bytes arrive, not when a length is announced. Each
+    /// it too large. If it is compressed, its plaintext counts, and is checked as it comes out. Memory is allocated as bytes arrive, not when a length is announced. Each
     /// socket may still hold one whole message, so lower the limit if your messages are small.
     pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_message_size = max.into().unwrap_or(usize::MAX);
@@ -101,8 +101,9 @@ impl TransportConfig {
     /// Sets the largest data frame that is accepted, in bytes of payload; default 16 MiB as in
     /// tungstenite, `None` for no limit.
     ///
-    /// A larger frame closes the connection with code 1009, at its header. The limit does not apply
-    /// to control frames, which have at most 125 bytes. For frames that are sent, see
+    /// A larger frame closes the connection with code 1009, at its header. Of a compressed message,
+    /// compressed bytes count. The limit does not apply to control frames, which have at most 125
+    /// bytes. For frames that are sent, see
     /// [`fragment_size`](Self::fragment_size).
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_frame_size = max.into().unwrap_or(usize::MAX);
@@ -111,6 +112,8 @@ impl TransportConfig {
 
     /// Sets the size of fragments, in bytes of payload: a longer message is sent in fragments (RFC
     /// 6455, section 5.4); default 16 MiB, at least 1 KiB.
+    ///
+    /// Of a compressed message, the compressed bytes are split.
     ///
     /// It is for peers that limit the frames they receive; the default is what tungstenite and this
     /// crate accept. Peers limit the number of fragments too, so a message is sent in at most

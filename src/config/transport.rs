@@ -91,8 +91,9 @@ impl TransportConfig {
     /// `None` for no limit.
     ///
     /// A larger message closes the connection with code 1009, at the header of the frame that makes
-    /// it too large. If it is compressed, its plaintext counts, and is checked as it comes out. Memory is allocated as bytes arrive, not when a length is announced. Each
-    /// socket may still hold one whole message, so lower the limit if your messages are small.
+    /// it too large. If it is compressed, its plaintext counts, and is checked as it comes out.
+    /// Memory is allocated as bytes arrive, not when a length is announced. Each socket may still
+    /// hold one whole message, so lower the limit if your messages are small.
     pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_message_size = max.into().unwrap_or(usize::MAX);
         self

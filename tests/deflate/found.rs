@@ -1,9 +1,20 @@
 //! Faults that fuzzing and reading have found.
 
+use std::{pin::pin, time::Duration};
+
 use anyws::{DeflateConfig, Message, Takeover, testing};
-use support::{config, runtimes};
+use futures::FutureExt;
+use support::{
+    config,
+    frames::{Frame, PING, PONG, Peer, Role},
+    runtimes,
+    scripted::Scripted,
+    time::Paused,
+};
 
 use crate::echo::{json, noise};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 runtimes! {
     /// Each message stops the compression of the one before, which is then sent as it is: the
@@ -58,5 +69,98 @@ runtimes! {
                 }
             }
         }
+    }
+}
+
+runtimes! {
+    /// Other tasks of the thread may run for long between two turns, while the peer reads.
+    async fn a_message_that_takes_many_turns_to_compress_is_no_blocked_write(runtime) {
+        let time = Paused::new(&runtime);
+        let config = time
+            .config()
+            .set_write_timeout(5 * SECOND)
+            .set_deflate(DeflateConfig::new());
+        let (mut client, mut server) = testing::pair_with(&config).unwrap();
+        let message = Message::text(json(0, 2_000_000));
+        let mut send = pin!(server.send(message.clone()));
+        let mut seconds = 0;
+        while send.as_mut().now_or_never().is_none_or(|sent| {
+            sent.unwrap();
+            false
+        }) {
+            assert!(client.next().now_or_never().is_none(), "it is sent at once");
+            time.advance(SECOND).await;
+            seconds += 1;
+        }
+        assert!(seconds > 20, "it takes longer than the timeout");
+        assert!(client.next().await.unwrap().unwrap() == message);
+    }
+
+    async fn a_socket_that_compresses_is_not_idle(runtime) {
+        let time = Paused::new(&runtime);
+        let config = time.config().set_deflate(DeflateConfig::new());
+        let (near, far) = testing::duplex();
+        let mut client = testing::client(near, &config).unwrap();
+        let config = config.set_idle_timeout(5 * SECOND);
+        let mut server = testing::server(far, &config).unwrap();
+        let message = Message::text(json(0, 2_000_000));
+        server.feed(message.clone()).await.unwrap();
+        let mut seconds = 0;
+        let received = loop {
+            assert!(server.next().now_or_never().is_none(), "nothing is received");
+            if let Some(received) = client.next().now_or_never() {
+                break received.unwrap().unwrap();
+            }
+            time.advance(SECOND).await;
+            seconds += 1;
+        };
+        assert!(received == message);
+        assert!(seconds > 20, "it takes longer than the timeout");
+    }
+
+    /// The answer to a ping waits behind a message that is being inflated.
+    async fn a_message_that_takes_many_turns_to_inflate_is_no_silence(runtime) {
+        let time = Paused::new(&runtime);
+        let config = time.config().set_deflate(DeflateConfig::new());
+        let (near, far) = testing::duplex();
+        let mut client = testing::client(near, &config).unwrap();
+        let config = config.set_keepalive(3 * SECOND, 5 * SECOND);
+        let mut server = testing::server(far, &config).unwrap();
+        let message = Message::binary(vec![0; 10_000_000]);
+        client.send(message.clone()).await.unwrap();
+        let mut next = pin!(server.next());
+        let mut seconds = 0;
+        let received = loop {
+            if let Some(received) = next.as_mut().now_or_never() {
+                break received.unwrap().unwrap();
+            }
+            // It answers pings.
+            while let Some(ping) = client.next().now_or_never() {
+                assert!(ping.unwrap().unwrap().is_ping());
+            }
+            time.advance(SECOND).await;
+            seconds += 1;
+        };
+        assert!(received == message);
+        assert!(seconds > 20, "it takes longer than the timeout");
+    }
+}
+
+runtimes! {
+    /// Over a stream that passes nothing on before a flush.
+    async fn pings_are_answered_while_a_message_is_compressed(runtime) {
+        let config = config(&runtime).set_deflate(DeflateConfig::new());
+        let (near, far) = testing::duplex();
+        let mut server = Role::Server.socket(Scripted::buffering(far), &config);
+        let mut peer = Peer::of(Role::Server, near);
+        let message = Message::text(json(0, 1_000_000));
+        server.feed(message).await.unwrap();
+        peer.send(Frame::new(PING, b"a")).await;
+        for _ in 0..4 {
+            let next = server.next().now_or_never();
+            assert!(next.is_none_or(|ping| ping.unwrap().unwrap().is_ping()));
+        }
+        let pong = peer.frame().now_or_never().expect("it was flushed");
+        assert_eq!(pong, Some(Frame::new(PONG, b"a")));
     }
 }

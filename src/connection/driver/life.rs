@@ -179,7 +179,9 @@ impl Driver {
     /// Returns whether a task that waits has read what has arrived, or what it may read of it. It
     /// may only have to yield, with bytes that it has not looked at.
     fn has_read_all(&self) -> bool {
-        !self.reader.has_unread() || self.endpoint.is_paused() || self.reader.is_held()
+        let has_unread = self.reader.has_unread();
+        !self.endpoint.is_inflating()
+            && (!has_unread || self.endpoint.is_paused() || self.reader.is_held())
     }
 
     /// Flushes for a task that is about to wait in `next`, and does what is due before that.
@@ -365,7 +367,10 @@ impl Driver {
 
     /// Passes on what was read and written since the last call.
     fn observe(&mut self) {
-        let is_writing = self.is_writing() && self.endpoint.can_write();
+        // A message that is being compressed does not wait for the peer.
+        let has_unwritten = self.endpoint.unwritten() > 0
+            || (self.writer.is_unflushed() && !self.endpoint.is_compressing());
+        let is_writing = has_unwritten && self.endpoint.can_write();
         let has_pong = self.take_pong();
         let (read, written) = self.record_moved();
         let Some(timers) = self.life.as_mut().and_then(|life| life.timers.as_mut()) else {

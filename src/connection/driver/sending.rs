@@ -230,12 +230,16 @@ impl Driver {
     }
 
     fn try_write(&mut self, cx: &mut Context<'_>) -> SendResult {
-        while self.endpoint.is_compressing() && !self.writer.is_turn_over() {
+        loop {
+            let buffer = self.endpoint.write_buffer();
+            let written = self.writer.try_write(self.io.get_mut(), buffer, cx);
+            written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))?;
+            if !self.endpoint.is_compressing() || self.writer.is_turn_over() {
+                return Ok(());
+            }
+            // After the write, so that what is buffered does not wait for the message.
             self.compress();
         }
-        let buffer = self.endpoint.write_buffer();
-        let written = self.writer.try_write(self.io.get_mut(), buffer, cx);
-        written.map_err(|error| Box::new(self.fail_sending(error, Some(Side::Sender))))
     }
 
     /// Writes what is buffered and flushes the stream. If that fails, or has failed before, `side`
@@ -267,7 +271,7 @@ impl Driver {
             ready!(self.writer.poll_turn(cx));
             // Answers to pings do not wait for the message.
             let buffer = self.endpoint.write_buffer();
-            self.writer.try_write(self.io.get_mut(), buffer, cx)?;
+            let _ = self.writer.poll_flush(self.io.get_mut(), buffer, cx)?;
             self.compress();
         }
         Poll::Ready(Ok(()))

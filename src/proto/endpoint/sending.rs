@@ -73,6 +73,8 @@ impl Endpoint {
         match &mut self.compressor {
             Some(compressor) => {
                 let progress = compressor.go_on();
+                // A socket that compresses is not idle.
+                self.has_sent_data = true;
                 self.buffer(progress)
             }
             None => 0,

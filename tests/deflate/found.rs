@@ -6,7 +6,7 @@ use anyws::{DeflateConfig, Message, Takeover, testing};
 use futures::FutureExt;
 use support::{
     config,
-    frames::{Frame, PING, PONG, Peer, Role},
+    frames::{BINARY, Frame, PING, PONG, Peer, Role},
     runtimes,
     scripted::Scripted,
     time::Paused,
@@ -14,6 +14,7 @@ use support::{
 
 use crate::echo::{json, noise};
 
+const RSV1: u8 = 0x40;
 const SECOND: Duration = Duration::from_secs(1);
 
 runtimes! {
@@ -162,5 +163,31 @@ runtimes! {
         }
         let pong = peer.frame().now_or_never().expect("it was flushed");
         assert_eq!(pong, Some(Frame::new(PONG, b"a")));
+    }
+}
+
+runtimes! {
+    /// The last block of a stream (RFC 7692, section 7.2.3.4) takes two bytes of the peer, and the
+    /// next stream a decompressor with the history.
+    async fn many_streams_in_a_message_take_many_turns(runtime) {
+        let deflate = DeflateConfig::new()
+            .send_takeover(Takeover::Window)
+            .receive_takeover(true)
+            .send_window_bits(15)
+            .receive_window_bits(15);
+        let config = config(&runtime).set_deflate(deflate);
+        let (mut socket, mut peer) = Role::Server.with_peer(&config);
+        let streams = 30_000;
+        let empty = Frame::new(BINARY, [3, 0].repeat(streams)).with_bits(RSV1);
+        peer.send(empty).await;
+        let mut turns = 1;
+        let received = loop {
+            if let Some(received) = socket.next().now_or_never() {
+                break received.unwrap().unwrap();
+            }
+            turns += 1;
+        };
+        assert_eq!(received, Message::binary(""));
+        assert!(turns > streams / 500, "{turns}");
     }
 }

@@ -25,14 +25,14 @@ impl Inflater {
         _: &[u8],
         _: bool,
         _: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<Inflated, ProtocolError> {
+    ) -> Result<(Inflated, usize), ProtocolError> {
         match self.0 {}
     }
 
     pub(in crate::proto) fn resume(
         &mut self,
         _: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<Inflated, ProtocolError> {
+    ) -> Result<(Inflated, usize), ProtocolError> {
         match self.0 {}
     }
 

@@ -24,6 +24,10 @@ const GROWTH: usize = 2 * 1024;
 /// sixty times before it looks at its streams again.
 const SHARE: usize = 64 * 1024;
 
+/// How many bytes take about as long as a new stream, which has to know the history. A peer may
+/// start one with every second byte.
+const STREAM: usize = 1024;
+
 /// What follows the bytes of a message: the end of the flush that a message leaves out (RFC 7692,
 /// section 7.2.2), and a last block without data, at which a decompressor says that the message
 /// ended at the border of a block.
@@ -79,28 +83,30 @@ impl Inflater {
     /// Adds the next bytes of a message, which are its last ones if it `is_complete`.
     ///
     /// Plaintext goes to `out`, in pieces; the second argument is whether the message ends with
-    /// this one. Call [`resume`](Self::resume) after [`Inflated::Paused`].
+    /// this one. Also returns how many bytes of plaintext would have taken as long. Call
+    /// [`resume`](Self::resume) after [`Inflated::Paused`].
     pub(in crate::proto) fn push(
         &mut self,
         bytes: &[u8],
         is_complete: bool,
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<Inflated, ProtocolError> {
+    ) -> Result<(Inflated, usize), ProtocolError> {
         let mut message = self.take_message();
         message.len += bytes.len();
         message.is_complete = is_complete;
         if is_complete && message.len == 0 {
             // An empty message. A flush of nothing has no output, so there is nothing to inflate.
-            return Ok(Inflated::Done);
+            return Ok((Inflated::Done, 0));
         }
         if message.kept.is_empty() && (is_complete || message.codec.is_some()) {
-            let (taken, inflated) = message.inflate(bytes, self.history.as_deref_mut(), out)?;
-            message.keep(&bytes[taken..]);
-            return Ok(self.put_back(message, inflated));
+            let share = message.inflate(bytes, self.history.as_deref_mut(), out)?;
+            message.keep(&bytes[share.taken..]);
+            return Ok(self.put_back(message, &share));
         }
         message.keep(bytes);
         if !is_complete && message.kept.len() <= MAX_KEPT {
-            return Ok(self.put_back(message, Inflated::Hungry));
+            self.message = Some(Box::new(message));
+            return Ok((Inflated::Hungry, 0));
         }
         self.inflate_kept(message, out)
     }
@@ -109,7 +115,7 @@ impl Inflater {
     pub(in crate::proto) fn resume(
         &mut self,
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<Inflated, ProtocolError> {
+    ) -> Result<(Inflated, usize), ProtocolError> {
         let message = self.take_message();
         self.inflate_kept(message, out)
     }
@@ -123,28 +129,28 @@ impl Inflater {
         &mut self,
         mut message: Message,
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<Inflated, ProtocolError> {
+    ) -> Result<(Inflated, usize), ProtocolError> {
         let kept = mem::take(&mut message.kept);
         let rest = &kept[message.taken..];
-        let (taken, inflated) = message.inflate(rest, self.history.as_deref_mut(), out)?;
-        message.taken += taken;
+        let share = message.inflate(rest, self.history.as_deref_mut(), out)?;
+        message.taken += share.taken;
         if message.taken < kept.len() {
             message.kept = kept;
         } else {
             message.taken = 0;
         }
-        Ok(self.put_back(message, inflated))
+        Ok(self.put_back(message, &share))
     }
 
     fn take_message(&mut self) -> Message {
         self.message.take().map_or_else(Message::default, |it| *it)
     }
 
-    fn put_back(&mut self, message: Message, inflated: Inflated) -> Inflated {
-        if inflated != Inflated::Done {
+    fn put_back(&mut self, message: Message, share: &Share) -> (Inflated, usize) {
+        if share.inflated != Inflated::Done {
             self.message = Some(Box::new(message));
         }
-        inflated
+        (share.inflated, share.work)
     }
 }
 
@@ -158,20 +164,23 @@ impl Message {
         }
     }
 
-    /// Inflates `bytes`, and what follows them if the message is complete. Returns how many of them
-    /// were taken.
+    /// Inflates `bytes`, and what follows them if the message is complete.
     fn inflate(
         &mut self,
         bytes: &[u8],
         history: Option<&mut History>,
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
-    ) -> Result<(usize, Inflated), ProtocolError> {
+    ) -> Result<Share, ProtocolError> {
         let mut output = Output::new(history, out);
         let mut rest = bytes;
         loop {
             if let Some(inflated) = self.state(rest.is_empty(), &mut output)? {
                 output.pass_on(inflated == Inflated::Done)?;
-                return Ok((bytes.len() - rest.len(), inflated));
+                return Ok(Share {
+                    taken: bytes.len() - rest.len(),
+                    inflated,
+                    work: output.work,
+                });
             }
             let is_end = rest.is_empty() && self.is_complete;
             let input = if is_end { &END[self.end..] } else { rest };
@@ -206,13 +215,14 @@ impl Message {
             }
             // The next stream may refer to what this one has returned.
             output.pass_on(false)?;
+            output.work += STREAM;
             self.codec = None;
             self.has_ended = false;
         }
         if output.is_full() {
             output.pass_on(false)?;
         }
-        if output.passed_on >= SHARE {
+        if output.work >= SHARE {
             return Ok(Some(Inflated::Paused));
         }
         let has_input = !is_all_taken || (self.is_complete && self.end < END.len());
@@ -236,11 +246,20 @@ impl Message {
     }
 }
 
+/// What one call has done.
+struct Share {
+    /// How many compressed bytes were taken.
+    taken: usize,
+    inflated: Inflated,
+    work: usize,
+}
+
 /// Where plaintext goes: through a block to the history and to the message.
 struct Output<'a, F> {
     block: Block,
     filled: usize,
-    passed_on: usize,
+    /// How many bytes were passed on, and other work that takes as long.
+    work: usize,
     history: Option<&'a mut History>,
     out: F,
 }
@@ -250,7 +269,7 @@ impl<'a, F: FnMut(&mut [u8], bool) -> Result<(), ProtocolError>> Output<'a, F> {
         Self {
             block: Block::take(),
             filled: 0,
-            passed_on: 0,
+            work: 0,
             history,
             out,
         }
@@ -270,7 +289,7 @@ impl<'a, F: FnMut(&mut [u8], bool) -> Result<(), ProtocolError>> Output<'a, F> {
 
     fn pass_on(&mut self, is_end: bool) -> Result<(), ProtocolError> {
         let plaintext = &mut self.block[..self.filled];
-        self.passed_on += plaintext.len();
+        self.work += plaintext.len();
         self.filled = 0;
         if let Some(history) = &mut self.history {
             history.push(plaintext);

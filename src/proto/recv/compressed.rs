@@ -84,14 +84,12 @@ impl Decoder {
             return Ok(0);
         };
         let limit = self.max_message;
-        let mut work = piece.map_or(0, <[u8]>::len);
         let push = |plaintext: &mut [u8], is_end: bool| {
-            work += plaintext.len();
             let length = message.len() + plaintext.len();
             at_most(length, limit)?;
             message.push(plaintext, None, if is_end { length } else { limit })
         };
-        let state = match piece {
+        let (state, work) = match piece {
             Some(piece) => inflater.push(piece, self.frame.is_last(), push)?,
             None => inflater.resume(push)?,
         };
@@ -100,6 +98,7 @@ impl Decoder {
             self.is_compressed = false;
             self.finish_last(received)?;
         }
+        let work = work + piece.map_or(0, <[u8]>::len);
         // It is at most what one call returns, and a piece.
         Ok(u32::try_from(work / BYTES_PER_FRAME).unwrap_or(u32::MAX))
     }

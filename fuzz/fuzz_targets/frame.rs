@@ -117,7 +117,7 @@ fn decoder_of_messages(input: &Input) {
 /// Decodes up to the first error.
 fn decode(is_server: bool, pieces: &[&[u8]]) -> (Vec<Message>, Option<anyws::ProtocolError>) {
     let limits = TransportConfig::default();
-    let mut decoder = Decoder::new(is_server, &limits);
+    let mut decoder = Decoder::new(is_server, &limits, None);
     let mut messages = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();

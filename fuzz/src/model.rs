@@ -9,8 +9,8 @@ use std::{
 };
 
 use anyws::{
-    CloseFrame, Error, Message, ReceiveHalf, Result, SendHalf, TransportConfig, WebSocket,
-    WebSocketConfig, testing,
+    CloseFrame, DeflateConfig, Error, Message, ReceiveHalf, Result, SendHalf, Takeover,
+    TransportConfig, WebSocket, WebSocketConfig, testing,
 };
 use arbitrary::Arbitrary;
 use futures_core::Stream;
@@ -18,6 +18,7 @@ use futures_sink::Sink;
 use tungstenite::protocol::frame::Frame as RawFrame;
 
 use crate::{
+    inflate::{Peer, Received},
     script::{Acts, Script},
     strict::{self, Parsed},
     task::{Counter, poll_times, poll_to_end},
@@ -39,6 +40,65 @@ pub struct Config {
     write: Option<u8>,
     more: Option<u8>,
     frame: Option<u8>,
+    deflate: Option<Deflate>,
+}
+
+/// Compression of both directions, with the same settings.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Deflate {
+    takeover: Kept,
+    window: u8,
+    level: u8,
+    threshold: u8,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Kept {
+    None,
+    Window,
+    Dedicated,
+}
+
+impl Deflate {
+    fn window(self) -> u8 {
+        9 + self.window % 7
+    }
+
+    fn takes_over(self) -> bool {
+        !matches!(self.takeover, Kept::None)
+    }
+
+    fn config(self) -> DeflateConfig {
+        DeflateConfig::new()
+            .send_takeover(match self.takeover {
+                Kept::None => Takeover::None,
+                Kept::Window => Takeover::Window,
+                Kept::Dedicated => Takeover::Dedicated,
+            })
+            .receive_takeover(self.takes_over())
+            .send_window_bits(self.window())
+            .receive_window_bits(self.window())
+            .level(1 + self.level % 9)
+            .threshold(self.threshold.into())
+    }
+
+    /// Parses what a peer sends, right or wrong.
+    fn parse_any(self, bytes: &[u8], masked: bool) -> Parsed {
+        let window = Some(self.window()).filter(|_| self.takes_over());
+        let mut received = Received::default();
+        let mut inflate = |payload: &[u8]| {
+            let inflated = received.inflate(payload, window, usize::MAX >> 1);
+            inflated.ok_or("the data is malformed")
+        };
+        strict::parse_with(bytes, masked, Some(&mut inflate))
+    }
+
+    /// Parses what the socket has sent.
+    fn parse(self, bytes: &[u8], masked: bool) -> Parsed {
+        let mut peer = Peer::new(self.window(), self.takes_over());
+        let mut inflate = |payload: &[u8]| peer.inflate(payload);
+        strict::parse_with(bytes, masked, Some(&mut inflate))
+    }
 }
 
 impl Config {
@@ -65,7 +125,10 @@ impl Config {
         if let Some(size) = self.fragment_size() {
             transport = transport.fragment_size(size);
         }
-        WebSocketConfig::new().set_transport(transport)
+        let deflate = self.deflate.map(Deflate::config);
+        WebSocketConfig::new()
+            .set_transport(transport)
+            .set_deflate(deflate)
     }
 }
 
@@ -165,6 +228,7 @@ enum Socket {
 pub struct Model {
     is_server: bool,
     fragment_size: Option<usize>,
+    deflate: Option<Deflate>,
     script: Script,
     socket: Socket,
     number: usize,
@@ -189,7 +253,10 @@ impl Model {
     /// Makes a socket whose peer sends `bytes`.
     #[must_use]
     pub fn new(is_server: bool, config: &Config, bytes: Vec<u8>, acts: Acts) -> Self {
-        let peer = strict::parse(&bytes, is_server);
+        let peer = match config.deflate {
+            Some(deflate) => deflate.parse_any(&bytes, is_server),
+            None => strict::parse(&bytes, is_server),
+        };
         let (script, stream) = Script::new(bytes, acts);
         let settings = config.socket();
         let socket = if is_server {
@@ -200,6 +267,7 @@ impl Model {
         Self {
             is_server,
             fragment_size: config.fragment_size(),
+            deflate: config.deflate,
             script,
             socket: Socket::Whole(socket.expect("the settings work")),
             number: 0,
@@ -422,7 +490,7 @@ impl Model {
         drop(socket);
         self.check(!is_gone);
         if !self.is_over && !is_gone && !self.is_sender_alone && !self.script.write_failed() {
-            let output = strict::parse(&self.script.output(), !self.is_server);
+            let output = self.output();
             assert!(matches!(output.messages.last(), Some(Message::Close(_))));
         }
     }
@@ -586,11 +654,20 @@ impl Model {
         }
     }
 
+    /// Parses what was written.
+    fn output(&self) -> Parsed {
+        let bytes = self.script.output();
+        match self.deflate {
+            Some(deflate) => deflate.parse(&bytes, !self.is_server),
+            None => strict::parse(&bytes, !self.is_server),
+        }
+    }
+
     /// Checks what was written: it is valid, and it is what was accepted, in order. If it is
     /// complete, all of that.
     fn check(&self, is_complete: bool) {
         let is_complete = is_complete && !self.script.write_failed();
-        let output = strict::parse(&self.script.output(), !self.is_server);
+        let output = self.output();
         assert_eq!(output.broken, None, "what was written is wrong");
         if let Some(size) = self.fragment_size {
             assert!(output.largest <= size, "a frame of {}", output.largest);

@@ -5,6 +5,12 @@ use anyws::{CloseFrame, Message};
 
 use crate::wire::{BINARY, CLOSE, CONTINUATION, MAX_CONTROL, PING, PONG, TEXT};
 
+/// The message is compressed.
+const RSV1: u8 = 0x40;
+
+/// Inflates the payload of a message, or says what is wrong with it.
+pub type Inflate<'a> = &'a mut dyn FnMut(&[u8]) -> Result<Vec<u8>, &'static str>;
+
 /// What bytes have come to.
 #[derive(Debug, Default)]
 pub struct Parsed {
@@ -20,9 +26,15 @@ pub struct Parsed {
 
 /// Parses what one end has sent: a client masks, a server does not.
 #[must_use]
-pub fn parse(mut bytes: &[u8], masked: bool) -> Parsed {
+pub fn parse(bytes: &[u8], masked: bool) -> Parsed {
+    parse_with(bytes, masked, None)
+}
+
+/// Does the same if compression may have been agreed: with what inflates the messages.
+#[must_use]
+pub fn parse_with(mut bytes: &[u8], masked: bool, mut inflate: Option<Inflate<'_>>) -> Parsed {
     let mut parsed = Parsed::default();
-    let mut message: Option<(u8, Vec<u8>)> = None;
+    let mut message: Option<Frame> = None;
     let mut closed = false;
     while !bytes.is_empty() {
         let (frame, rest) = match frame(bytes, masked) {
@@ -45,7 +57,7 @@ pub fn parse(mut bytes: &[u8], masked: bool) -> Parsed {
         if frame.opcode <= BINARY {
             parsed.largest = parsed.largest.max(frame.payload.len());
         }
-        match complete(frame, &mut message) {
+        match complete(frame, &mut message, inflate.as_mut()) {
             Ok(message) => parsed.messages.extend(message),
             Err(broken) => {
                 parsed.broken = Some(broken);
@@ -59,6 +71,7 @@ pub fn parse(mut bytes: &[u8], masked: bool) -> Parsed {
 
 struct Frame {
     fin: bool,
+    reserved: u8,
     opcode: u8,
     payload: Vec<u8>,
 }
@@ -97,9 +110,6 @@ fn frame(bytes: &[u8], masked: bool) -> Result<Option<(Frame, &[u8])>, &'static 
     let Some((key, rest)) = rest.split_at_checked(key_len) else {
         return Ok(None);
     };
-    if first & 0x70 != 0 {
-        return Err("a reserved bit is set");
-    }
     if (second >> 7 == 1) != masked {
         return Err("the mask is missing or wrong");
     }
@@ -115,36 +125,47 @@ fn frame(bytes: &[u8], masked: bool) -> Result<Option<(Frame, &[u8])>, &'static 
     }
     let frame = Frame {
         fin,
+        reserved: first & 0x70,
         opcode,
         payload,
     };
     Ok(Some((frame, rest)))
 }
 
-/// Puts the frame to those before it (section 5.4).
+/// Puts the frame to those before it (RFC 6455, section 5.4; RFC 7692, section 6).
 fn complete(
     frame: Frame,
-    message: &mut Option<(u8, Vec<u8>)>,
+    message: &mut Option<Frame>,
+    inflate: Option<&mut Inflate<'_>>,
 ) -> Result<Option<Message>, &'static str> {
+    let is_first = matches!(frame.opcode, TEXT | BINARY);
+    if frame.reserved != 0 && (frame.reserved != RSV1 || !is_first || inflate.is_none()) {
+        return Err("a reserved bit is set");
+    }
+    let fin = frame.fin;
     match frame.opcode {
         CLOSE => return close(&frame.payload).map(Some),
         PING => return Ok(Some(Message::Ping(frame.payload.into()))),
         PONG => return Ok(Some(Message::Pong(frame.payload.into()))),
         CONTINUATION => {
-            let (_, payload) = message.as_mut().ok_or("nothing is continued")?;
-            payload.extend(frame.payload);
+            let message = message.as_mut().ok_or("nothing is continued")?;
+            message.payload.extend(frame.payload);
         }
         _ if message.is_some() => return Err("a message begins inside another"),
-        opcode => *message = Some((opcode, frame.payload)),
+        _ => *message = Some(frame),
     }
-    match message.take_if(|_| frame.fin) {
-        None => Ok(None),
-        Some((BINARY, payload)) => Ok(Some(Message::binary(payload))),
-        Some((_, payload)) => match String::from_utf8(payload) {
-            Ok(text) => Ok(Some(Message::text(text))),
-            Err(_) => Err("a text is not UTF-8"),
-        },
+    let Some(message) = message.take_if(|_| fin) else {
+        return Ok(None);
+    };
+    let payload = match inflate.filter(|_| message.reserved == RSV1) {
+        Some(inflate) => inflate(&message.payload)?,
+        None => message.payload,
+    };
+    if message.opcode == BINARY {
+        return Ok(Some(Message::binary(payload)));
     }
+    let text = String::from_utf8(payload).map_err(|_| "a text is not UTF-8")?;
+    Ok(Some(Message::text(text)))
 }
 
 /// Reads a Close (sections 5.5.1 and 7.4, and the registry of codes).

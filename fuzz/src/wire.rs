@@ -220,7 +220,8 @@ pub struct Control {
 }
 
 impl Control {
-    fn encode(&self, masked: bool, out: &mut Vec<u8>, messages: &mut Vec<Message>) {
+    /// Writes the frame behind `out`, and the message.
+    pub fn encode(&self, masked: bool, out: &mut Vec<u8>, messages: &mut Vec<Message>) {
         let payload = self.payload.control();
         let opcode = if self.is_ping { PING } else { PONG };
         let key = masked.then_some(self.key);

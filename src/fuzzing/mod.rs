@@ -1,11 +1,19 @@
-//! The parts of the crate that the fuzz targets use: the codec of frames, without a stream.
+//! The parts of the crate that the fuzz targets use: the codec of frames, without a stream, and the
+//! negotiation of compression.
 //!
 //! Only `cargo fuzz` compiles this module. It is not part of the API.
 
+mod negotiation;
+mod sending;
+
 use std::convert::Infallible;
 
+pub use self::{
+    negotiation::{Agreed, Offer, agree, answer},
+    sending::Sending,
+};
 use crate::{
-    config::TransportConfig,
+    config::{Compression, TransportConfig},
     message::{Message, Role},
     proto::{self, ProtocolError, frame, mask::Key},
 };
@@ -76,15 +84,16 @@ impl Header {
 pub struct Decoder(proto::recv::Decoder);
 
 impl Decoder {
-    /// Creates the decoder of a server or of a client.
+    /// Creates the decoder of a server or of a client, with the compression that was agreed.
     #[must_use]
-    pub fn new(is_server: bool, limits: &TransportConfig) -> Self {
-        let role = if is_server {
-            Role::Server
-        } else {
-            Role::Client
-        };
-        Self(proto::recv::Decoder::new(role, limits, None))
+    pub fn new(is_server: bool, limits: &TransportConfig, agreed: Option<Agreed>) -> Self {
+        let compression = agreed.map(Compression::from);
+        let role = role(is_server);
+        Self(proto::recv::Decoder::new(
+            role,
+            limits,
+            compression.as_ref(),
+        ))
     }
 
     /// Consumes bytes up to the end of the first message, and returns how many.
@@ -97,5 +106,25 @@ impl Decoder {
         let decoded = self.0.decode(bytes, &mut received)?;
         let message = received.map(|Ok(message)| message);
         Ok((decoded.taken, message))
+    }
+
+    /// Returns whether a message has been inflated in part, and the next call goes on with it.
+    #[must_use]
+    pub fn is_inflating(&self) -> bool {
+        self.0.is_inflating()
+    }
+
+    /// Returns how many bytes of an incomplete message are there, uncompressed.
+    #[must_use]
+    pub fn arrived(&self) -> usize {
+        self.0.arrived()
+    }
+}
+
+fn role(is_server: bool) -> Role {
+    if is_server {
+        Role::Server
+    } else {
+        Role::Client
     }
 }

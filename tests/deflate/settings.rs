@@ -31,6 +31,22 @@ fn windows_have_9_to_15_bits_and_levels_go_from_1_to_9() {
     assert_eq!(error(new().threshold(usize::MAX)), None);
 }
 
+/// The settings of such a client are not validated.
+#[test]
+fn a_client_of_a_test_offers_nothing_by_settings_that_cannot_work() {
+    let new = DeflateConfig::new;
+    for deflate in [
+        new().send_window_bits(3),
+        new().receive_window_bits(200),
+        new().level(77),
+    ] {
+        let (request, _) = testing::upgrade_with("/", &config(deflate));
+        assert!(!request.headers().contains_key("sec-websocket-extensions"));
+    }
+    let (request, _) = testing::upgrade_with("/", &config(new()));
+    assert!(request.headers().contains_key("sec-websocket-extensions"));
+}
+
 #[test]
 fn compression_is_off_unless_it_is_set_and_can_be_turned_off_again() {
     let on = config(DeflateConfig::new());

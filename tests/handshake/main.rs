@@ -7,6 +7,8 @@ mod handler_errors;
 mod head_properties;
 mod head_timeout;
 mod heads;
+#[cfg(not(feature = "deflate"))]
+mod no_deflate;
 mod plain_requests;
 mod secrets;
 mod subprotocols;

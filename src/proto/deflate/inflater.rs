@@ -91,6 +91,14 @@ impl Inflater {
         is_complete: bool,
         out: impl FnMut(&mut [u8], bool) -> Result<(), ProtocolError>,
     ) -> Result<(Inflated, usize), ProtocolError> {
+        if let Some(message) = &mut self.message
+            && !is_complete
+            && message.has_room(bytes.len())
+        {
+            message.len += bytes.len();
+            message.keep(bytes);
+            return Ok((Inflated::Hungry, 0));
+        }
         let mut message = self.take_message();
         message.len += bytes.len();
         message.is_complete = is_complete;
@@ -104,7 +112,7 @@ impl Inflater {
             return Ok(self.put_back(message, &share));
         }
         message.keep(bytes);
-        if !is_complete && message.kept.len() <= MAX_KEPT {
+        if !is_complete && message.has_room(0) {
             self.message = Some(Box::new(message));
             return Ok((Inflated::Hungry, 0));
         }
@@ -155,6 +163,17 @@ impl Inflater {
 }
 
 impl Message {
+    /// Returns whether so many bytes more are kept as they are. A few of them are not inflated one
+    /// by one: a peer may send each in a frame.
+    fn has_room(&self, bytes: usize) -> bool {
+        let most = if self.codec.is_some() {
+            GROWTH
+        } else {
+            MAX_KEPT
+        };
+        self.kept.len() + bytes <= most
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             if self.kept.capacity() - self.kept.len() < bytes.len() {

@@ -2,11 +2,13 @@
 
 use std::{pin::pin, time::Duration};
 
-use anyws::{DeflateConfig, Message, Takeover, WebSocket, testing};
+use anyws::{
+    CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Takeover, WebSocket, testing,
+};
 use futures::FutureExt;
 use support::{
     config,
-    frames::{BINARY, Frame, PING, PONG, Peer, Role},
+    frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, Role, TEXT},
     runtimes,
     scripted::Scripted,
     time::Paused,
@@ -158,7 +160,7 @@ runtimes! {
 
 runtimes! {
     /// Over a stream that passes nothing on before a flush.
-    async fn pings_are_answered_while_a_message_is_compressed(runtime) {
+    async fn pongs_are_flushed_while_a_message_is_compressed(runtime) {
         let config = config(&runtime).set_deflate(DeflateConfig::new());
         let (near, far) = testing::duplex();
         let mut server = Role::Server.socket(Scripted::buffering(far), &config);
@@ -198,5 +200,76 @@ runtimes! {
         };
         assert_eq!(received, Message::binary(""));
         assert!(turns > streams / 500, "{turns}");
+    }
+}
+
+runtimes! {
+    /// A Close is buffered behind all that is queued, in one turn.
+    async fn a_close_compresses_no_more_than_a_turn(runtime) {
+        let queue = QueueConfig::default().bytes(10_000_000);
+        let config = config(&runtime)
+            .set_queue(queue)
+            .set_deflate(DeflateConfig::new());
+        let (mut socket, mut peer) = Role::Server.with_peer(&config);
+        let sender = socket.sender();
+        let messages: Vec<_> = (0..40).map(|number| json(number, 10_000)).collect();
+        for message in &messages {
+            sender.try_send(message.as_str()).unwrap();
+        }
+        let read = async {
+            let mut compressed = 0;
+            for message in &messages {
+                let frame = peer.frame().await.unwrap();
+                if frame == Frame::new(TEXT, message.as_str()) {
+                    continue;
+                }
+                compressed += 1;
+                assert!(frame.payload.len() < message.len() / 2);
+            }
+            assert!((1..5).contains(&compressed), "{compressed}");
+            assert_eq!(peer.frame().await.unwrap().code(), 1000);
+            peer.send(Frame::close(1000, "")).await;
+            drop(peer);
+        };
+        let close = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "".into(),
+        };
+        let (closed, ()) = futures::join!(socket.close(Some(close)), read);
+        closed.unwrap();
+    }
+}
+
+runtimes! {
+    /// Else a peer that sends each byte in a frame would keep the thread busy.
+    async fn small_fragments_are_only_kept(runtime) {
+        let config = config(&runtime).set_deflate(DeflateConfig::new());
+        let (mut socket, mut peer) = Role::Client.with_peer(&config);
+        let count = 10_000;
+        // A block that is not compressed.
+        let length = u16::try_from(count).unwrap();
+        let mut payload = vec![0];
+        payload.extend(length.to_le_bytes());
+        payload.extend((!length).to_le_bytes());
+        payload.extend(vec![7; count]);
+        payload.push(0);
+        let first = Frame::new(BINARY, []).with_bits(RSV1).unfinished();
+        peer.send(first).await;
+        let mut bytes = Vec::new();
+        for byte in payload {
+            let part = Frame::new(CONTINUATION, [byte]).unfinished();
+            bytes.extend(part.bytes(Role::Server));
+        }
+        bytes.extend(Frame::new(CONTINUATION, []).bytes(Role::Server));
+        peer.send_bytes(&bytes).await;
+        let mut received = None;
+        let measured = allocation_counter::measure(|| {
+            while received.is_none() {
+                received = socket.next().now_or_never();
+            }
+        });
+        let received = received.unwrap().unwrap().unwrap();
+        assert_eq!(received, Message::binary(vec![7; count]));
+        assert!(measured.count_total < 500, "{}", measured.count_total);
     }
 }

@@ -284,11 +284,12 @@ impl Driver {
     pub(super) fn take_queued(&mut self, side: Side) -> Result<()> {
         while self.has_queued() && self.endpoint.can_send() {
             let before = self.endpoint.unwritten();
-            let order = self.take_batch(self.endpoint.room());
+            let order = self.take_batch(self.endpoint.room(), false);
             if let Some(order) = order {
                 return self.follow(order, side);
             }
-            if self.endpoint.unwritten() == before {
+            // What was taken is buffered, so whoever flushes it yields.
+            if self.endpoint.unwritten() == before || self.writer.is_turn_over() {
                 return Ok(());
             }
         }
@@ -302,7 +303,7 @@ impl Driver {
             queue.stop();
         }
         while self.has_queued() && self.endpoint.can_send() {
-            if let Some(order) = self.take_batch(usize::MAX) {
+            if let Some(order) = self.take_batch(usize::MAX, true) {
                 // The caller closes in any case.
                 let _ = self.follow(order, Side::Sender);
             }
@@ -310,11 +311,15 @@ impl Driver {
         self.end_queue();
     }
 
-    fn take_batch(&mut self, room: usize) -> Option<Order> {
+    fn take_batch(&mut self, room: usize, is_closing: bool) -> Option<Order> {
         let queue = self.queue()?;
         let taken = queue.take(room);
         self.wake_senders(queue);
         for message in taken.messages.into_iter().flatten() {
+            if is_closing && self.writer.is_turn_over() {
+                // A Close follows at once, so there is no other turn to compress in.
+                self.endpoint.end_compression();
+            }
             // A queue holds no invalid message.
             let _ = self.push_prepared(message);
         }

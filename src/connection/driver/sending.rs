@@ -169,6 +169,7 @@ impl Driver {
                 if is_behind || this.is_behind(behind) {
                     return Poll::Ready(Ok(()));
                 }
+                ready!(this.writer.poll_turn(cx));
             }
         })
     }

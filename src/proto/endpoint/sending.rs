@@ -88,6 +88,13 @@ impl Endpoint {
         self.buffer(Progress { ready, work: 0 })
     }
 
+    /// Sends all that follows as it is.
+    pub(crate) fn end_compression(&mut self) {
+        self.stop_compressing();
+        self.compressor = None;
+        self.note_compressor();
+    }
+
     fn buffer(&mut self, progress: Progress) -> u32 {
         self.note_compressor();
         let Progress { ready, work } = progress;

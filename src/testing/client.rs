@@ -39,6 +39,9 @@ pub fn upgrade(uri: &str) -> (Request<()>, Client) {
 /// Returns a request for a WebSocket as [`upgrade`] does, by a client with these settings: it
 /// offers their compression.
 ///
+/// The settings are the client's. So the server may take over what it sends if they have
+/// [`receive_takeover`](crate::DeflateConfig::receive_takeover), as browsers do.
+///
 /// # Panics
 ///
 /// If `uri` is not a URI.

@@ -74,7 +74,12 @@ pub fn pair() -> (WebSocket, WebSocket) {
 }
 
 /// Returns two connected sockets, the client's and the server's, with `config` for both. They agree
-/// as a handshake would, for instance to compress.
+/// on compression as a handshake would.
+///
+/// There is takeover only if the settings have both
+/// [`send_takeover`](crate::DeflateConfig::send_takeover) and
+/// [`receive_takeover`](crate::DeflateConfig::receive_takeover), because each end has to allow what
+/// the other one does. For two ends with different settings, see [`upgrade_with`].
 ///
 /// # Errors
 ///
@@ -86,7 +91,7 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
 }
 
 /// Creates the client's socket on a stream whose opening handshake is done, with a server of the
-/// same settings.
+/// same settings. For compression with takeover, see [`pair_with`].
 ///
 /// The stream may be a real one, or one that misbehaves for a test. A client's frames are masked.
 ///
@@ -99,7 +104,8 @@ pub fn client(io: impl Io + 'static, config: &WebSocketConfig) -> Result<WebSock
 }
 
 /// Creates the server's socket on a stream whose opening handshake is done, with a client of the
-/// same settings. A tracker of the settings counts it.
+/// same settings. A tracker of the settings counts it. For compression with takeover, see
+/// [`pair_with`].
 ///
 /// # Errors
 ///

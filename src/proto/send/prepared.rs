@@ -31,7 +31,10 @@ use crate::{
 /// ```
 ///
 /// Where compression was agreed, the message is compressed once for each level and window, however
-/// many sockets send it, and by itself: it refers to no earlier message.
+/// many sockets send it. It is compressed by itself, without
+/// [takeover](crate::DeflateConfig::send_takeover): a short message then becomes larger than one
+/// that each socket compresses. The [guide](crate::guide::compression#messages-to-many) says which
+/// to choose.
 ///
 /// A message that may not be sent, such as a ping of more than 125 bytes, is accepted here. Sending
 /// it returns the [`InvalidMessage`].
@@ -60,8 +63,9 @@ impl PreparedMessage {
 
     /// Returns the same message, which is never compressed.
     ///
-    /// It is for data that is compressed already, such as pictures, and for secrets: see the
-    /// [guide](crate::guide::compression). Both messages share their payload.
+    /// It is for data that is compressed already, such as pictures, and for secrets: no later
+    /// message refers to it, even with takeover. See the
+    /// [guide](crate::guide::compression#secrets). Clones share their payload with it.
     ///
     /// ```
     /// use anyws::PreparedMessage;

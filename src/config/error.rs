@@ -30,7 +30,8 @@ pub enum ConfigError {
     #[error("compression was set, but the feature `deflate` of anyws is off: enable it")]
     DeflateNotCompiled,
     /// A window of compression is not 9 to 15 bits; see
-    /// [`send_window_bits`](crate::DeflateConfig::send_window_bits).
+    /// [`send_window_bits`](crate::DeflateConfig::send_window_bits) and
+    /// [`receive_window_bits`](crate::DeflateConfig::receive_window_bits).
     #[error("a compression window of {0} bits: 9 to 15 are possible")]
     WindowBits(u8),
     /// A level of compression is not 1 to 9; see [`level`](crate::DeflateConfig::level).

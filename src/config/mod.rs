@@ -86,9 +86,11 @@ impl WebSocketConfig {
 
     /// Sets the compression of messages (RFC 7692), or turns it off with `None`; default off.
     ///
-    /// It needs the feature `deflate`, and a peer that agrees:
-    /// [`is_compressed`](crate::WebSocket::is_compressed) tells. The limits of [`TransportConfig`]
-    /// hold for the plaintext as well.
+    /// It needs the feature `deflate`: without it, [`validate`](Self::validate) returns
+    /// [`ConfigError::DeflateNotCompiled`](crate::ConfigError::DeflateNotCompiled), and a handshake
+    /// fails. The peer has to agree, too: [`is_compressed`](crate::WebSocket::is_compressed) says
+    /// whether it did. The limit [`max_message_size`](TransportConfig::max_message_size) applies to
+    /// the plaintext.
     pub fn set_deflate(mut self, deflate: impl Into<Option<DeflateConfig>>) -> Self {
         self.deflate = deflate.into();
         self
@@ -373,7 +375,8 @@ impl WebSocketConfig {
     ///
     /// [`Error::Config`](crate::Error::Config) with the first setting that cannot work: a write
     /// limit that is not above the write buffer, a limit, timeout or rate of 0, fragments of less
-    /// than 1 KiB, a subprotocol that is not a token, a malformed origin, or an empty list of
+    /// than 1 KiB, compression without the feature `deflate` or with a window or level out of
+    /// range, a subprotocol that is not a token, a malformed origin, or an empty list of
     /// origins while a missing one is not allowed.
     pub fn validate(&self) -> Result<()> {
         self.transport.validate()?;

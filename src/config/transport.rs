@@ -91,9 +91,11 @@ impl TransportConfig {
     /// `None` for no limit.
     ///
     /// A larger message closes the connection with code 1009, at the header of the frame that makes
-    /// it too large. If it is compressed, its plaintext counts, and is checked as it comes out.
-    /// Memory is allocated as bytes arrive, not when a length is announced. Each socket may still
-    /// hold one whole message, so lower the limit if your messages are small.
+    /// it too large. Memory is allocated as bytes arrive, not when a length is announced. Each
+    /// socket may still hold one whole message, so lower the limit if your messages are small.
+    ///
+    /// For compressed messages, the limit applies to the plaintext and is checked while the message
+    /// is inflated. The compressed bytes may exceed it by an eighth and 1 KiB.
     pub fn max_message_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_message_size = max.into().unwrap_or(usize::MAX);
         self
@@ -102,10 +104,9 @@ impl TransportConfig {
     /// Sets the largest data frame that is accepted, in bytes of payload; default 16 MiB as in
     /// tungstenite, `None` for no limit.
     ///
-    /// A larger frame closes the connection with code 1009, at its header. Of a compressed message,
-    /// compressed bytes count. The limit does not apply to control frames, which have at most 125
-    /// bytes. For frames that are sent, see
-    /// [`fragment_size`](Self::fragment_size).
+    /// A larger frame closes the connection with code 1009, at its header. The limit does not apply
+    /// to control frames, which have at most 125 bytes. In a compressed message, compressed bytes
+    /// count. For frames that are sent, see [`fragment_size`](Self::fragment_size).
     pub fn max_frame_size(mut self, max: impl Into<Option<usize>>) -> Self {
         self.max_frame_size = max.into().unwrap_or(usize::MAX);
         self

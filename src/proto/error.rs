@@ -73,9 +73,11 @@ pub enum ProtocolError {
     /// [`max_frame_size`](crate::TransportConfig::max_frame_size).
     #[error("a message or frame of {size} bytes is above the limit of {limit}")]
     TooLarge {
-        /// The size of the frame, or of its message up to the end of the frame, in bytes.
+        /// The size of the frame, or of its message up to the end of the frame, in bytes. For a
+        /// compressed message, the size of its compressed bytes, or of what was inflated so far.
         size: usize,
-        /// The limit that was exceeded, in bytes.
+        /// The limit that was exceeded, in bytes. For the compressed bytes of a message, it is an
+        /// eighth and 1 KiB above `max_message_size`.
         limit: usize,
     },
     /// A message has more fragments than this, 131,072 (section 7.4.1, code 1008).

@@ -110,6 +110,9 @@ impl WebSocket {
 
     /// Returns whether both ends have agreed to compress messages; see
     /// [`set_deflate`](crate::WebSocketConfig::set_deflate).
+    ///
+    /// Single messages may still be sent or received uncompressed. Whether there is takeover, and
+    /// with which window, is in the header `Sec-WebSocket-Extensions` of the response.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.connection.has_compression()

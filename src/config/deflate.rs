@@ -158,9 +158,12 @@ impl DeflateConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for bits in [self.send_window(), self.receive_window()] {
+        for (setter, bits) in [
+            ("send_window_bits", self.send_window()),
+            ("receive_window_bits", self.receive_window()),
+        ] {
             if !(MIN_WINDOW..=MAX_WINDOW).contains(&bits) {
-                return Err(ConfigError::WindowBits(bits));
+                return Err(ConfigError::WindowBits { setter, bits });
             }
         }
         if !(1..=9).contains(&self.level) {

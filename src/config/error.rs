@@ -32,8 +32,13 @@ pub enum ConfigError {
     /// A window of compression is not 9 to 15 bits; see
     /// [`send_window_bits`](crate::DeflateConfig::send_window_bits) and
     /// [`receive_window_bits`](crate::DeflateConfig::receive_window_bits).
-    #[error("a compression window of {0} bits: 9 to 15 are possible")]
-    WindowBits(u8),
+    #[error("{setter} is {bits}: 9 to 15 are possible")]
+    WindowBits {
+        /// The name of the setter.
+        setter: &'static str,
+        /// What was set.
+        bits: u8,
+    },
     /// A level of compression is not 1 to 9; see [`level`](crate::DeflateConfig::level).
     #[error("compression level {0}: 1 to 9 are possible")]
     CompressionLevel(u8),

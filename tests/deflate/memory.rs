@@ -26,9 +26,15 @@ fn takeover() -> DeflateConfig {
 
 /// Returns how many bytes of memory a value holds.
 fn held<T>(make: impl FnOnce() -> T) -> (u64, T) {
+    let (held, value) = change(make);
+    (u64::try_from(held).unwrap(), value)
+}
+
+/// Returns how many bytes more are held after a call.
+fn change<T>(make: impl FnOnce() -> T) -> (i64, T) {
     let mut value = None;
     let info = measure(|| value = Some(make()));
-    (u64::try_from(info.bytes_current).unwrap(), value.unwrap())
+    (info.bytes_current, value.unwrap())
 }
 
 /// Exchanges messages in both directions.
@@ -142,6 +148,21 @@ fn stream_memory(length: usize) -> u64 {
         (socket, peer)
     })
     .0
+}
+
+#[test]
+fn a_socket_that_has_sent_its_close_holds_no_compressor() {
+    on_a_warm_thread(|| {
+        let deflate = takeover().send_takeover(Takeover::Dedicated);
+        let (before, (mut client, server)) = held(|| used(&config(Some(deflate)), 3));
+        assert!(before > 2 * 250_000, "{before} bytes for two sockets");
+        let (closed, ()) = change(|| {
+            let mut close = std::pin::pin!(client.close(None));
+            assert!(futures::FutureExt::now_or_never(&mut close).is_none());
+        });
+        assert!(closed < -250_000, "{closed} bytes");
+        drop(server);
+    });
 }
 
 #[test]

@@ -18,10 +18,12 @@ fn error(deflate: DeflateConfig) -> Option<ConfigError> {
 fn windows_have_9_to_15_bits_and_levels_go_from_1_to_9() {
     let new = DeflateConfig::new;
     for bits in 0..=255 {
-        let expected = (!(9..=15).contains(&bits)).then_some(ConfigError::WindowBits(bits));
+        let is_window = (9..=15).contains(&bits);
+        let expected = |setter| (!is_window).then_some(ConfigError::WindowBits { setter, bits });
         for deflate in [new(), new().send_takeover(Takeover::Window)] {
-            assert_eq!(error(deflate.send_window_bits(bits)), expected);
-            assert_eq!(error(deflate.receive_window_bits(bits)), expected);
+            let (send, receive) = ("send_window_bits", "receive_window_bits");
+            assert_eq!(error(deflate.send_window_bits(bits)), expected(send));
+            assert_eq!(error(deflate.receive_window_bits(bits)), expected(receive));
         }
         let is_level = (1..=9).contains(&bits);
         let expected = (!is_level).then_some(ConfigError::CompressionLevel(bits));

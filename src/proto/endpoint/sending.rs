@@ -161,7 +161,8 @@ impl Endpoint {
     #[cold]
     fn send_close(&mut self, close: &mut Outgoing) -> u32 {
         self.send = SendState::Closed;
-        self.stop_compressing();
+        // A socket may wait long for the peer's Close, and needs no window for that.
+        self.end_compression();
         // A waiting pong is sent before the Close, not after it.
         self.write_buffer.push_last_pong();
         let code = close.close_code().unwrap_or(CloseCode::Status);
@@ -233,7 +234,7 @@ impl Endpoint {
     /// Ends the direction to the peer. What is buffered is lost.
     pub(crate) fn stop_sending(&mut self) {
         self.send = SendState::Failed;
-        self.stop_compressing();
+        self.end_compression();
         self.write_buffer.clear();
     }
 }

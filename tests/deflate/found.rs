@@ -3,9 +3,10 @@
 use std::{pin::pin, time::Duration};
 
 use anyws::{
-    CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Takeover, WebSocket, testing,
+    CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Takeover, WebSocket,
+    WebSocketConfig, testing,
 };
-use futures::FutureExt;
+use futures::{FutureExt, executor::block_on};
 use support::{
     config,
     frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, Role, TEXT},
@@ -272,4 +273,24 @@ runtimes! {
         assert_eq!(received, Message::binary(vec![7; count]));
         assert!(measured.count_total < 500, "{}", measured.count_total);
     }
+}
+
+/// The block in which it compresses belongs to the thread, also where nothing else does.
+#[test]
+fn a_thread_of_dedicated_compressors_keeps_a_block() {
+    support::bounded(|| {
+        let deflate = DeflateConfig::new()
+            .send_takeover(Takeover::Dedicated)
+            .receive_takeover(true);
+        let config = WebSocketConfig::new().set_deflate(deflate);
+        let (mut socket, mut peer) = Role::Server.with_peer(&config);
+        let mut send = |number| {
+            let message = Message::text(json(number, 300));
+            block_on(socket.send(message)).unwrap();
+            block_on(peer.frame()).unwrap();
+        };
+        send(0);
+        let measured = allocation_counter::measure(|| (1..100).for_each(&mut send));
+        assert!(measured.bytes_total < 1_000_000, "{}", measured.bytes_total);
+    });
 }

@@ -41,7 +41,7 @@ thread_local! {
 }
 
 struct Pool {
-    /// The thread has borrowed a codec. Others only drop what they have got from such a thread.
+    /// The thread has used a codec. Others only drop what they have got from such a thread.
     is_used: bool,
     #[expect(clippy::vec_box, reason = "each message moves one")]
     decompressors: Vec<Box<Decompress>>,
@@ -62,8 +62,11 @@ pub(super) struct Block(Box<[u8]>);
 impl Block {
     /// Takes a block of 16 KiB; its bytes have arbitrary values.
     pub(super) fn take() -> Self {
-        let idle = with(|pool| pool.blocks.pop()).flatten();
-        Self(idle.unwrap_or_else(|| vec![0; BLOCK].into()))
+        let idle = with(|pool| {
+            pool.is_used = true;
+            pool.blocks.pop()
+        });
+        Self(idle.flatten().unwrap_or_else(|| vec![0; BLOCK].into()))
     }
 }
 

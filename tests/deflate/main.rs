@@ -3,12 +3,13 @@
 mod codec;
 mod distance;
 mod echo;
-mod found;
+
 mod limits;
 mod long;
 mod memory;
 mod negotiation;
 mod prepared;
+mod regressions;
 mod rules;
 mod settings;
 mod takeover;

@@ -3,7 +3,6 @@
 mod codec;
 mod distance;
 mod echo;
-
 mod limits;
 mod long;
 mod memory;

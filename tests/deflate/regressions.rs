@@ -6,7 +6,7 @@ use anyws::{
     CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Takeover, WebSocket,
     WebSocketConfig, testing,
 };
-use futures::{FutureExt, executor::block_on};
+use futures::{FutureExt, SinkExt, executor::block_on};
 use support::{
     config,
     frames::{BINARY, CONTINUATION, Frame, PING, PONG, Peer, Role, TEXT},
@@ -27,6 +27,29 @@ fn take(client: &mut WebSocket) -> Option<Message> {
 }
 
 runtimes! {
+    /// A sink that does not wait gives up the message that is being compressed.
+    async fn a_message_that_another_one_stopped_leaves_nothing_behind(runtime) {
+        for takeover in [Takeover::None, Takeover::Window, Takeover::Dedicated] {
+            let deflate = DeflateConfig::new()
+                .send_takeover(takeover)
+                .receive_takeover(true);
+            let config = config(&runtime).set_deflate(deflate);
+            let (mut client, mut server) = testing::pair_with(&config).unwrap();
+            let messages = [json(0, 150_000), json(1, 10_000), json(2, 300)];
+            for message in &messages {
+                server.start_send_unpin(Message::text(message)).unwrap();
+            }
+            let receive = async {
+                for message in &messages {
+                    let received = client.next().await.unwrap().unwrap();
+                    assert!(received == Message::text(message), "{takeover:?}");
+                }
+            };
+            let (flushed, ()) = futures::join!(server.flush(), receive);
+            flushed.unwrap();
+        }
+    }
+
     /// Each message stops the compression of the one before, which is then sent as it is: the
     /// compressor of the socket must not refer to that.
     async fn a_message_that_was_given_up_in_the_middle_leaves_nothing_behind(runtime) {

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use flate2::FlushCompress;
+use flate2::{Compress, FlushCompress};
 
 use super::{
     Deflated, STEP,
@@ -54,35 +54,53 @@ fn step(
     // Until its end, also if a call panics.
     context.set_inside(true);
     let codec = context.codec();
-    let end = payload.len().min(*taken + STEP);
-    let flush = if end == payload.len() {
+    // A connection that pauses holds its compressor, so one of 64 KiB does not pause.
+    let is_last = payload.len() - *taken <= 2 * STEP;
+    let end = if is_last {
+        payload.len()
+    } else {
+        *taken + STEP
+    };
+    let flush = if is_last {
         FlushCompress::Sync
     } else {
         FlushCompress::None
     };
-    let mut block = Block::take();
-    loop {
-        let (read, written) = (codec.total_in(), codec.total_out());
-        let result = codec.compress(&payload[*taken..end], &mut block, flush);
-        *taken += count(codec.total_in() - read);
-        let written = count(codec.total_out() - written);
-        output.extend_from_slice(&block[..written]);
-        if result.is_err() {
-            return Deflated::Plain;
-        }
-        // While the block gets full, the codec may hold more output.
-        if written < block.len() {
-            break;
-        }
-        if output.len() >= payload.len() {
-            return Deflated::Plain;
-        }
+    if !feed(codec, &payload[*taken..end], flush, output, payload.len()) {
+        return Deflated::Plain;
     }
-    if let FlushCompress::None = flush {
+    *taken = end;
+    if !is_last {
         return Deflated::Paused;
     }
     context.set_inside(false);
     finish(mem::take(output), payload.len())
+}
+
+/// Compresses `input`, and takes all output. Returns `false` if it fails, or if there are `most`
+/// bytes before the end: the message does not become smaller.
+fn feed(
+    codec: &mut Compress,
+    mut input: &[u8],
+    flush: FlushCompress,
+    output: &mut Vec<u8>,
+    most: usize,
+) -> bool {
+    let mut block = Block::take();
+    loop {
+        let (read, written) = (codec.total_in(), codec.total_out());
+        let result = codec.compress(input, &mut block, flush);
+        input = &input[count(codec.total_in() - read)..];
+        let written = count(codec.total_out() - written);
+        output.extend_from_slice(&block[..written]);
+        // While the block gets full, the codec may hold more output.
+        if result.is_err() || written < block.len() {
+            return result.is_ok();
+        }
+        if output.len() >= most {
+            return false;
+        }
+    }
 }
 
 /// Takes the output of a complete message.

@@ -1,9 +1,9 @@
 //! Faults that fuzzing and reading have found.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyws::{
-    CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Takeover, WebSocket,
+    CloseCode, CloseFrame, DeflateConfig, Message, QueueConfig, Runtime, Takeover, WebSocket,
     WebSocketConfig, testing,
 };
 use futures::{FutureExt, SinkExt, executor::block_on};
@@ -20,6 +20,14 @@ use crate::echo::{json, noise};
 const RSV1: u8 = 0x40;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Returns a client and a server that take over in both directions.
+fn pair(runtime: &Arc<dyn Runtime>, takeover: Takeover) -> (WebSocket, WebSocket) {
+    let deflate = DeflateConfig::new()
+        .send_takeover(takeover)
+        .receive_takeover(true);
+    testing::pair_with(&config(runtime).set_deflate(deflate)).unwrap()
+}
+
 /// Receives a message if it is there, in as many turns as that takes.
 fn take(client: &mut WebSocket) -> Option<Message> {
     let next = (0..100).find_map(|_| client.next().now_or_never());
@@ -30,11 +38,7 @@ runtimes! {
     /// A sink that does not wait gives up the message that is being compressed.
     async fn a_message_that_another_one_stopped_leaves_nothing_behind(runtime) {
         for takeover in [Takeover::None, Takeover::Window, Takeover::Dedicated] {
-            let deflate = DeflateConfig::new()
-                .send_takeover(takeover)
-                .receive_takeover(true);
-            let config = config(&runtime).set_deflate(deflate);
-            let (mut client, mut server) = testing::pair_with(&config).unwrap();
+            let (mut client, mut server) = pair(&runtime, takeover);
             let messages = [json(0, 150_000), json(1, 10_000), json(2, 300)];
             for message in &messages {
                 server.start_send_unpin(Message::text(message)).unwrap();
@@ -54,11 +58,7 @@ runtimes! {
     /// compressor of the socket must not refer to that.
     async fn a_message_that_was_given_up_in_the_middle_leaves_nothing_behind(runtime) {
         for takeover in [Takeover::None, Takeover::Window, Takeover::Dedicated] {
-            let deflate = DeflateConfig::new()
-                .send_takeover(takeover)
-                .receive_takeover(true);
-            let config = config(&runtime).set_deflate(deflate);
-            let (mut client, mut server) = testing::pair_with(&config).unwrap();
+            let (mut client, mut server) = pair(&runtime, takeover);
             let sender = server.sender();
             let messages = [json(0, 150_000), json(1, 10_000), json(2, 300)];
             for message in &messages {

@@ -1,4 +1,4 @@
-//! Messages of JSON, no two of which are the same: what compression is measured with.
+//! JSON messages to measure compression with. All of them are different.
 
 use std::fmt::Write;
 

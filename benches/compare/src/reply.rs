@@ -57,7 +57,7 @@ impl Reply {
         }
     }
 
-    /// A reply of which every message is compressed.
+    /// A reply in which every message is compressed.
     #[must_use]
     pub fn compressed(deflate: Deflate) -> Self {
         Self::Compressed(Box::new(Compressed {

@@ -288,7 +288,7 @@ impl Driver {
             if let Some(order) = order {
                 return self.follow(order, side);
             }
-            // What was taken is buffered, so whoever flushes it yields.
+            // The flush of what is buffered yields, and the next turn takes more.
             if self.endpoint.unwritten() == before || self.writer.is_turn_over() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Without the feature `deflate`: the same types, of which no value exists.
+//! The same types without the feature `deflate`. No value of them can be created.
 
 use std::convert::Infallible;
 

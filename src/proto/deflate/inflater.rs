@@ -38,7 +38,7 @@ const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 pub(in crate::proto) struct Inflater {
     /// `None` if the peer takes nothing over.
     history: Option<Box<History>>,
-    /// The message of which a part has arrived.
+    /// The incomplete message, once a part of it has arrived.
     message: Option<Box<Message>>,
 }
 

@@ -23,7 +23,7 @@ struct Variant {
 
 #[derive(Debug)]
 enum State {
-    /// Whoever needs it goes on with it.
+    /// Each socket that needs the message compresses a further step of it.
     Working(Box<Job>),
     /// `None`: the message would not become smaller.
     Done(Option<Bytes>),

@@ -1,10 +1,13 @@
 //! The error type: what went wrong, who is at fault, and what to do about it.
 
-use std::{fmt, io, iter};
+use std::{fmt, io, iter, net::SocketAddr};
+
+use http::Response;
 
 use crate::{
     config::ConfigError,
-    handshake::{Refusal, Rejection},
+    handshake::{HandshakeError, Refusal, Rejection},
+    message::Bytes,
     proto::{InvalidMessage, ProtocolError},
     rt::{NoTimers, TimeoutError},
 };
@@ -35,6 +38,14 @@ pub enum Error {
     /// One of the caller's settings is invalid: correct it.
     #[error("invalid configuration: {0}")]
     Config(ConfigError),
+    /// A client could not connect to any address of the server. It has each address that was tried,
+    /// with its error. The server does not listen there, or the network is at fault.
+    #[error(fmt = display_connect)]
+    Connect(Vec<(SocketAddr, io::Error)>),
+    /// The server answered a client's handshake with a 101 that is wrong, or with no HTTP at all:
+    /// the server, or a proxy in front of it, is at fault. The connection is closed.
+    #[error("the server's answer is not a valid WebSocket handshake: {0}")]
+    Handshake(HandshakeError),
     /// The caller's message may not be sent. The connection is unharmed.
     #[error("invalid message: {0}")]
     InvalidMessage(InvalidMessage),
@@ -60,13 +71,32 @@ pub enum Error {
     /// [`OverRate::Close`](crate::OverRate::Close) closed the socket with code 1008.
     #[error("the peer sends faster than its rate allows")]
     RateExceeded,
-    /// The opening handshake was refused. The client has been answered.
+    /// The opening handshake was refused by this end. A client has been answered; what a server says
+    /// to a client is [`UnexpectedResponse`](Self::UnexpectedResponse).
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
+    /// The name of a server has no address: the URI is wrong, or the resolver is at fault.
+    #[error(fmt = display_resolve)]
+    Resolve {
+        /// The name.
+        host: Box<str>,
+        /// What the resolver says.
+        source: io::Error,
+    },
     /// The peer, the HTTP server, or an operation under [`rt::timeout`](crate::rt::timeout) did not
     /// finish in time.
     #[error("timed out {0}")]
     Timeout(TimeoutPhase),
+    /// The TLS handshake with a server failed; the source says why. For a certificate that is not
+    /// trusted, the source contains a `rustls::Error` that says which
+    /// rule it breaks. Nothing of the WebSocket was sent.
+    #[error(fmt = display_tls)]
+    Tls(#[source] io::Error),
+    /// A server answered a client's handshake with another status than 101. It has the headers, and
+    /// up to 16 KiB of the body. anyws does not follow redirects: connect to the `Location` if you
+    /// trust it.
+    #[error("the server answered {} and opened no WebSocket", .0.status())]
+    UnexpectedResponse(Box<Response<Bytes>>),
     /// No handler got the connection; the source says why. Either the HTTP server did not hand it
     /// over after the 101 response, for instance because the client left first. Or the runtime was
     /// shut down and dropped the connection's task.
@@ -106,9 +136,13 @@ impl Error {
             Self::Closed | Self::ClosedWithoutHandshake | Self::QueueFull | Self::RateExceeded => {
                 true
             }
-            Self::Timeout(phase) => {
-                !matches!(phase, TimeoutPhase::Upgrade | TimeoutPhase::Operation)
-            }
+            Self::Timeout(phase) => !matches!(
+                phase,
+                TimeoutPhase::Upgrade
+                    | TimeoutPhase::Operation
+                    | TimeoutPhase::Connect
+                    | TimeoutPhase::Handshake
+            ),
             Self::Io(error) => matches!(
                 error.kind(),
                 io::ErrorKind::BrokenPipe
@@ -130,17 +164,34 @@ impl Error {
             Self::Closed => Self::Closed,
             Self::ClosedWithoutHandshake => Self::ClosedWithoutHandshake,
             Self::Config(error) => Self::Config(error.clone()),
+            Self::Connect(errors) => {
+                let copies = errors
+                    .iter()
+                    .map(|(address, error)| (*address, copy_io(error)));
+                Self::Connect(copies.collect())
+            }
+            Self::Handshake(error) => Self::Handshake(error.clone()),
             Self::InvalidMessage(error) => Self::InvalidMessage(error.clone()),
-            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
+            Self::Io(error) => Self::Io(copy_io(error)),
             Self::NoRuntime => Self::NoRuntime,
             Self::Protocol(error) => Self::Protocol(error.clone()),
             Self::QueueFull => Self::QueueFull,
             Self::RateExceeded => Self::RateExceeded,
             Self::Rejected(rejection) => Self::Rejected(rejection.clone()),
+            Self::Resolve { host, source } => Self::Resolve {
+                host: host.clone(),
+                source: copy_io(source),
+            },
             Self::Timeout(phase) => Self::Timeout(*phase),
+            Self::Tls(error) => Self::Tls(copy_io(error)),
+            Self::UnexpectedResponse(response) => Self::UnexpectedResponse(response.clone()),
             Self::Upgrade(error) => Self::Upgrade(error.to_string().into()),
         }
     }
+}
+
+fn copy_io(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 // These errors include their details in their own text. As a source they would be printed twice.
@@ -148,6 +199,12 @@ impl Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
     }
 }
 
@@ -197,6 +254,28 @@ fn display_io(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display("the connection failed", source, f)
 }
 
+fn display_resolve(host: &str, source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    display(
+        &format!("the server's name {host:?} has no address"),
+        source,
+        f,
+    )
+}
+
+fn display_tls(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    display("the TLS handshake with the server failed", source, f)
+}
+
+/// Writes all addresses with their errors: none of them is more the cause than the others.
+fn display_connect(errors: &[(SocketAddr, io::Error)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("no address of the server accepts a connection")?;
+    for (index, (address, error)) in errors.iter().enumerate() {
+        let separator = if index == 0 { ':' } else { ',' };
+        write!(f, "{separator} {address}: {error}")?;
+    }
+    Ok(())
+}
+
 fn display_upgrade(source: &BoxError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display("the connection was not upgraded", &**source, f)
 }
@@ -224,6 +303,10 @@ pub enum TimeoutPhase {
     Upgrade,
     /// The peer, to complete the closing handshake.
     Close,
+    /// The name, the TCP connection and TLS of a client; see `ClientBuilder::connect_timeout`.
+    Connect,
+    /// The server, to answer a client's handshake; see `ClientBuilder::handshake_timeout`.
+    Handshake,
     /// An operation that the program limits with [`rt::timeout`](crate::rt::timeout).
     Operation,
     /// The peer, to answer a ping; see
@@ -248,6 +331,8 @@ impl fmt::Display for TimeoutPhase {
         f.write_str(match self {
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
             Self::Close => "waiting for the peer to close",
+            Self::Connect => "connecting to the server",
+            Self::Handshake => "waiting for the server to answer the WebSocket handshake",
             Self::Operation => "waiting for an operation that `rt::timeout` bounds",
             Self::Pong => "waiting for the peer to answer a ping",
             Self::Write => "waiting for the peer to read",

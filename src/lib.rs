@@ -89,7 +89,9 @@
 //!   Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
+//! - **`client`** adds [`connect`] and [`ClientBuilder`], for WebSocket clients.
 //! - **`deflate`** adds compression of messages, for [`WebSocketConfig::set_deflate`].
+//! - **`tls`** (with `client`) lets clients connect to `wss` URIs.
 //! - **`metrics`** adds `anyws::metrics`, which tells the crate `metrics` of the sockets of a
 //!   [`Tracker`].
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
@@ -103,6 +105,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(clippy::disallowed_methods)]
 
+#[cfg(feature = "client")]
+mod client;
 mod config;
 mod connection;
 mod error;
@@ -129,6 +133,9 @@ pub mod testing;
 mod trace;
 mod tracker;
 
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use self::client::{ClientBuilder, connect};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::framework::axum;
@@ -137,6 +144,9 @@ pub use self::framework::axum;
 pub use self::framework::volo;
 #[doc(no_inline)]
 pub use self::message::{Bytes, CloseCode, CloseFrame, Message, Utf8Bytes};
+#[cfg(feature = "client")]
+#[doc(no_inline)]
+pub use self::rt::Network;
 #[cfg(feature = "rt-smol")]
 #[doc(no_inline)]
 pub use self::rt::SmolRuntime;
@@ -145,11 +155,11 @@ pub use self::rt::SmolRuntime;
 pub use self::rt::TokioRuntime;
 pub use self::{
     config::{
-        ConfigError, DeflateConfig, OverRate, QueueConfig, Rate, Takeover, TransportConfig,
-        WebSocketConfig, WhenFull,
+        ConfigError, DeflateConfig, InvalidUri, OverRate, QueueConfig, Rate, Takeover,
+        TransportConfig, WebSocketConfig, WhenFull,
     },
     error::{BoxError, Error, Result, TimeoutPhase},
-    handshake::{HeadError, Rejection, RequestedProtocols},
+    handshake::{HandshakeError, HeadError, Rejection, RequestedProtocols},
     io::Io,
     life::{Buffered, TrySendError},
     proto::{InvalidMessage, PreparedMessage, ProtocolError},
@@ -164,6 +174,9 @@ pub use self::{
     socket::{IntoCloseFrame, ReceiveHalf, ReuniteError, SendHalf, Sender, WebSocket},
     tracker::{ClosedBy, Drain, Drained, End, Meta, Metrics, Permit, Tracker, Traffic},
 };
+#[cfg(feature = "tls")]
+#[doc(no_inline)]
+pub use futures_rustls::rustls;
 #[doc(no_inline)]
 pub use http;
 

@@ -152,6 +152,8 @@ fn phase_name(phase: TimeoutPhase) -> &'static str {
     match phase {
         TimeoutPhase::Upgrade => "upgrade",
         TimeoutPhase::Close => "close",
+        TimeoutPhase::Connect => "connect",
+        TimeoutPhase::Handshake => "handshake",
         TimeoutPhase::Operation => "operation",
         TimeoutPhase::Pong => "pong",
         TimeoutPhase::Write => "write",

@@ -68,10 +68,31 @@ pub enum ConfigError {
     /// A callback chose a subprotocol that the client did not offer (RFC 6455, section 4.2.2).
     #[error("the chosen subprotocol {0:?} was not offered by the client")]
     ProtocolNotOffered(String),
-    /// A response header is one that the handshake sets itself, or one that announces a body; see
-    /// [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with).
-    #[error("response header `{0}` belongs to the handshake itself: leave it out")]
+    /// An additional header is one that the handshake sets itself, or one that announces a body. In
+    /// a response, see [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with). In a
+    /// request, `Host` comes from the URI, and `Origin` and the subprotocols have setters.
+    #[error("header `{0}` belongs to the handshake itself: leave it out")]
     HandshakeHeader(HeaderName),
+    /// The name of an additional header is not a token (RFC 9110, section 5.1).
+    #[error("an additional header has a name that is not a token")]
+    HeaderName,
+    /// The value of an additional header has bytes that no header may have (RFC 9110, section 5.5).
+    /// It is not shown: it may be a secret.
+    #[error("the value of header `{0}` has bytes that no header may have, such as a line break")]
+    HeaderValue(HeaderName),
+    /// A client offers a subprotocol twice (RFC 6455, section 4.1, item 10).
+    #[error("subprotocol {0:?} is offered twice")]
+    RepeatedProtocol(String),
+    /// The origin of a client is malformed.
+    #[error("origin {0:?} is malformed: write scheme://host[:port], null or file://")]
+    ClientOrigin(String),
+    /// A client's URI cannot be connected to. It is not shown: its query may be a secret.
+    #[error("the URI {0}")]
+    Uri(InvalidUri),
+    /// The URI of a client starts with `wss`, but the feature `tls` is off: enable it in
+    /// `Cargo.toml`.
+    #[error("the URI starts with `wss`, but the feature `tls` of anyws is off: enable it")]
+    TlsNotCompiled,
     /// The tracker of the settings limits the sockets of each client, but the extractor does not
     /// keep the request by which it could tell clients apart; see
     /// [`Tracker::max_per_client`](crate::Tracker::max_per_client).
@@ -80,4 +101,35 @@ pub enum ConfigError {
          put the tracker into the request's extensions"
     )]
     TrackerNeedsRequest,
+}
+
+/// What is wrong with the URI of a client (RFC 6455, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidUri {
+    /// It is not a URI, or is longer than 65,534 bytes.
+    #[error("is malformed")]
+    Malformed,
+    /// It has other characters than ASCII: encode a path in UTF-8 and percent signs, and a host in
+    /// punycode.
+    #[error(
+        "has other characters than ASCII: percent-encode them in the path, \
+         and write the host in punycode"
+    )]
+    NotAscii,
+    /// It does not start with `ws://` or `wss://`.
+    #[error("does not start with ws:// or wss://")]
+    Scheme,
+    /// It has a fragment: a `#`.
+    #[error("has a fragment, which no server would see: leave out everything from the `#` on")]
+    Fragment,
+    /// It has a user name or a password: set the header `Authorization` instead.
+    #[error("has a user name or a password: set the header `Authorization` instead")]
+    UserInfo,
+    /// Its host is neither a name nor an IP address.
+    #[error("has a host that is neither a name nor an IP address")]
+    Host,
+    /// Its port is not a number from 1 to 65535.
+    #[error("has a port that is not a number from 1 to 65535")]
+    Port,
 }

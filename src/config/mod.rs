@@ -9,7 +9,7 @@ pub(crate) use self::{
 };
 pub use self::{
     deflate::{DeflateConfig, Takeover},
-    error::ConfigError,
+    error::{ConfigError, InvalidUri},
     queue::{QueueConfig, WhenFull},
     rate::{OverRate, Rate},
     transport::TransportConfig,

@@ -8,8 +8,7 @@ use http::{
 use crate::{
     config::{Compression, DeflateConfig, Takeover},
     handshake::{
-        Policy, ProtocolChoice, UpgradeRequest,
-        client::{ClientHandshake, OpenError},
+        HandshakeError, Policy, ProtocolChoice, UpgradeRequest, client::ClientHandshake,
         rejection::Rejection,
     },
 };
@@ -109,7 +108,7 @@ pub fn agree(
     offer: &Offer,
     mut answer: HeaderMap,
     extensions: Option<Vec<HeaderValue>>,
-) -> Result<Option<Agreed>, OpenError> {
+) -> Result<Option<Agreed>, HandshakeError> {
     if let Some(lines) = extensions {
         set(&mut answer, lines);
     }

@@ -24,6 +24,7 @@
 //! - [`limits`]: how many sockets, how many for each client, and how fast it may send.
 //! - [`observability`]: metrics, events and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
+//! - [`clients`]: how to connect to a server, over TLS or not, and again after a failure.
 //! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.
 //!
@@ -33,6 +34,9 @@
 
 #[cfg_attr(not(doctest), doc = include_str!("authentication.md"))]
 pub mod authentication {}
+
+#[cfg_attr(not(doctest), doc = include_str!("clients.md"))]
+pub mod clients {}
 
 #[cfg_attr(not(doctest), doc = include_str!("coming_from_axum.md"))]
 pub mod coming_from_axum {}

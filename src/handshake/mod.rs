@@ -5,9 +5,10 @@
 //! the 101 response.
 
 mod accept_key;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "client", feature = "testing"))]
 pub(crate) mod client;
 mod deflate;
+mod error;
 mod extensions;
 mod head;
 mod headers;
@@ -17,13 +18,15 @@ mod policy;
 mod protocols;
 pub(crate) mod rejection;
 mod request;
-mod scanner;
-mod target;
 pub(crate) mod tokens;
 
-pub use self::{head::HeadError, protocols::RequestedProtocols, rejection::Rejection};
+#[cfg(feature = "client")]
+pub(crate) use self::head::ResponseHead;
+pub use self::{
+    error::HandshakeError, head::HeadError, protocols::RequestedProtocols, rejection::Rejection,
+};
 pub(crate) use self::{
-    head::{Complete, Head},
+    head::{Complete, Head, RequestHead},
     origin::AllowedOrigins,
     policy::Policy,
     protocols::{ProtocolChoice, Supported},

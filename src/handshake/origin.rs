@@ -47,7 +47,7 @@ pub(crate) struct Site {
 }
 
 impl Origin {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         if text == "null" {
             return Some(Self::Null);
         }

@@ -100,6 +100,11 @@ impl Supported {
         }
     }
 
+    /// Returns the names, the preferred one first.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|name| &**name)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -141,9 +146,7 @@ impl ProtocolChoice {
     ) -> Option<&'a str> {
         match self {
             Self::List => supported
-                .names
-                .iter()
-                .map(|name| &**name)
+                .names()
                 .find(|name| requested.clone().any(|offered| offered == *name)),
             Self::Callback(selected) => selected.as_deref(),
         }

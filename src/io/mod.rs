@@ -17,6 +17,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 #[cfg(feature = "hyper")]
 mod hyper;
+mod raw;
 #[cfg(feature = "rt-smol")]
 mod smol;
 #[cfg(feature = "rt-tokio")]
@@ -25,6 +26,7 @@ mod tokio;
 #[cfg(feature = "hyper")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub use self::hyper::HyperIo;
+pub(crate) use self::raw::{poll_read_with, write_all};
 #[cfg(feature = "rt-tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rt-tokio")))]
 pub use self::tokio::TokioIo;

@@ -9,6 +9,8 @@ use std::{any::Any, fmt::Debug, future::Future, pin::Pin, ptr, sync::Arc, time::
 use futures_core::future::BoxFuture;
 
 mod deadline;
+#[cfg(feature = "client")]
+mod network;
 #[cfg(feature = "rt-smol")]
 mod smol;
 #[cfg(feature = "rt-tokio")]
@@ -16,6 +18,9 @@ mod tokio;
 mod wait;
 
 pub(crate) use self::deadline::{Deadline, Timeout, has_timers};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use self::network::{Network, detect_network};
 #[cfg(feature = "rt-smol")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rt-smol")))]
 pub use self::smol::SmolRuntime;

@@ -1,19 +1,32 @@
 //! The client's side of an in-memory upgrade.
 
-use http::{Request, Response, header::HOST};
+use http::{Request, Response, StatusCode, header::HOST};
 
 use super::{Duplex, duplex};
 use crate::{
     config::WebSocketConfig,
     connection::Established,
-    handshake::client::{Agreed, ClientHandshake},
+    handshake::{
+        HandshakeError,
+        client::{Agreed, ClientHandshake},
+    },
     io::{BoxIo, Io, boxed},
     message::Role,
     server::upgrade::UpgradeIo,
     socket::WebSocket,
 };
 
-pub use crate::handshake::client::OpenError;
+/// Why an answer did not open a socket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The server refused: the status is not 101.
+    #[error("the server answered {0}, not 101")]
+    Status(StatusCode),
+    /// The answer is a 101, but not a valid handshake.
+    #[error("the server's answer is not a valid WebSocket handshake: {0}")]
+    Handshake(HandshakeError),
+}
 
 /// The client of a request; created by [`upgrade`].
 #[derive(Debug)]
@@ -114,10 +127,13 @@ fn open<B>(
     config: &WebSocketConfig,
     response: &Response<B>,
 ) -> Result<WebSocket, OpenError> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(OpenError::Status(response.status()));
+    }
     let Agreed {
         protocol,
         compression,
-    } = handshake.check(response)?;
+    } = handshake.check(response).map_err(OpenError::Handshake)?;
     Ok(WebSocket::new(Established {
         label: None,
         permit: None,

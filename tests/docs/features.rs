@@ -74,15 +74,9 @@ fn the_crate_docs_have_every_feature() {
 #[test]
 fn the_servers_and_the_tests_pass_every_feature_on() {
     let anyws = Manifest::of_anyws().features;
-    // TLS is a matter of the stream, so only the servers have a feature for it.
-    let tls = Names::from(["tls".to_owned()]);
-    for (other, own) in [
-        (Manifest::of_servers(), tls),
-        (Manifest::of_tests(), Names::new()),
-    ] {
-        let names = other.features.keys().filter(|name| !own.contains(*name));
-        assert!(names.eq(anyws.keys()));
-        assert_eq!(other.features["full"], &anyws["full"] | &own);
+    for other in [Manifest::of_servers(), Manifest::of_tests()] {
+        assert!(other.features.keys().eq(anyws.keys()));
+        assert_eq!(other.features["full"], anyws["full"]);
         for feature in &anyws["full"] {
             assert!(other.passed_on[feature].contains(feature), "{feature}");
         }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use anyws::{
-    ConfigError, Error, HeadError, InvalidMessage, ProtocolError, Rejection, TimeoutPhase, rt,
+    ConfigError, Error, HandshakeError, HeadError, InvalidMessage, InvalidUri, ProtocolError,
+    Rejection, TimeoutPhase, rt,
     testing::{self, OpenError},
 };
 use http::StatusCode;
@@ -31,6 +32,36 @@ fn foreign() -> Foreign {
     Foreign(io::Error::other("the wire is cut"))
 }
 
+/// A client that has tried two addresses.
+fn refused() -> Error {
+    Error::Connect(vec![
+        (
+            "[::1]:80".parse().unwrap(),
+            ErrorKind::ConnectionRefused.into(),
+        ),
+        (
+            "1.2.3.4:80".parse().unwrap(),
+            ErrorKind::HostUnreachable.into(),
+        ),
+    ])
+}
+
+fn handshake_errors() -> Vec<HandshakeError> {
+    vec![
+        HandshakeError::Ended,
+        HandshakeError::Head(HeadError::Malformed),
+        HandshakeError::TooManyInterim,
+        HandshakeError::Version(http::Version::HTTP_10),
+        HandshakeError::Body,
+        HandshakeError::Upgrade,
+        HandshakeError::Connection,
+        HandshakeError::Accept,
+        HandshakeError::Extensions,
+        HandshakeError::Protocol,
+        HandshakeError::NoProtocol,
+    ]
+}
+
 fn config_errors() -> Vec<ConfigError> {
     vec![
         ConfigError::WriteLimit { max: 3, write: 4 },
@@ -41,6 +72,18 @@ fn config_errors() -> Vec<ConfigError> {
         ConfigError::NoOrigins,
         ConfigError::ProtocolNotOffered("chat".to_owned()),
         ConfigError::HandshakeHeader(http::header::UPGRADE),
+        ConfigError::HeaderName,
+        ConfigError::HeaderValue(http::header::COOKIE),
+        ConfigError::RepeatedProtocol("chat".to_owned()),
+        ConfigError::ClientOrigin("*".to_owned()),
+        ConfigError::Uri(InvalidUri::Malformed),
+        ConfigError::Uri(InvalidUri::NotAscii),
+        ConfigError::Uri(InvalidUri::Scheme),
+        ConfigError::Uri(InvalidUri::Fragment),
+        ConfigError::Uri(InvalidUri::UserInfo),
+        ConfigError::Uri(InvalidUri::Host),
+        ConfigError::Uri(InvalidUri::Port),
+        ConfigError::TlsNotCompiled,
     ]
 }
 
@@ -112,7 +155,17 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
         Error::Upgrade(foreign().into()),
+        Error::Timeout(TimeoutPhase::Connect),
+        Error::Timeout(TimeoutPhase::Handshake),
+        Error::Tls(io::Error::other(foreign())),
+        Error::Resolve {
+            host: "a.example".into(),
+            source: io::Error::other(foreign()),
+        },
+        refused(),
+        Error::UnexpectedResponse(Box::new(http::Response::new(anyws::Bytes::new()))),
     ];
+    errors.extend(handshake_errors().into_iter().map(Error::from));
     errors.extend(config_errors().into_iter().map(Error::from));
     errors.extend(invalid_messages().into_iter().map(Error::from));
     errors.extend(protocol_errors().into_iter().map(Error::from));
@@ -121,7 +174,7 @@ fn errors() -> Vec<Box<dyn StdError>> {
     let (one, two) = (testing::pair().0.split(), testing::pair().0.split());
     let mut all: Vec<Box<dyn StdError>> = vec![
         Box::new(OpenError::Status(StatusCode::FORBIDDEN)),
-        Box::new(OpenError::Header("Upgrade")),
+        Box::new(OpenError::Handshake(HandshakeError::Upgrade)),
         Box::new(one.0.reunite(two.1).unwrap_err()),
         Box::new(rt::TimeoutError::Elapsed),
         Box::new(rt::TimeoutError::NoTimers),
@@ -164,6 +217,12 @@ fn the_alternate_form_prints_the_causes_once() {
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
         Error::Upgrade(foreign().into()),
+        Error::Tls(io::Error::other(foreign())),
+        Error::Resolve {
+            host: "a.example".into(),
+            source: io::Error::other(foreign()),
+        },
+        refused(),
         Error::Closed,
         ConfigError::NoOrigins.into(),
     ] {
@@ -194,6 +253,11 @@ fn errors_of_other_libraries_are_sources_and_our_own_are_details() {
         )
         .chain(
             protocol_errors()
+                .into_iter()
+                .map(|it| (it.to_string(), it.into())),
+        )
+        .chain(
+            handshake_errors()
                 .into_iter()
                 .map(|it| (it.to_string(), it.into())),
         )
@@ -233,6 +297,9 @@ fn a_disconnect_is_told_from_what_somebody_did_wrong() {
     let wrong = [
         Error::NoRuntime,
         Error::Timeout(TimeoutPhase::Upgrade),
+        Error::Timeout(TimeoutPhase::Connect),
+        Error::Timeout(TimeoutPhase::Handshake),
+        refused(),
         Error::Protocol(ProtocolError::InvalidUtf8),
         Error::InvalidMessage(InvalidMessage::RawFrame),
         Error::Io(io::Error::other("the disk is full")),

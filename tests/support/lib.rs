@@ -22,6 +22,8 @@ pub mod chaos;
 pub mod cost;
 #[cfg(feature = "testing")]
 pub mod frames;
+#[cfg(all(feature = "client", feature = "testing"))]
+pub mod network;
 #[cfg(feature = "testing")]
 pub mod owning;
 pub mod random;

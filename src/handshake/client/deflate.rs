@@ -5,7 +5,7 @@ use http::HeaderMap;
 use crate::{
     config::{Compression, DeflateConfig, MAX_WINDOW, Takeover},
     handshake::{
-        deflate::{ClientWindow, NAME, Parameters, answer, smaller},
+        deflate::{ClientWindow, NAME, Parameters, smaller},
         extensions::{self, Malformed},
     },
 };
@@ -47,17 +47,8 @@ pub(super) fn check(
     }
 }
 
-/// Returns what the client and the server have agreed after a handshake between their settings.
-pub(crate) fn between(
-    client: &DeflateConfig,
-    server: &DeflateConfig,
-) -> Option<(Compression, Compression)> {
-    let (answer, for_server) = answer(offer(client), server);
-    Some((agree(answer, client)?, for_server))
-}
-
 /// Returns what an answer agrees to; `None` if it does not keep to the offer by these settings.
-fn agree(answer: Parameters, config: &DeflateConfig) -> Option<Compression> {
+pub(super) fn agree(answer: Parameters, config: &DeflateConfig) -> Option<Compression> {
     let offer = offer(config);
     let window = match (answer.client_max_window_bits, offer.client_max_window_bits) {
         (None, _) => MAX_WINDOW,

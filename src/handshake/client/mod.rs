@@ -3,22 +3,41 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    HeaderMap, HeaderValue, Response, Version,
     header::{
         CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 
-pub(crate) use self::deflate::between;
+#[cfg(feature = "testing")]
+pub(crate) use self::between::between;
+#[cfg(feature = "client")]
+pub(crate) use self::{
+    body::Body,
+    policy::{check_protocol, offered_protocols, origin},
+    request::{check_additional, encode},
+    uri::ServerUri,
+};
 use super::{
+    HandshakeError,
     accept_key::{NONCE_LEN, accept_key},
     headers::{announces_body, one},
     tokens::{has_token, is_token},
 };
 use crate::config::{Compression, DeflateConfig};
 
+#[cfg(feature = "testing")]
+mod between;
+#[cfg(feature = "client")]
+mod body;
 mod deflate;
+#[cfg(feature = "client")]
+mod policy;
+#[cfg(feature = "client")]
+mod request;
+#[cfg(feature = "client")]
+mod uri;
 
 /// A handshake that a client has started.
 #[derive(Debug)]
@@ -34,24 +53,6 @@ pub(crate) struct Agreed<'a> {
     /// The subprotocol, which the caller has to compare with what it offered.
     pub(crate) protocol: Option<&'a str>,
     pub(crate) compression: Option<Compression>,
-}
-
-/// Why an answer did not open a socket.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The server refused: the status is not 101.
-    #[error("the server answered {0}, not 101")]
-    Status(StatusCode),
-    /// The answer is not HTTP/1.1.
-    #[error("the answer is {0:?}, not HTTP/1.1")]
-    Version(Version),
-    /// The answer announces a body, which a 101 never has (RFC 9110, section 15.2).
-    #[error("the answer announces a body: a 101 has none")]
-    Body,
-    /// A header of the answer is missing, wrong, repeated or forbidden.
-    #[error("header `{0}` of the answer is missing, wrong, repeated or forbidden")]
-    Header(&'static str),
 }
 
 impl ClientHandshake {
@@ -73,35 +74,35 @@ impl ClientHandshake {
         (Self { accept, deflate }, headers)
     }
 
-    /// Checks the answer (RFC 6455, sections 4.1 and 11.3). Returns what it agrees to.
-    pub(crate) fn check<'a, B>(&self, response: &'a Response<B>) -> Result<Agreed<'a>, OpenError> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Status(response.status()));
-        }
+    /// Checks an answer with status 101 (RFC 6455, sections 4.1 and 11.3). Returns what it agrees to.
+    pub(crate) fn check<'a, B>(
+        &self,
+        response: &'a Response<B>,
+    ) -> Result<Agreed<'a>, HandshakeError> {
         if response.version() != Version::HTTP_11 {
-            return Err(OpenError::Version(response.version()));
+            return Err(HandshakeError::Version(response.version()));
         }
         let headers = response.headers();
         let upgrade = one(headers, &UPGRADE).map(HeaderValue::as_bytes);
         if !upgrade.is_some_and(|it| it.eq_ignore_ascii_case(b"websocket")) {
-            return Err(OpenError::Header("Upgrade"));
+            return Err(HandshakeError::Upgrade);
         }
         if !has_token(headers, &CONNECTION, "upgrade") {
-            return Err(OpenError::Header("Connection"));
+            return Err(HandshakeError::Connection);
         }
         if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != self.accept.as_ref()) {
-            return Err(OpenError::Header("Sec-WebSocket-Accept"));
+            return Err(HandshakeError::Accept);
         }
         let compression = deflate::check(headers, self.deflate.as_ref())
-            .map_err(|_| OpenError::Header("Sec-WebSocket-Extensions"))?;
+            .map_err(|_| HandshakeError::Extensions)?;
         if announces_body(headers) {
-            return Err(OpenError::Body);
+            return Err(HandshakeError::Body);
         }
         let protocol = one(headers, &SEC_WEBSOCKET_PROTOCOL)
             .and_then(|name| name.to_str().ok())
             .filter(|name| is_token(name.as_bytes()));
         if protocol.is_none() && headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
-            return Err(OpenError::Header("Sec-WebSocket-Protocol"));
+            return Err(HandshakeError::Protocol);
         }
         Ok(Agreed {
             protocol,

@@ -4,11 +4,15 @@ use std::fmt;
 
 use http::{HeaderMap, Request, Response};
 
-use super::{Incoming, PlainRequest, incoming::Brief, unanswered::Unanswered};
+use super::{
+    Incoming, PlainRequest,
+    incoming::Brief,
+    unanswered::{Received, Unanswered},
+};
 use crate::{
     config::WebSocketConfig,
     error::{Error, Result},
-    handshake::{Complete, ProtocolChoice, RequestedProtocols, UpgradeRequest},
+    handshake::{ProtocolChoice, RequestedProtocols, UpgradeRequest},
     io::Io,
     server::admission::admit,
     socket::WebSocket,
@@ -107,19 +111,19 @@ impl ServerHandshake {
     /// Dropping the future drops the stream.
     pub async fn read_any(io: impl Io + 'static, config: WebSocketConfig) -> Result<Incoming> {
         let (connection, head) = Unanswered::read(io, config).await?;
-        let request = &head.request;
+        let request = &head.message;
         if UpgradeRequest::is_asked_for(request.version(), request.headers()) {
             Self::check(connection, head).await.map(Incoming::WebSocket)
         } else {
-            let plain = PlainRequest::new(connection, head.request);
+            let plain = PlainRequest::new(connection, head.message);
             Ok(Incoming::Http(plain))
         }
     }
 
     /// Checks the request, and refuses it if it is not a valid handshake.
-    async fn check(connection: Unanswered, head: Complete) -> Result<Self> {
-        let Complete {
-            request,
+    async fn check(connection: Unanswered, head: Received) -> Result<Self> {
+        let Received {
+            message: request,
             read_ahead,
         } = head;
         match UpgradeRequest::read(request.method(), request.version(), request.headers()) {

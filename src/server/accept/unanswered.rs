@@ -2,23 +2,22 @@
 
 use std::{
     future::poll_fn,
-    io::{self, ErrorKind},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
-use futures_io::{AsyncRead, AsyncWrite};
+use futures_io::AsyncWrite;
 use futures_util::FutureExt;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 
 use super::linger::linger;
 use crate::{
     config::WebSocketConfig,
     connection::Established,
     error::{Error, Result, TimeoutPhase},
-    handshake::{Complete, Head, HeadError, Negotiated, ProtocolChoice, Rejection},
-    io::{BoxIo, Io, boxed, overrun, retry},
+    handshake::{Complete, Head, HeadError, Negotiated, ProtocolChoice, Rejection, RequestHead},
+    io::{BoxIo, Io, boxed, poll_read_with, retry, write_all},
     message::Role,
     rt::{Deadline, Runtime, Timeout},
     server::upgrade::refusal,
@@ -28,8 +27,8 @@ use crate::{
     tracker::{Permit, Tracker},
 };
 
-/// How many bytes one read requests while the head arrives: one page holds nearly every head.
-const READ_SIZE: usize = 4096;
+/// A request, and the bytes after it.
+pub(super) type Received = Complete<Request<()>>;
 
 /// A stream on which no answer has been written yet.
 pub(super) struct Unanswered {
@@ -46,7 +45,7 @@ impl Unanswered {
     pub(super) async fn read(
         io: impl Io + 'static,
         config: WebSocketConfig,
-    ) -> Result<(Self, Complete)> {
+    ) -> Result<(Self, Received)> {
         let runtime = config.find_runtime(None);
         config
             .check(&ProtocolChoice::List)
@@ -60,7 +59,7 @@ impl Unanswered {
         };
         match connection.read_head().await? {
             Ok(head) => {
-                connection.method.clone_from(head.request.method());
+                connection.method.clone_from(head.message.method());
                 Ok((connection, head))
             }
             Err(error) => Err(connection.refuse(Rejection::Head(error)).await),
@@ -107,7 +106,7 @@ impl Unanswered {
     }
 
     /// Reads up to the end of the head. The inner error is the client's fault.
-    async fn read_head(&mut self) -> Result<Result<Complete, HeadError>> {
+    async fn read_head(&mut self) -> Result<Result<Received, HeadError>> {
         let mut deadline = self.deadline(self.config.head_timeout);
         let mut head = Head::default();
         loop {
@@ -130,9 +129,9 @@ impl Unanswered {
         let mut deadline = self.deadline(self.config.upgrade_timeout);
         let timeout = Error::Timeout(TimeoutPhase::Upgrade);
         deadline
-            .bound(pin!(write(self.io.get_mut(), &bytes)))
+            .bound(pin!(write_all(self.io.get_mut(), &bytes)))
             .await
-            .unwrap_or(Err(timeout))
+            .map_or(Err(timeout), |written| Ok(written?))
     }
 
     /// Refuses the client: with its rejection, or with 500 if the server is at fault.
@@ -189,7 +188,7 @@ impl Unanswered {
         }
         let mut deadline = self.deadline(self.config.close_timeout);
         let answer = async {
-            write(self.io.get_mut(), &bytes).await?;
+            write_all(self.io.get_mut(), &bytes).await?;
             poll_fn(|cx| retry(Pin::new(self.io.get_mut()).poll_close(cx), cx)).await?;
             Ok(())
         };
@@ -201,39 +200,15 @@ impl Unanswered {
 }
 
 /// Reads once, and appends the bytes to the head.
-///
-/// The chunk is on the stack of a poll. The socket's handler runs in the same task, so in the
-/// future the chunk would cost each socket that memory for its whole life.
 fn poll_head(
     io: &mut BoxIo,
     cx: &mut Context<'_>,
-    head: &mut Head,
-) -> Poll<Result<Result<Option<Complete>, HeadError>>> {
-    let mut chunk = [0; READ_SIZE];
-    let length = ready!(retry(Pin::new(io).poll_read(cx, &mut chunk), cx))?;
-    Poll::Ready(match chunk.get(..length) {
-        Some([]) => Err(Error::ClosedWithoutHandshake),
-        Some(bytes) => Ok(head.push(bytes)),
-        None => Err(overrun().into()),
-    })
-}
-
-/// Writes all of `bytes` and flushes.
-async fn write(io: &mut BoxIo, mut bytes: &[u8]) -> Result<()> {
-    poll_fn(|cx| {
-        while !bytes.is_empty() {
-            let written = ready!(retry(Pin::new(&mut *io).poll_write(cx, bytes), cx))?;
-            bytes = match bytes.get(written..) {
-                Some(_) if written == 0 => {
-                    return Poll::Ready(Err(io::Error::from(ErrorKind::WriteZero).into()));
-                }
-                Some(rest) => rest,
-                None => return Poll::Ready(Err(overrun().into())),
-            };
-        }
-        retry(Pin::new(&mut *io).poll_flush(cx), cx).map_err(Error::Io)
-    })
-    .await
+    head: &mut Head<RequestHead>,
+) -> Poll<Result<Result<Option<Received>, HeadError>>> {
+    poll_read_with(io, cx, |bytes| match bytes {
+        [] => Err(Error::ClosedWithoutHandshake),
+        bytes => Ok(head.push(bytes)),
+    })?
 }
 
 /// Encodes a response as HTTP/1.1.

@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 
-use super::host::host_and_port;
+use crate::handshake::host::host_and_port;
 
 /// Parses a target. Returns `None` if it is not a URI, or has a form that its method does not
 /// allow.

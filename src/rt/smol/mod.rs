@@ -13,6 +13,12 @@ use smol::{Executor, Timer};
 
 use super::{Runtime, Sleep};
 
+#[cfg(feature = "client")]
+mod network;
+
+#[cfg(feature = "client")]
+pub(super) use self::network::current_network;
+
 /// A runtime that spawns on smol's global executor, or on one that you pass, and sleeps with
 /// async-io's timers.
 #[derive(Clone, Debug, Default)]

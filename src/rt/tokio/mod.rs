@@ -16,6 +16,12 @@ use tokio::runtime::{Handle, TryCurrentError};
 
 use super::{Runtime, Sleep};
 
+#[cfg(feature = "client")]
+mod network;
+
+#[cfg(feature = "client")]
+pub(super) use self::network::current_network;
+
 /// A runtime that spawns and sleeps on a tokio runtime, of either flavour.
 ///
 /// It keeps a [`Handle`], so it works from any thread, including threads outside tokio. It honours

@@ -1,0 +1,217 @@
+//! The URI of a WebSocket (RFC 6455, section 3).
+
+use std::net::IpAddr;
+
+use http::{HeaderValue, Uri};
+
+use crate::{config::InvalidUri, handshake::host::host_and_port};
+
+/// Where a client connects to, and what it asks for there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerUri {
+    /// The scheme is `wss`.
+    pub(crate) is_secure: bool,
+    /// A name, or an IP address without brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// The value of `Host`: without the default port of the scheme (RFC 6455, section 4.1, item 4).
+    pub(crate) authority: HeaderValue,
+    /// The path and the query (RFC 6455, section 3, "resource name").
+    pub(crate) target: String,
+}
+
+impl ServerUri {
+    pub(crate) fn parse(text: &str) -> Result<Self, InvalidUri> {
+        // `Uri` would drop it.
+        if text.contains('#') {
+            return Err(InvalidUri::Fragment);
+        }
+        if !text.is_ascii() {
+            return Err(InvalidUri::NotAscii);
+        }
+        let uri: Uri = text.parse().map_err(|_| InvalidUri::Malformed)?;
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let is_secure = scheme.eq_ignore_ascii_case("wss");
+        if !is_secure && !scheme.eq_ignore_ascii_case("ws") {
+            return Err(InvalidUri::Scheme);
+        }
+        let authority = uri.authority().ok_or(InvalidUri::Host)?.as_str();
+        if authority.contains('@') {
+            return Err(InvalidUri::UserInfo);
+        }
+        let (host, port) = split(authority)?;
+        let default_port = if is_secure { 443 } else { 80 };
+        let port = port.unwrap_or(default_port);
+        let authority = if port == default_port {
+            host.to_owned()
+        } else {
+            format!("{host}:{port}")
+        };
+        Ok(Self {
+            is_secure,
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            authority: HeaderValue::try_from(authority).map_err(|_| InvalidUri::Host)?,
+            target: target(&uri),
+        })
+    }
+
+    /// Returns the address of a host that is no name.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+/// Splits an authority into a host that can be connected to, and the port that it names, if any. An
+/// empty port is as good as none (RFC 3986, section 3.2.3).
+fn split(authority: &str) -> Result<(&str, Option<u16>), InvalidUri> {
+    let Some((host, port)) = host_and_port(authority) else {
+        // Without what may be a port, is the rest a host?
+        let host = authority.rsplit_once(':').map(|(host, _)| host);
+        let is_host = host.is_some_and(|host| host_and_port(host).is_some());
+        return Err(if is_host {
+            InvalidUri::Port
+        } else {
+            InvalidUri::Host
+        });
+    };
+    if !is_literal(host) && !host.bytes().all(is_name_byte) {
+        return Err(InvalidUri::Host);
+    }
+    let port = port.filter(|port| !port.is_empty());
+    match port.map(str::parse).transpose() {
+        Ok(Some(0)) | Err(_) => Err(InvalidUri::Port),
+        Ok(port) => Ok((host, port)),
+    }
+}
+
+/// Returns whether a valid host is an IPv6 address in brackets. Nobody can connect to an address of
+/// a later version.
+fn is_literal(host: &str) -> bool {
+    host.starts_with('[') && !host.starts_with("[v") && !host.starts_with("[V")
+}
+
+/// Returns whether `byte` may be in a name that is resolved. RFC 3986 allows more in a host, such as
+/// escapes, but no resolver takes them.
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
+}
+
+/// Returns the path and the query of a URI. The path is at least a slash.
+fn target(uri: &Uri) -> String {
+    match (uri.path(), uri.query()) {
+        (path, None) => path.to_owned(),
+        (path, Some(query)) => format!("{path}?{query}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{InvalidUri, ServerUri};
+
+    #[test]
+    fn a_uri_says_where_to_connect_and_what_to_ask_for() {
+        for (text, is_secure, host, port, authority, target) in [
+            ("ws://a", false, "a", 80, "a", "/"),
+            ("wss://a", true, "a", 443, "a", "/"),
+            (
+                "WS://A.Example/B?C",
+                false,
+                "A.Example",
+                80,
+                "A.Example",
+                "/B?C",
+            ),
+            ("wsS://a:443/", true, "a", 443, "a", "/"),
+            ("ws://a:443/", false, "a", 443, "a:443", "/"),
+            ("wss://a:80", true, "a", 80, "a:80", "/"),
+            ("ws://a:080", false, "a", 80, "a", "/"),
+            ("ws://a:/b", false, "a", 80, "a", "/b"),
+            ("ws://a:8080?b=/c?d", false, "a", 8080, "a:8080", "/?b=/c?d"),
+            ("ws://a?", false, "a", 80, "a", "/?"),
+            (
+                "ws://1.2.3.4:1/%20",
+                false,
+                "1.2.3.4",
+                1,
+                "1.2.3.4:1",
+                "/%20",
+            ),
+            ("ws://[::1]", false, "::1", 80, "[::1]", "/"),
+            (
+                "wss://[fe80::1]:65535/x",
+                true,
+                "fe80::1",
+                65535,
+                "[fe80::1]:65535",
+                "/x",
+            ),
+            (
+                "ws://a_b.example",
+                false,
+                "a_b.example",
+                80,
+                "a_b.example",
+                "/",
+            ),
+            (
+                "ws://xn--bcher-kva.example",
+                false,
+                "xn--bcher-kva.example",
+                80,
+                "xn--bcher-kva.example",
+                "/",
+            ),
+        ] {
+            let expected = ServerUri {
+                is_secure,
+                host: host.to_owned(),
+                port,
+                authority: authority.parse().unwrap(),
+                target: target.to_owned(),
+            };
+            assert_eq!(ServerUri::parse(text), Ok(expected), "{text:?}");
+        }
+        assert!(ServerUri::parse("ws://[::1]").unwrap().ip().is_some());
+        assert!(ServerUri::parse("ws://1.2.3.4").unwrap().ip().is_some());
+        assert!(ServerUri::parse("ws://a").unwrap().ip().is_none());
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_reason() {
+        for (text, reason) in [
+            ("", InvalidUri::Malformed),
+            ("ws://", InvalidUri::Malformed),
+            ("ws:///a", InvalidUri::Malformed),
+            ("ws://a b", InvalidUri::Malformed),
+            ("ws://a/b c", InvalidUri::Malformed),
+            ("ws://a/\r\nX: y", InvalidUri::Malformed),
+            (" ws://a", InvalidUri::Malformed),
+            ("ws://a/\u{e4}", InvalidUri::NotAscii),
+            ("ws://b\u{fc}cher.example/", InvalidUri::NotAscii),
+            ("a", InvalidUri::Scheme),
+            ("/a", InvalidUri::Scheme),
+            ("a:80", InvalidUri::Scheme),
+            ("http://a", InvalidUri::Scheme),
+            ("https://a", InvalidUri::Scheme),
+            ("wsx://a", InvalidUri::Scheme),
+            ("ws://a/#", InvalidUri::Fragment),
+            ("ws://a#b", InvalidUri::Fragment),
+            ("ws://me@a", InvalidUri::UserInfo),
+            ("ws://me:secret@a/b", InvalidUri::UserInfo),
+            ("ws://:80", InvalidUri::Host),
+            ("ws://a%20b", InvalidUri::Malformed),
+            ("ws://a,b", InvalidUri::Host),
+            ("ws://[v1.a]", InvalidUri::Host),
+            ("ws://[zz]", InvalidUri::Host),
+            ("ws://[1.2.3.4]", InvalidUri::Host),
+            ("ws://a:b", InvalidUri::Port),
+            ("ws://a:0", InvalidUri::Port),
+            ("ws://a:65536", InvalidUri::Port),
+            ("ws://a:-1", InvalidUri::Port),
+            ("ws://a:80x", InvalidUri::Port),
+        ] {
+            assert_eq!(ServerUri::parse(text), Err(reason), "{text:?}");
+        }
+    }
+}

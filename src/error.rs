@@ -71,8 +71,8 @@ pub enum Error {
     /// [`OverRate::Close`](crate::OverRate::Close) closed the socket with code 1008.
     #[error("the peer sends faster than its rate allows")]
     RateExceeded,
-    /// The opening handshake was refused by this end. A client has been answered; what a server says
-    /// to a client is [`UnexpectedResponse`](Self::UnexpectedResponse).
+    /// The opening handshake was refused by this end. A client has been answered; what a server
+    /// says to a client is [`UnexpectedResponse`](Self::UnexpectedResponse).
     #[error("the WebSocket handshake was refused: {0}")]
     Rejected(Rejection),
     /// The name of a server has no address: the URI is wrong, or the resolver is at fault.

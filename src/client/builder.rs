@@ -66,9 +66,9 @@ impl ClientBuilder {
     /// Starts with the URI of a server, `ws://HOST[:PORT][/PATH][?QUERY]`, or `wss://` for TLS
     /// (RFC 6455, section 3).
     ///
-    /// The default ports are 80 and 443. The URI is checked when the client connects. It may have no
-    /// user information and no fragment. A host with other letters than ASCII has to be written in
-    /// punycode.
+    /// The default ports are 80 and 443. The URI is checked when the client connects. It may have
+    /// no user information and no fragment. A host with other letters than ASCII has to be written
+    /// in punycode.
     pub fn new(uri: impl Into<String>) -> Self {
         Self {
             uri: uri.into(),
@@ -86,10 +86,11 @@ impl ClientBuilder {
 
     /// Adds a header to the request, such as `Authorization` or `Cookie`.
     ///
-    /// The headers of the handshake are not allowed: `Host`, which is that of the URI, `Connection`,
-    /// `Upgrade`, all `Sec-WebSocket-` headers, and `Origin`, which [`origin`](Self::origin) sets;
-    /// nor are those that announce a body. A header that is added twice is sent twice. An invalid
-    /// name or value is an error of `connect`; so no line break can smuggle in a header.
+    /// The headers of the handshake are not allowed: `Host`, which is that of the URI,
+    /// `Connection`, `Upgrade`, all `Sec-WebSocket-` headers, and `Origin`, which
+    /// [`origin`](Self::origin) sets; nor are those that announce a body. A header that is added
+    /// twice is sent twice. An invalid name or value is an error of `connect`; so no line break can
+    /// smuggle in a header.
     pub fn header(
         mut self,
         name: impl TryInto<HeaderName>,
@@ -174,8 +175,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects to the server: resolves its name, opens a TCP connection, does the TLS handshake for
-    /// `wss`, and then the opening handshake (RFC 6455, section 4.1).
+    /// Connects to the server: resolves its name, opens a TCP connection, does the TLS handshake
+    /// for `wss`, and then the opening handshake (RFC 6455, section 4.1).
     ///
     /// The addresses of a name are tried in turns of IPv6 and IPv4, a new one every 250 ms and at
     /// once after a failure, until one accepts (RFC 8305). A network without timers tries one after

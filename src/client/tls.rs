@@ -30,8 +30,8 @@ impl ClientBuilder {
     /// Sets the settings of TLS for `wss`: the certificates that are trusted, a certificate of the
     /// client, or the provider of cryptography.
     ///
-    /// Default are the certificate authorities of the crate `webpki-roots`, which are Mozilla's, TLS
-    /// 1.2 and 1.3, and the provider that the process has installed, else ring. The
+    /// Default are the certificate authorities of the crate `webpki-roots`, which are Mozilla's,
+    /// TLS 1.2 and 1.3, and the provider that the process has installed, else ring. The
     /// [guide](crate::guide::clients) shows how to trust a private authority, or those of the
     /// operating system.
     ///

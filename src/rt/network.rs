@@ -22,8 +22,8 @@ pub trait Network: Runtime {
     /// first.
     ///
     /// `host` is a name, not an IP address. The default asks the resolver of the system, on a
-    /// thread that ends with the answer: no thread of an executor is blocked. If you connect to many
-    /// names at once, override it with a pool of threads, as the ready-made runtimes do.
+    /// thread that ends with the answer: no thread of an executor is blocked. If you connect to
+    /// many names at once, override it with a pool of threads, as the ready-made runtimes do.
     ///
     /// # Errors
     ///

@@ -1,3 +1,11 @@
 //! Clients: what they send, how they connect, and what they make of each answer.
 
+mod answers;
 mod connecting;
+#[cfg(feature = "deflate")]
+mod deflate;
+mod dialing;
+mod requests;
+mod server;
+#[cfg(feature = "tls")]
+mod tls;

@@ -74,7 +74,8 @@ impl ClientHandshake {
         (Self { accept, deflate }, headers)
     }
 
-    /// Checks an answer with status 101 (RFC 6455, sections 4.1 and 11.3). Returns what it agrees to.
+    /// Checks an answer with status 101 (RFC 6455, sections 4.1 and 11.3). Returns what it agrees
+    /// to.
     pub(crate) fn check<'a, B>(
         &self,
         response: &'a Response<B>,

@@ -91,8 +91,8 @@ fn is_literal(host: &str) -> bool {
     host.starts_with('[') && !host.starts_with("[v") && !host.starts_with("[V")
 }
 
-/// Returns whether `byte` may be in a name that is resolved. RFC 3986 allows more in a host, such as
-/// escapes, but no resolver takes them.
+/// Returns whether `byte` may be in a name that is resolved. RFC 3986 allows more in a host, such
+/// as escapes, but no resolver takes them.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._".contains(&byte)
 }

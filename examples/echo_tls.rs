@@ -7,7 +7,8 @@
 //!
 //! ```sh
 //! openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost \
-//!   -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout key.pem -out cert.pem
+//!   -addext basicConstraints=critical,CA:FALSE -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+//!   -keyout key.pem -out cert.pem
 //! ```
 
 use std::{sync::Arc, time::Duration};

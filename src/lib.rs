@@ -89,7 +89,7 @@
 //!   Without it only requests that carry an [`UpgradeIo`] can be upgraded.
 //! - **`volo`** (with `hyper` and `rt-tokio`) adds `anyws::volo`, the extractor in Volo-HTTP.
 //! - **`axum`** (with `hyper` and `rt-tokio`) adds `anyws::axum`, the extractor in axum.
-//! - **`client`** adds [`connect`] and [`ClientBuilder`], for WebSocket clients.
+//! - **`client`** adds `connect` and `ClientBuilder`, for WebSocket clients.
 //! - **`deflate`** adds compression of messages, for [`WebSocketConfig::set_deflate`].
 //! - **`tls`** (with `client`) lets clients connect to `wss` URIs.
 //! - **`metrics`** adds `anyws::metrics`, which tells the crate `metrics` of the sockets of a

@@ -191,11 +191,12 @@ impl ClientBuilder {
     /// the tracker.
     ///
     /// While connecting: [`Error::Resolve`], [`Error::Connect`], [`Error::Tls`], or
-    /// [`Error::Timeout`] with [`TimeoutPhase::Connect`].
+    /// [`Error::Timeout`] with [`TimeoutPhase::Connect`](crate::TimeoutPhase::Connect).
     ///
     /// In the handshake: [`Error::UnexpectedResponse`] for another answer than 101,
     /// [`Error::Handshake`] for a 101 that is wrong or no HTTP at all, [`Error::Io`] if the
-    /// connection fails, or [`Error::Timeout`] with [`TimeoutPhase::Handshake`].
+    /// connection fails, or [`Error::Timeout`] with
+    /// [`TimeoutPhase::Handshake`](crate::TimeoutPhase::Handshake).
     ///
     /// # Cancel safety
     ///

@@ -4,7 +4,7 @@
 //!
 //! - [`coming_from_volo`]: from Volo-HTTP's own WebSocket module.
 //! - [`coming_from_axum`]: from axum's own extractor.
-//! - [`coming_from_tokio_tungstenite`]: from tokio-tungstenite's server.
+//! - [`coming_from_tokio_tungstenite`]: from tokio-tungstenite's server or client.
 //!
 //! Writing handlers:
 //!
@@ -17,6 +17,10 @@
 //! - [`settings`]: runtimes, settings with their defaults, subprotocols.
 //! - [`testing`]: tests without a network.
 //!
+//! Connecting to servers:
+//!
+//! - [`clients`]: headers, TLS, what can go wrong, and how to connect again.
+//!
 //! Running servers:
 //!
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
@@ -24,7 +28,6 @@
 //! - [`limits`]: how many sockets, how many for each client, and how fast it may send.
 //! - [`observability`]: metrics, events and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
-//! - [`clients`]: how to connect to a server, over TLS or not, and again after a failure.
 //! - [`performance`]: what makes a server fast, and what each choice costs.
 //! - [`other_servers`]: the extractor on a server that is not built on hyper.
 //!

@@ -1,4 +1,4 @@
-//! WebSocket servers for any async runtime and any HTTP framework.
+//! WebSocket servers and clients for any async runtime and any HTTP framework.
 //!
 //! One extractor, [`WebSocketUpgrade`], and one socket, [`WebSocket`], work in Volo-HTTP, in axum,
 //! in servers on hyper and on bare streams, on tokio, smol or a runtime of your own. The handler is
@@ -49,6 +49,12 @@
 //!
 //! Pass a stream of smol as it is, and one of tokio in an `io::TokioIo`.
 //!
+//! # Clients
+//!
+//! With the feature `client`, `connect` opens a socket to a server in one line, and `ClientBuilder`
+//! sets everything else: headers, subprotocols, timeouts, TLS. The [guide](guide::clients) has
+//! examples.
+//!
 //! # Runtimes
 //!
 //! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
@@ -74,7 +80,7 @@
 //! All futures of a socket are cancel-safe: use [`WebSocket::next`], `send`, `feed`, `flush`,
 //! `close` and `closed` in `select!` freely. The next call continues where the dropped one stopped.
 //! A message whose `send` was dropped while it waited for space in the buffer is not sent.
-//! Dropping [`accept`], [`ServerHandshake`] or [`Upgrading`] drops the connection.
+//! Dropping [`accept`], [`ServerHandshake`], [`Upgrading`] or `connect` drops the connection.
 //!
 //! # Crate features
 //!

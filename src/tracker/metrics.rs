@@ -97,7 +97,8 @@ pub struct End<'a> {
 pub enum ClosedBy {
     /// The peer.
     Peer,
-    /// This end: the handler, a timeout, a drain, or the report of a violation.
+    /// This end, also where it is a client: the handler, a timeout, a drain, or the report of a
+    /// violation.
     Server,
     /// Nobody: the connection was lost, or aborted.
     Nobody,

@@ -259,6 +259,13 @@ fn settings_that_cannot_work_are_refused_before_connecting() {
     assert_eq!(error, ConfigError::TrackerNeedsRequest);
 }
 
+#[cfg(not(feature = "tls"))]
+#[test]
+fn without_the_feature_for_tls_a_uri_that_asks_for_it_is_refused() {
+    let error = refused_config(ClientBuilder::new("wss://a"));
+    assert_eq!(error, ConfigError::TlsNotCompiled);
+}
+
 #[test]
 fn a_builder_shows_no_secret() {
     let client = ClientBuilder::new("ws://a?token=secret")

@@ -26,6 +26,8 @@ mod tokio;
 #[cfg(feature = "hyper")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub use self::hyper::HyperIo;
+#[cfg(feature = "client")]
+pub(crate) use self::raw::poll_write_all;
 pub(crate) use self::raw::{poll_read_with, write_all};
 #[cfg(feature = "rt-tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rt-tokio")))]

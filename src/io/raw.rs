@@ -30,16 +30,23 @@ pub(crate) fn poll_read_with<T>(
 
 /// Writes all of `bytes` and flushes.
 pub(crate) async fn write_all(io: &mut BoxIo, mut bytes: &[u8]) -> io::Result<()> {
-    poll_fn(|cx| {
-        while !bytes.is_empty() {
-            let written = ready!(retry(Pin::new(&mut *io).poll_write(cx, bytes), cx))?;
-            bytes = match bytes.get(written..) {
-                Some(_) if written == 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                Some(rest) => rest,
-                None => return Poll::Ready(Err(overrun())),
-            };
-        }
-        retry(Pin::new(&mut *io).poll_flush(cx), cx)
-    })
-    .await
+    poll_fn(|cx| poll_write_all(io, cx, &mut bytes)).await
+}
+
+/// Writes what is left in `bytes` and flushes. While it is pending, `bytes` has what is still to be
+/// written.
+pub(crate) fn poll_write_all(
+    io: &mut BoxIo,
+    cx: &mut Context<'_>,
+    bytes: &mut &[u8],
+) -> Poll<io::Result<()>> {
+    while !bytes.is_empty() {
+        let written = ready!(retry(Pin::new(&mut *io).poll_write(cx, bytes), cx))?;
+        *bytes = match bytes.get(written..) {
+            Some(_) if written == 0 => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+            Some(rest) => rest,
+            None => return Poll::Ready(Err(overrun())),
+        };
+    }
+    retry(Pin::new(io).poll_flush(cx), cx)
 }

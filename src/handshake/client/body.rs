@@ -5,7 +5,7 @@ use http::{
     header::{CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use crate::handshake::{headers::one, tokens::has_token};
+use crate::handshake::{headers::one, tokens::members};
 
 /// How much of a body a client keeps, in bytes: enough for a page that explains an error, and too
 /// little to hurt.
@@ -123,7 +123,9 @@ fn framing<B>(response: &Response<B>) -> Framing {
         return Framing::End;
     }
     if headers.contains_key(TRANSFER_ENCODING) {
-        return if has_token(headers, &TRANSFER_ENCODING, "chunked") {
+        // Only the last coding delimits the body.
+        let last = members(headers, &TRANSFER_ENCODING).last();
+        return if last.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) {
             Framing::ChunkLine
         } else {
             Framing::UntilClose
@@ -131,6 +133,8 @@ fn framing<B>(response: &Response<B>) -> Framing {
     }
     let length = one(headers, &CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
+        // `parse` would take a plus sign.
+        .filter(|length| length.bytes().all(|digit| digit.is_ascii_digit()))
         .and_then(|length| length.parse().ok());
     length.map_or(Framing::UntilClose, Framing::Length)
 }
@@ -170,9 +174,17 @@ mod tests {
                 (&[("content-length", "3")], b"ab", b"ab", false),
                 (&[("content-length", "0")], b"ab", b"", true),
                 (&[("content-length", "x")], b"ab", b"ab", false),
+                (&[("content-length", "+1")], b"ab", b"ab", false),
                 (&[], b"abc", b"abc", false),
                 (&[chunked], whole, b"abcde", true),
                 (&[chunked, ("content-length", "1")], whole, b"abcde", true),
+                (
+                    &[("transfer-encoding", "gzip, Chunked")],
+                    whole,
+                    b"abcde",
+                    true,
+                ),
+                (&[chunked, ("transfer-encoding", "x")], b"ab", b"ab", false),
                 (&[chunked], b"3\r\nab", b"ab", false),
                 (&[chunked], b"x\r\nab", b"", true),
                 (&[chunked], b"1\r\nabc", b"a", false),

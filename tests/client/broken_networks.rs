@@ -15,7 +15,7 @@ use std::{
 use anyws::{ClientBuilder, Error, Io, Network, Runtime, Sleep};
 use futures::{
     AsyncWriteExt, FutureExt,
-    future::{BoxFuture, Either},
+    future::{self, BoxFuture},
 };
 use support::{
     attack::drive,
@@ -95,7 +95,7 @@ fn many_addresses_are_tried_one_by_one() {
 
 #[test]
 fn without_timers_one_address_is_tried_at_a_time() {
-    let network = Odd::new(3, || futures::future::pending().boxed());
+    let network = Odd::new(3, || future::pending().boxed());
     let connecting = ClientBuilder::new(URI).network(network.clone()).connect();
     assert!(drive(connecting, || true).is_none());
     assert_eq!(*network.tried.lock().unwrap(), 1);
@@ -236,8 +236,9 @@ mod tokio_runtimes {
                     io::Read::read_exact(&mut stream, &mut [0; 16]).unwrap();
                     stream
                 });
-                let either = futures::future::select(&mut connecting, server);
-                let Either::Right((_stream, _)) = futures::executor::block_on(either) else {
+                let either = future::select(&mut connecting, server);
+                let future::Either::Right((_stream, _)) = futures::executor::block_on(either)
+                else {
                     panic!("nobody has answered");
                 };
                 tokio.shutdown_timeout(Duration::from_secs(10));

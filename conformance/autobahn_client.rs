@@ -1,15 +1,11 @@
 //! A client for an Autobahn fuzzing server: runs each of its cases and echoes its messages.
 //!
-//! `cargo run --example autobahn_client --features rt-tokio,rt-smol,testing,deflate -- RUNTIME
+//! `cargo run --example autobahn_client --features rt-tokio,rt-smol,client,deflate -- RUNTIME
 //! ADDRESS`, where the runtime is `tokio` or `smol`.
 
-use std::io;
+use anyws::{BoxError, ClientBuilder, DeflateConfig, Message, WebSocket, WebSocketConfig};
 
-use anyws::{DeflateConfig, Io, Message, WebSocket, WebSocketConfig, io::TokioIo};
-
-use self::client::{Result, open};
-
-mod client;
+type Result<T> = std::result::Result<T, BoxError>;
 
 /// Sends messages back until the connection ends. In many cases the server breaks the protocol, so
 /// that is no error here.
@@ -24,25 +20,28 @@ async fn echo(mut socket: WebSocket) {
     let _ = socket.close(None).await;
 }
 
-/// Runs all cases, over connections from `connect`.
-async fn run<T: Io + 'static>(
-    agent: &str,
-    host: &str,
-    connect: impl AsyncFn() -> io::Result<T>,
-) -> Result<()> {
-    let config = &WebSocketConfig::new().set_deflate(DeflateConfig::new());
-    let mut socket = open(connect().await?, "/getCaseCount", host, config).await?;
+/// Opens a socket for a path of the fuzzing server, and offers compression.
+async fn open(address: &str, target: &str) -> anyws::Result<WebSocket> {
+    let config = WebSocketConfig::new().set_deflate(DeflateConfig::new());
+    let (socket, _) = ClientBuilder::new(format!("ws://{address}{target}"))
+        .config(config)
+        .connect()
+        .await?;
+    Ok(socket)
+}
+
+/// Runs all cases.
+async fn run(agent: &str, address: &str) -> Result<()> {
+    let mut socket = open(address, "/getCaseCount").await?;
     let count = match socket.next().await.ok_or("no count of cases comes")?? {
         Message::Text(count) => count.parse::<u32>()?,
         other => return Err(format!("{other:?} is no count of cases").into()),
     };
     socket.close(None).await?;
     for case in 1..=count {
-        let target = format!("/runCase?case={case}&agent={agent}");
-        echo(open(connect().await?, &target, host, config).await?).await;
+        echo(open(address, &format!("/runCase?case={case}&agent={agent}")).await?).await;
     }
-    let target = format!("/updateReports?agent={agent}");
-    echo(open(connect().await?, &target, host, config).await?).await;
+    echo(open(address, &format!("/updateReports?agent={agent}")).await?).await;
     println!("{count} cases were run");
     Ok(())
 }
@@ -53,22 +52,13 @@ fn main() -> Result<()> {
         return Err("usage: autobahn_client (tokio | smol) ADDRESS".into());
     };
     let agent = format!("client_{runtime}");
+    let run = run(&agent, address);
     match &runtime[..] {
-        "tokio" => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(run(&agent, address, async || {
-                let stream = tokio::net::TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok(TokioIo::new(stream))
-            }))
-        }
-        "smol" => smol::block_on(run(&agent, address, async || {
-            let stream = smol::net::TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok(stream)
-        })),
+        "tokio" => tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(run),
+        "smol" => smol::block_on(run),
         other => Err(format!("{other} is none of the runtimes tokio and smol").into()),
     }
 }

@@ -1,6 +1,6 @@
 //! An end of a compressed connection, for peers of other languages.
 //!
-//! `cargo run --example deflate --features rt-tokio,rt-smol,testing,deflate -- ROLE RUNTIME ADDRESS
+//! `cargo run --example deflate --features rt-tokio,rt-smol,client,deflate -- ROLE RUNTIME ADDRESS
 //! SEND BITS RECEIVE BITS LEVEL THRESHOLD`
 //!
 //! The role `serve` echoes messages, connection after connection, and `connect` sends messages and
@@ -11,13 +11,12 @@
 use std::io;
 
 use anyws::{
-    DeflateConfig, Io, Message, PreparedMessage, Takeover, WebSocket, WebSocketConfig, io::TokioIo,
+    BoxError, ClientBuilder, DeflateConfig, Io, Message, PreparedMessage, Takeover, WebSocket,
+    WebSocketConfig, io::TokioIo,
 };
 use rand::{fill, random_range};
 
-use self::client::{Result, open};
-
-mod client;
+type Result<T> = std::result::Result<T, BoxError>;
 
 /// The first messages are short JSON, so that the peer can compare what they take on the wire. The
 /// others are of all kinds. They are sent ten at a time.
@@ -80,8 +79,11 @@ async fn feed(socket: &mut WebSocket, message: Message, index: u32) -> anyws::Re
 }
 
 /// Sends messages and compares what comes back.
-async fn connect(config: &WebSocketConfig, io: impl Io + 'static, host: &str) -> Result<()> {
-    let mut socket = open(io, "/", host, config).await?;
+async fn connect(config: &WebSocketConfig, address: &str) -> Result<()> {
+    let (mut socket, _) = ClientBuilder::new(format!("ws://{address}/"))
+        .config(config.clone())
+        .connect()
+        .await?;
     if !socket.is_compressed() {
         return Err("the server has not agreed to compression".into());
     }
@@ -168,16 +170,8 @@ fn main() -> Result<()> {
             };
             serve(config, accept).await
         }),
-        ("connect", "tokio") => on_tokio()?.block_on(async {
-            let stream = tokio::net::TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            connect(config, TokioIo::new(stream), address).await
-        }),
-        ("connect", "smol") => smol::block_on(async {
-            let stream = smol::net::TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            connect(config, stream, address).await
-        }),
+        ("connect", "tokio") => on_tokio()?.block_on(connect(config, address)),
+        ("connect", "smol") => smol::block_on(connect(config, address)),
         _ => Err(format!("there is no {role} on {runtime}").into()),
     }
 }

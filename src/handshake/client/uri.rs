@@ -109,67 +109,57 @@ fn target(uri: &Uri) -> String {
 mod tests {
     use super::{InvalidUri, ServerUri};
 
+    fn server(is_secure: bool, host: &str, port: u16, authority: &str, target: &str) -> ServerUri {
+        ServerUri {
+            is_secure,
+            host: host.to_owned(),
+            port,
+            authority: authority.parse().unwrap(),
+            target: target.to_owned(),
+        }
+    }
+
     #[test]
-    fn a_uri_says_where_to_connect_and_what_to_ask_for() {
-        for (text, is_secure, host, port, authority, target) in [
-            ("ws://a", false, "a", 80, "a", "/"),
-            ("wss://a", true, "a", 443, "a", "/"),
+    fn the_scheme_has_a_port_that_host_does_not_name() {
+        for (text, expected) in [
+            ("ws://a", server(false, "a", 80, "a", "/")),
+            ("wss://a", server(true, "a", 443, "a", "/")),
+            ("wsS://a:443/", server(true, "a", 443, "a", "/")),
+            ("ws://a:443/", server(false, "a", 443, "a:443", "/")),
+            ("wss://a:80", server(true, "a", 80, "a:80", "/")),
+            ("ws://a:080", server(false, "a", 80, "a", "/")),
+            ("ws://a:/b", server(false, "a", 80, "a", "/b")),
+        ] {
+            assert_eq!(ServerUri::parse(text), Ok(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_and_targets_start_with_a_slash() {
+        let fe80 = server(true, "fe80::1", 65535, "[fe80::1]:65535", "/x");
+        let punycode = "xn--bcher-kva.example";
+        for (text, expected) in [
             (
                 "WS://A.Example/B?C",
-                false,
-                "A.Example",
-                80,
-                "A.Example",
-                "/B?C",
+                server(false, "A.Example", 80, "A.Example", "/B?C"),
             ),
-            ("wsS://a:443/", true, "a", 443, "a", "/"),
-            ("ws://a:443/", false, "a", 443, "a:443", "/"),
-            ("wss://a:80", true, "a", 80, "a:80", "/"),
-            ("ws://a:080", false, "a", 80, "a", "/"),
-            ("ws://a:/b", false, "a", 80, "a", "/b"),
-            ("ws://a:8080?b=/c?d", false, "a", 8080, "a:8080", "/?b=/c?d"),
-            ("ws://a?", false, "a", 80, "a", "/?"),
+            (
+                "ws://a:8080?b=/c?d",
+                server(false, "a", 8080, "a:8080", "/?b=/c?d"),
+            ),
+            ("ws://a?", server(false, "a", 80, "a", "/?")),
             (
                 "ws://1.2.3.4:1/%20",
-                false,
-                "1.2.3.4",
-                1,
-                "1.2.3.4:1",
-                "/%20",
+                server(false, "1.2.3.4", 1, "1.2.3.4:1", "/%20"),
             ),
-            ("ws://[::1]", false, "::1", 80, "[::1]", "/"),
-            (
-                "wss://[fe80::1]:65535/x",
-                true,
-                "fe80::1",
-                65535,
-                "[fe80::1]:65535",
-                "/x",
-            ),
-            (
-                "ws://a_b.example",
-                false,
-                "a_b.example",
-                80,
-                "a_b.example",
-                "/",
-            ),
+            ("ws://[::1]", server(false, "::1", 80, "[::1]", "/")),
+            ("wss://[fe80::1]:65535/x", fe80),
+            ("ws://a_b", server(false, "a_b", 80, "a_b", "/")),
             (
                 "ws://xn--bcher-kva.example",
-                false,
-                "xn--bcher-kva.example",
-                80,
-                "xn--bcher-kva.example",
-                "/",
+                server(false, punycode, 80, punycode, "/"),
             ),
         ] {
-            let expected = ServerUri {
-                is_secure,
-                host: host.to_owned(),
-                port,
-                authority: authority.parse().unwrap(),
-                target: target.to_owned(),
-            };
             assert_eq!(ServerUri::parse(text), Ok(expected), "{text:?}");
         }
         assert!(ServerUri::parse("ws://[::1]").unwrap().ip().is_some());

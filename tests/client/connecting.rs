@@ -243,6 +243,29 @@ mod on_tokio {
     }
 }
 
+#[cfg(unix)]
+mod over_unix_sockets {
+    use smol::net::unix::UnixStream;
+
+    use super::*;
+
+    runtimes! {
+        async fn a_client_connects_over_a_stream_of_the_users(rt) {
+            let (near, far) = UnixStream::pair().unwrap();
+            let serve = async {
+                let mut socket = anyws::accept(far, support::config(&rt)).await.unwrap();
+                while let Some(Ok(message)) = socket.next_data().await {
+                    socket.send(message).await.unwrap();
+                }
+                socket.close(None).await.unwrap();
+            };
+            let client = ClientBuilder::new("ws://localhost/").config(support::config(&rt));
+            let ask = async { ask(client.connect_over(near).await.unwrap().0).await };
+            join!(serve, ask);
+        }
+    }
+}
+
 #[cfg(feature = "rt-smol")]
 mod on_smol {
     use super::*;

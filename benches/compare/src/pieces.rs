@@ -1,11 +1,12 @@
-//! Frames of a server, in the pieces that arrive.
+//! Frames, in the pieces that arrive.
 
 use crate::Result;
-use crate::wire::{Header, LONGEST_HEADER};
+use crate::wire::{Header, LONGEST_HEADER, Side};
 
 /// Takes what arrives apart.
 #[derive(Debug, Default)]
 pub struct Pieces {
+    sender: Side,
     /// The frame that is being read, and how much of its payload is missing.
     frame: Option<(Header, usize)>,
     /// A header that came in two pieces.
@@ -17,17 +18,34 @@ pub struct Pieces {
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
     pub header: Header,
+    /// Masked, if a client has sent it.
     pub payload: &'a [u8],
+    /// The mask, turned so that its first byte belongs to the first of `payload`.
+    pub mask: [u8; 4],
     /// Nothing of the frame is missing any more.
     pub is_last: bool,
 }
 
 impl Pieces {
+    /// What this side sends.
+    #[must_use]
+    pub fn of(sender: Side) -> Self {
+        Self {
+            sender,
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub fn sender(&self) -> Side {
+        self.sender
+    }
+
     /// Takes the next piece off the front of `bytes`; `None` asks for more of them.
     ///
     /// # Errors
     ///
-    /// When a server may not send it.
+    /// When the sender may not send it.
     pub fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Piece<'a>>> {
         if bytes.is_empty() {
             return Ok(None);
@@ -39,6 +57,8 @@ impl Pieces {
                 None => return Ok(None),
             },
         };
+        let mut mask = header.mask;
+        mask.rotate_left((header.length - missing) % 4);
         let (payload, rest) = bytes.split_at(missing.min(bytes.len()));
         *bytes = rest;
         let missing = missing - payload.len();
@@ -46,6 +66,7 @@ impl Pieces {
         Ok(Some(Piece {
             header,
             payload,
+            mask,
             is_last: missing == 0,
         }))
     }
@@ -58,7 +79,7 @@ impl Pieces {
 
     fn read_header(&mut self, bytes: &mut &[u8]) -> Result<Option<Header>> {
         if self.partial_length == 0
-            && let Some((header, size)) = Header::read(bytes)?
+            && let Some((header, size)) = Header::read(self.sender, bytes)?
         {
             *bytes = &bytes[size..];
             return Ok(Some(header));
@@ -67,7 +88,9 @@ impl Pieces {
             self.partial[self.partial_length] = *first;
             self.partial_length += 1;
             *bytes = rest;
-            if let Some((header, _)) = Header::read(&self.partial[..self.partial_length])? {
+            if let Some((header, _)) =
+                Header::read(self.sender, &self.partial[..self.partial_length])?
+            {
                 self.partial_length = 0;
                 return Ok(Some(header));
             }

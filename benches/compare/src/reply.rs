@@ -3,12 +3,14 @@
 use crate::Result;
 use crate::batch::Batch;
 use crate::deflate::{Deflate, Unpacker};
-use crate::pieces::Pieces;
-use crate::wire::{CONTINUATION, Header, PONG};
+use crate::pieces::{Piece, Pieces};
+use crate::wire::{CONTINUATION, Header, PONG, Side};
 
 /// How many bytes at the front of a piece of payload are compared, beside its last one. That is
 /// all of a short message; comparing all of a long one would cost more than sending it.
 const CHECKED: usize = 128;
+
+const NO_MASK: [u8; 4] = [0; 4];
 
 /// How far the reply to a batch has come.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub enum Reply {
     Compressed(Box<Compressed>),
 }
 
-/// A reply in frames. A server may cut a message, and answer a ping whenever it likes.
+/// A reply in frames. The other side may cut a message, and answer a ping whenever it likes.
 #[derive(Debug, Default)]
 pub struct Frames {
     /// Messages and pongs that are complete.
@@ -53,8 +55,14 @@ impl Reply {
         if is_raw {
             Self::Raw { received: 0 }
         } else {
-            Self::Frames(Frames::default())
+            Self::of(Side::Server)
         }
+    }
+
+    /// A reply in frames of this side.
+    #[must_use]
+    pub fn of(sender: Side) -> Self {
+        Self::Frames(Frames::of(sender))
     }
 
     /// A reply in which every message is compressed.
@@ -78,7 +86,7 @@ impl Reply {
     pub fn take(&mut self, batch: &Batch, bytes: &[u8]) -> Result<bool> {
         match self {
             Self::Raw { received } => {
-                check(&batch.frames, *received, bytes)?;
+                check(&batch.frames, *received, bytes, NO_MASK)?;
                 *received += bytes.len();
                 Ok(*received == batch.frames.len())
             }
@@ -91,7 +99,7 @@ impl Reply {
     pub fn reset(&mut self) {
         match self {
             Self::Raw { received } => *received = 0,
-            Self::Frames(frames) => *frames = Frames::default(),
+            Self::Frames(frames) => *frames = Frames::of(frames.pieces.sender()),
             // The codec goes on, for what it may have to keep.
             Self::Compressed(compressed) => compressed.messages = 0,
         }
@@ -107,13 +115,20 @@ impl Reply {
 }
 
 impl Frames {
+    fn of(sender: Side) -> Self {
+        Self {
+            pieces: Pieces::of(sender),
+            ..Self::default()
+        }
+    }
+
     fn take(&mut self, batch: &Batch, mut bytes: &[u8]) -> Result<bool> {
         while let Some(piece) = self.pieces.take(&mut bytes)? {
             let header = piece.header;
             if header.is_compressed {
                 return Err(format!("nobody has agreed to compress: {header:?}").into());
             }
-            self.check_payload(batch, header, piece.payload)?;
+            self.check_payload(batch, &piece)?;
             if piece.is_last {
                 self.end_frame(batch, header)?;
             }
@@ -123,10 +138,16 @@ impl Frames {
             && self.pongs == batch.pings.len())
     }
 
-    fn check_payload(&mut self, batch: &Batch, header: Header, payload: &[u8]) -> Result<()> {
+    fn check_payload(&mut self, batch: &Batch, piece: &Piece<'_>) -> Result<()> {
+        let Piece {
+            header,
+            payload,
+            mask,
+            ..
+        } = *piece;
         if header.opcode == PONG {
             let ping = batch.pings.get(self.pongs).ok_or("a pong too many")?;
-            check(ping, self.pong_offset, payload)?;
+            check(ping, self.pong_offset, payload, mask)?;
             self.pong_offset += payload.len();
             return Ok(());
         }
@@ -140,7 +161,7 @@ impl Frames {
         if header.opcode != expected {
             return Err(format!("expected opcode {expected}, not {header:?}").into());
         }
-        check(message, self.offset, payload)?;
+        check(message, self.offset, payload, mask)?;
         self.offset += payload.len();
         Ok(())
     }
@@ -211,11 +232,17 @@ impl Compressed {
 }
 
 /// Compares what came with what should come from `offset` on, at both ends.
-fn check(expected: &[u8], offset: usize, bytes: &[u8]) -> Result<()> {
+fn check(expected: &[u8], offset: usize, bytes: &[u8], mask: [u8; 4]) -> Result<()> {
     let expected = expected.get(offset..offset + bytes.len());
     let expected = expected.ok_or("a reply that is too long")?;
     let front = bytes.len().min(CHECKED);
-    if expected[..front] != bytes[..front] || expected.last() != bytes.last() {
+    let is_as_sent = if mask == NO_MASK {
+        expected[..front] == bytes[..front] && expected.last() == bytes.last()
+    } else {
+        let is_equal = |place: usize| expected[place] == bytes[place] ^ mask[place % 4];
+        (0..front).chain(bytes.len().checked_sub(1)).all(is_equal)
+    };
+    if !is_as_sent {
         return Err(format!("other bytes than were sent, near byte {offset}").into());
     }
     Ok(())
@@ -225,7 +252,7 @@ fn check(expected: &[u8], offset: usize, bytes: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::deflate::{Packer, Takeover};
-    use crate::wire::{COMPRESSED, write_message};
+    use crate::wire::{COMPRESSED, write_frame, write_message};
 
     fn batch() -> Batch {
         Batch {
@@ -257,6 +284,31 @@ mod tests {
             let complete = Reply::new(false).take(&batch(), &wrong);
             assert!(!complete.unwrap_or(false), "byte {position}");
         }
+    }
+
+    #[test]
+    fn a_client_sends_the_same_masked() {
+        let mut echo = Vec::new();
+        write_frame(&mut echo, false, 2, [9, 8, 7, 6], b"a");
+        write_frame(&mut echo, true, PONG, [5, 4, 3, 2], b"p");
+        write_frame(&mut echo, true, CONTINUATION, [1, 2, 3, 4], b"bc");
+        write_frame(&mut echo, true, 2, [0, 0, 0, 9], b"de");
+        for cut in 1..echo.len() {
+            let mut reply = Reply::of(Side::Client);
+            assert!(!reply.take(&batch(), &echo[..cut]).unwrap(), "cut at {cut}");
+            assert!(reply.take(&batch(), &echo[cut..]).unwrap(), "cut at {cut}");
+            reply.reset();
+            assert!(reply.take(&batch(), &echo).unwrap(), "after {cut}");
+        }
+        for position in 0..echo.len() {
+            // A changed mask changes the payload, but where none is as long.
+            let mut wrong = echo.clone();
+            wrong[position] ^= 0x55;
+            let complete = Reply::of(Side::Client).take(&batch(), &wrong);
+            let is_unused = [3, 4, 5, 10, 11, 12, 18, 19, 26, 27].contains(&position);
+            assert!(is_unused || !complete.unwrap_or(false), "byte {position}");
+        }
+        assert!(Reply::of(Side::Client).take(&batch(), ECHO).is_err());
     }
 
     #[test]

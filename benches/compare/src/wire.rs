@@ -1,8 +1,12 @@
-//! The client's side of the protocol, in bytes: no WebSocket library stands between.
+//! The protocol as the load speaks it, in bytes: no WebSocket library stands between.
+//!
+//! The load is the client of a server that is measured, and the server of a client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::Result;
 use crate::deflate::Deflate;
@@ -10,8 +14,8 @@ use crate::deflate::Deflate;
 /// How long one connect, read or write of a blocking socket may take.
 pub const STEP: Duration = Duration::from_secs(5);
 
-/// The length of the longest header of a server: two bytes, and eight of length.
-pub const LONGEST_HEADER: usize = 10;
+/// The length of the longest header: two bytes, eight of length and four of a mask.
+pub const LONGEST_HEADER: usize = 14;
 
 pub const CONTINUATION: u8 = 0x0;
 pub const TEXT: u8 = 0x1;
@@ -31,48 +35,69 @@ const LENGTH_OF_64_BITS: u8 = 127;
 /// The key of RFC 6455, section 1.3, and the answer to it given there.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// A longer response head is taken for something else than an upgrade.
+/// The end of the head of a request or a response.
+pub const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+/// A longer head is taken for something else than an upgrade.
 const HEAD_LIMIT: usize = 4096;
 
-/// The header of a frame from the server.
+/// A side of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    #[default]
+    Server,
+    Client,
+}
+
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     pub is_final: bool,
     pub is_compressed: bool,
     pub opcode: u8,
     pub length: usize,
+    /// Zero in a frame of a server.
+    pub mask: [u8; 4],
 }
 
 impl Header {
-    /// Reads the header at the start of `bytes`, and tells how long it is; `None` asks for
-    /// more bytes.
+    /// Reads the header that `sender` has sent at the start of `bytes`, and tells how long it is;
+    /// `None` asks for more bytes.
     ///
     /// # Errors
     ///
-    /// When a server may not send it.
-    pub fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
+    /// When that side may not send it.
+    pub fn read(sender: Side, bytes: &[u8]) -> Result<Option<(Self, usize)>> {
         let &[first, second, ref rest @ ..] = bytes else {
             return Ok(None);
         };
-        if first & 0x30 != 0 || second & MASKED != 0 {
-            return Err(format!("not a header of a server: {first:02x} {second:02x}").into());
+        let is_masked = second & MASKED != 0;
+        if first & 0x30 != 0 || is_masked != (sender == Side::Client) {
+            return Err(format!("not a header of a {sender:?}: {first:02x} {second:02x}").into());
         }
-        let (length, size) = match second {
+        let (length, size) = match second & !MASKED {
             LENGTH_OF_16_BITS => match rest.first_chunk() {
                 Some(&length) => (u64::from(u16::from_be_bytes(length)), 4),
                 None => return Ok(None),
             },
             LENGTH_OF_64_BITS => match rest.first_chunk() {
-                Some(&length) => (u64::from_be_bytes(length), LONGEST_HEADER),
+                Some(&length) => (u64::from_be_bytes(length), 10),
                 None => return Ok(None),
             },
             length => (u64::from(length), 2),
+        };
+        let (mask, size) = match sender {
+            Side::Server => ([0; 4], size),
+            Side::Client => match bytes[size..].first_chunk() {
+                Some(&mask) => (mask, size + 4),
+                None => return Ok(None),
+            },
         };
         let header = Self {
             is_final: first & FIN != 0,
             is_compressed: first & COMPRESSED != 0,
             opcode: first & 0x0f,
             length: usize::try_from(length)?,
+            mask,
         };
         Ok(Some((header, size)))
     }
@@ -187,7 +212,7 @@ pub fn request(host: &str, deflate: Option<Deflate>) -> String {
 pub fn read_response(stream: &mut TcpStream) -> Result<String> {
     // The server speaks first only when spoken to, so nothing follows the head.
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.ends_with(END_OF_HEAD) {
         let mut chunk = [0; 512];
         let length = stream.read(&mut chunk)?;
         if length == 0 || head.len() + length > HEAD_LIMIT {
@@ -208,6 +233,33 @@ pub fn read_response(stream: &mut TcpStream) -> Result<String> {
     Ok(head)
 }
 
+/// The answer to the request for an upgrade that `head` is; `None` asks for more bytes.
+///
+/// # Errors
+///
+/// When it is something else.
+pub fn respond(head: &[u8]) -> Result<Option<String>> {
+    if !head.ends_with(END_OF_HEAD) && head.len() <= HEAD_LIMIT {
+        return Ok(None);
+    }
+    let head = str::from_utf8(head)?;
+    let header = |wanted: &str| {
+        let mut headers = head.lines().filter_map(|line| line.split_once(':'));
+        let found = headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.trim())
+    };
+    let upgrades = header("upgrade").is_some_and(|to| to.eq_ignore_ascii_case("websocket"));
+    let key = header("sec-websocket-key").filter(|_| upgrades && head.starts_with("GET "));
+    let key = key.ok_or_else(|| format!("not a request for an upgrade: {head:?}"))?;
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(Some(format!(
+        "HTTP/1.1 101 Switching Protocols\r\n\
+         Connection: Upgrade\r\n\
+         Upgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )))
+}
+
 /// Reads one short frame and compares it.
 ///
 /// # Errors
@@ -223,4 +275,42 @@ pub fn expect(stream: &mut TcpStream, opcode: u8, payload: &[u8]) -> Result<()> 
         return Err(format!("not {opcode} with {payload:?}: {header:02x?} {received:?}").into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_has_a_mask_if_a_client_sends_it() {
+        let mut frame = Vec::new();
+        write_frame(&mut frame, true, BINARY, [1, 2, 3, 4], &[0; 300]);
+        let (header, size) = Header::read(Side::Client, &frame).unwrap().unwrap();
+        assert_eq!((header.length, header.mask), (300, [1, 2, 3, 4]));
+        assert_eq!(frame[size..], [1, 2, 3, 4].repeat(75));
+        assert!(Header::read(Side::Server, &frame).is_err());
+        for short in 0..size {
+            assert_eq!(Header::read(Side::Client, &frame[..short]).unwrap(), None);
+        }
+
+        let mut frame = Vec::new();
+        write_message(&mut frame, BINARY, &[0; 300]);
+        let (header, size) = Header::read(Side::Server, &frame).unwrap().unwrap();
+        assert_eq!((header.length, header.mask, size), (300, [0; 4], 4));
+        assert!(Header::read(Side::Client, &frame).is_err());
+    }
+
+    #[test]
+    fn a_request_is_answered_once_it_is_whole() {
+        let request = request("localhost", None);
+        let response = respond(request.as_bytes()).unwrap().unwrap();
+        assert!(response.contains(ACCEPT), "{response}");
+        assert!(response.as_bytes().ends_with(END_OF_HEAD));
+        let most = &request.as_bytes()[..request.len() - 1];
+        assert_eq!(respond(most).unwrap(), None);
+        for what in ["GET", "websocket", "Sec-WebSocket-Key"] {
+            let other = request.replacen(what, "other", 1);
+            assert!(respond(other.as_bytes()).is_err(), "{what}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::orders::{self, Order};
 use crate::random::Random;
-use crate::wire::{self, BINARY, CONTINUATION, PING, TEXT};
+use crate::wire::{self, BINARY, CONTINUATION, PING, Side, TEXT};
 use crate::workload::{Content, Framing, Service, Workload};
 
 /// Enough that no two connections next to each other send the same.
@@ -15,7 +15,7 @@ const PING_PAYLOAD: usize = 16;
 /// What is sent in one go, before the first reply is awaited.
 #[derive(Debug)]
 pub struct Batch {
-    /// The masked frames.
+    /// The frames; masked, if a server gets them.
     pub frames: Vec<u8>,
     /// How many messages are echoed, received or sent by the server.
     pub count: usize,
@@ -69,7 +69,10 @@ impl Batch {
         }
         for _ in 0..workload.depth {
             let message = content(workload.content, workload.payload, random);
-            batch.write(&message, workload.framing, random);
+            match workload.side {
+                Side::Server => batch.write(&message, workload.framing, random),
+                Side::Client => wire::write_message(&mut batch.frames, opcode, &message),
+            }
             batch.messages.push(message);
         }
         if workload.service == Service::Sink {

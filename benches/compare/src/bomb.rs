@@ -60,7 +60,7 @@ pub fn measure(compressor: &Compressor, folder: &Path) -> Result<Bomb> {
     bombed.write_all(&frame(&mut packer, &SMALL)?)?;
     wire::expect(&mut bombed, BINARY, &SMALL)?;
     exchange(&mut other)?;
-    let before = settled_memory(server.pid())?;
+    let before = settled_memory(server.process().pid())?;
 
     let sending = thread::spawn(move || send(bombed, &bomb));
     let mut late = Duration::ZERO;
@@ -70,7 +70,7 @@ pub fn measure(compressor: &Compressor, folder: &Path) -> Result<Bomb> {
         late = late.max(since.elapsed());
     }
     sending.join().map_err(|_| "the message was not sent")??;
-    let peak = peak_memory(server.pid())?;
+    let peak = peak_memory(server.process().pid())?;
     Ok(Bomb {
         memory: f64::from(peak) - f64::from(before),
         late: late.as_secs_f64() * 1e3,

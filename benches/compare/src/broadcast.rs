@@ -231,7 +231,7 @@ impl Broadcast {
             publisher.write_all(&order)?;
             load.run_and_note(Until::OneBatchEach, || times.push(since.elapsed()))
         };
-        let memory = resident_memory(server.pid())?;
+        let memory = resident_memory(server.process().pid())?;
 
         let warming_up = Instant::now();
         while warming_up.elapsed() < window.warm_up {
@@ -239,17 +239,18 @@ impl Broadcast {
         }
         load.unpack_few();
         times.clear();
-        let before = server.processor_time()?;
+        let before = server.process().processor_time()?;
         let started = Instant::now();
         let mut arrived = 0;
         while started.elapsed() < window.measured {
             arrived += publish(&mut load, &mut times)?;
         }
         let elapsed = started.elapsed();
-        let processor_time = server.processor_time()?.saturating_sub(before);
+        let processor_time = server.process().processor_time()?.saturating_sub(before);
         let deliveries = Deliveries {
             p99: percentile_99(&mut times).as_secs_f64() * 1e3,
-            memory: (f64::from(resident_memory(server.pid())?) - f64::from(memory)) / 1024.0,
+            memory: (f64::from(resident_memory(server.process().pid())?) - f64::from(memory))
+                / 1024.0,
         };
         Ok((Sample::new(arrived, processor_time, elapsed)?, deliveries))
     }

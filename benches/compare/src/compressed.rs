@@ -232,11 +232,11 @@ impl Json {
         load.unpack_few();
 
         let received = load.received();
-        let before = server.processor_time()?;
+        let before = server.process().processor_time()?;
         let started = Instant::now();
         let messages = load.run(Until::Elapsed(window.measured))?;
         let elapsed = started.elapsed();
-        let processor_time = server.processor_time()?.saturating_sub(before);
+        let processor_time = server.process().processor_time()?.saturating_sub(before);
         // Exact up to 2^53.
         #[expect(clippy::cast_precision_loss)]
         let bytes = (load.received() - received) as f64 / messages as f64;
@@ -263,9 +263,9 @@ pub fn measure_memory(compressor: &Compressor, folder: &Path, connections: usize
     };
     // What the first connections touch belongs to the server.
     let _first = run(FIRST)?;
-    let before = settled_memory(server.pid())?;
+    let before = settled_memory(server.process().pid())?;
     let _others = run(connections)?;
-    let after = settled_memory(server.pid())?;
+    let after = settled_memory(server.process().pid())?;
     // Small numbers.
     #[expect(clippy::cast_precision_loss)]
     let connections = connections as f64;

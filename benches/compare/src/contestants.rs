@@ -1,24 +1,24 @@
-//! Which servers there are.
+//! Which servers there are, and clients.
 
-/// The runtime that a server stands on: it is compared with the floor of the same.
+/// The runtime that a contestant stands on: it is compared with the floor of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
     Tokio,
     Smol,
 }
 
-/// What a server is to the comparison.
+/// What a contestant is to the comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Bare TCP echo: what no WebSocket server can go below.
+    /// Bare TCP echo: what nothing with a protocol can go below.
     Floor,
-    /// An example of anyws.
+    /// anyws: a server is one of its examples.
     Ours,
     /// Another library, as its README shows it or as its authors tune it.
     Peer { tuned: bool },
 }
 
-/// One server of the comparison.
+/// One server of the comparison, and the client of the same library.
 #[derive(Clone, Copy, Debug)]
 pub struct Contestant {
     /// The name in tables and on the command line.
@@ -27,6 +27,8 @@ pub struct Contestant {
     pub binary: &'static str,
     /// The one that follows orders, tuned if this one is.
     pub orders: Option<&'static str>,
+    /// The one that is a client, tuned if this one is.
+    pub client: Option<&'static str>,
     /// Where its version is taken from; empty for what is no library.
     pub library: &'static str,
     pub runtime: Runtime,
@@ -35,16 +37,21 @@ pub struct Contestant {
     pub in_tail: bool,
 }
 
-/// All servers, in the order of the tables.
+/// All of them, in the order of the tables.
 pub const CONTESTANTS: &[Contestant] = &[
-    floor("floor_tokio", Runtime::Tokio),
-    floor("floor_smol", Runtime::Smol),
+    floor("floor_tokio", Runtime::Tokio).with_client("floor_tokio"),
+    floor("floor_smol", Runtime::Smol).with_client("floor_smol"),
     floor("copies_tokio", Runtime::Tokio).in_core_only(),
-    ours("anyws_tokio", Runtime::Tokio).with_orders("orders_anyws_tokio"),
-    ours("anyws_smol", Runtime::Smol).with_orders("orders_anyws_smol"),
+    ours("anyws_tokio", Runtime::Tokio)
+        .with_orders("orders_anyws_tokio")
+        .with_client("client_anyws_tokio"),
+    ours("anyws_smol", Runtime::Smol)
+        .with_orders("orders_anyws_smol")
+        .with_client("client_anyws_smol"),
     ours("anyws_volo", Runtime::Tokio),
     ours("anyws_axum", Runtime::Tokio),
-    peer("fastwebsockets", "fastwebsockets", "fastwebsockets", false),
+    // As a client there is nothing to tune.
+    peer("fastwebsockets", "fastwebsockets", "fastwebsockets", false).with_client("fastwebsockets"),
     peer(
         "fastwebsockets tuned",
         "fastwebsockets",
@@ -57,7 +64,8 @@ pub const CONTESTANTS: &[Contestant] = &[
         "tokio_websockets",
         "tokio-websockets",
         false,
-    ),
+    )
+    .with_client("tokio_websockets"),
     peer(
         "tokio-websockets tuned",
         "tokio_websockets",
@@ -65,34 +73,40 @@ pub const CONTESTANTS: &[Contestant] = &[
         true,
     )
     .with_orders("tokio_websockets")
+    .with_client("tokio_websockets")
     .in_tail(),
-    peer("sockudo-ws", "sockudo_ws", "sockudo-ws", false),
+    peer("sockudo-ws", "sockudo_ws", "sockudo-ws", false).with_client("sockudo_ws"),
     peer("sockudo-ws tuned", "sockudo_ws", "sockudo-ws", true)
         .with_orders("sockudo_ws")
+        .with_client("sockudo_ws")
         .in_tail(),
-    peer("yawc", "yawc", "yawc", false),
+    peer("yawc", "yawc", "yawc", false).with_client("yawc"),
     peer("yawc tuned", "yawc", "yawc", true)
         .with_orders("yawc")
+        .with_client("yawc")
         .in_tail(),
     peer(
         "tokio-tungstenite",
         "tokio_tungstenite",
         "tokio-tungstenite",
         false,
-    ),
+    )
+    .with_client("tokio_tungstenite"),
     peer(
         "tokio-tungstenite tuned",
         "tokio_tungstenite",
         "tokio-tungstenite",
         true,
     )
-    .with_orders("tokio_tungstenite"),
+    .with_orders("tokio_tungstenite")
+    .with_client("tokio_tungstenite"),
     peer(
         "async-tungstenite",
         "async_tungstenite_smol",
         "async-tungstenite",
         false,
     )
+    .with_client("async_tungstenite_smol")
     .on_smol(),
     peer(
         "async-tungstenite tuned",
@@ -101,6 +115,7 @@ pub const CONTESTANTS: &[Contestant] = &[
         true,
     )
     .with_orders("async_tungstenite_smol")
+    .with_client("async_tungstenite_smol")
     .on_smol(),
     peer("axum ws", "axum_ws", "axum", false),
     peer("axum ws tuned", "axum_ws", "axum", true),
@@ -113,6 +128,7 @@ const fn floor(name: &'static str, runtime: Runtime) -> Contestant {
         name,
         binary: name,
         orders: None,
+        client: None,
         library: "",
         runtime,
         role: Role::Floor,
@@ -125,6 +141,7 @@ const fn ours(name: &'static str, runtime: Runtime) -> Contestant {
         name,
         binary: name,
         orders: None,
+        client: None,
         library: "anyws",
         runtime,
         role: Role::Ours,
@@ -142,6 +159,7 @@ const fn peer(
         name,
         binary,
         orders: None,
+        client: None,
         library,
         runtime: Runtime::Tokio,
         role: Role::Peer { tuned },
@@ -152,6 +170,11 @@ const fn peer(
 impl Contestant {
     const fn with_orders(mut self, binary: &'static str) -> Self {
         self.orders = Some(binary);
+        self
+    }
+
+    const fn with_client(mut self, binary: &'static str) -> Self {
+        self.client = Some(binary);
         self
     }
 
@@ -190,7 +213,7 @@ impl Contestant {
         self.role == Role::Peer { tuned: true }
     }
 
-    /// The floor on the runtime of this server.
+    /// The floor on the same runtime.
     #[must_use]
     pub fn floor(&self) -> &'static str {
         match self.runtime {

@@ -1,25 +1,28 @@
-//! Measures what a server takes for messages: to echo, to receive or to send them.
+//! Measures what messages take a server that echoes, receives or sends them, and a client that
+//! sends them back.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::batch::Batch;
+use crate::client::EXCHANGE;
 use crate::contestants::Contestant;
+use crate::listener::Listener;
 use crate::load::{Load, Until};
-use crate::process::Server;
-use crate::wire;
+use crate::process::{Process, Server};
+use crate::wire::{self, Side};
 use crate::workload::{self, Service, Workload};
 
-/// What came out of one run against one server.
+/// What came out of one run against one server or client.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// The server's processor time for each message or connection, in microseconds.
+    /// The process's own processor time for each message or connection, in microseconds.
     pub cost: f64,
     /// Messages or connections a second.
     pub rate: f64,
-    /// The part of its core that the server used. The rate says something about the server
-    /// only where this is near 1.
+    /// The part of its core that the process used. The rate says something about it only
+    /// where this is near 1.
     pub busy: f64,
 }
 
@@ -49,12 +52,25 @@ pub struct Window {
     pub measured: Duration,
 }
 
-/// Starts the server and runs the workload against it once.
+/// Starts the contestant, as a server or as a client, and runs the workload against it once.
 ///
 /// # Errors
 ///
-/// When the server does not start or a reply is wrong.
+/// When it does not start or a reply is wrong.
 pub fn measure(
+    contestant: &Contestant,
+    folder: &Path,
+    workload: &Workload,
+    batches: &[Batch],
+    window: Window,
+) -> Result<Sample> {
+    match workload.side {
+        Side::Server => measure_server(contestant, folder, workload, batches, window),
+        Side::Client => measure_client(contestant, folder, workload, batches, window),
+    }
+}
+
+fn measure_server(
     contestant: &Contestant,
     folder: &Path,
     workload: &Workload,
@@ -73,7 +89,47 @@ pub fn measure(
     if let Some(bytes) = workload.write {
         load = load.in_writes_of(bytes);
     }
-    let until = match workload.duration {
+    run(server.process(), &mut load, workload.duration, window)
+}
+
+fn measure_client(
+    contestant: &Contestant,
+    folder: &Path,
+    workload: &Workload,
+    batches: &[Batch],
+    window: Window,
+) -> Result<Sample> {
+    let listener = Listener::new()?;
+    let depth = workload.depth.to_string();
+    let client = Process::start_client(
+        contestant,
+        folder,
+        listener.address()?,
+        workload.connections,
+        &[EXCHANGE, &depth],
+    )?;
+    let is_raw = contestant.is_floor();
+    let streams: Result<Vec<_>> = (0..workload.connections)
+        .map(|_| listener.wait(!is_raw))
+        .collect();
+    let mut load = if is_raw {
+        Load::new(streams?, batches, is_raw)?
+    } else {
+        Load::of_client(streams?, batches)?
+    };
+    let sample = run(&client, &mut load, workload.duration, window);
+    // Before its connections: it would complain about their end.
+    drop(client);
+    sample
+}
+
+fn run(
+    process: &Process,
+    load: &mut Load<'_>,
+    duration: workload::Duration,
+    window: Window,
+) -> Result<Sample> {
+    let until = match duration {
         workload::Duration::Once => Until::OneBatchEach,
         workload::Duration::Window => {
             load.run(Until::Elapsed(window.warm_up))?;
@@ -81,10 +137,10 @@ pub fn measure(
         }
     };
 
-    let before = server.processor_time()?;
+    let before = process.processor_time()?;
     let started = Instant::now();
     let messages = load.run(until)?;
     let elapsed = started.elapsed();
-    let processor_time = server.processor_time()?.saturating_sub(before);
+    let processor_time = process.processor_time()?.saturating_sub(before);
     Sample::new(messages, processor_time, elapsed)
 }

@@ -40,7 +40,7 @@ pub fn measure(contestant: &Contestant, folder: &Path, window: Window) -> Result
         run_group(server.address())?;
     }
 
-    let before = server.processor_time()?;
+    let before = server.process().processor_time()?;
     let started = Instant::now();
     let mut connections = 0;
     while started.elapsed() < window.measured && connections < MOST {
@@ -48,7 +48,7 @@ pub fn measure(contestant: &Contestant, folder: &Path, window: Window) -> Result
         connections += GROUP as u64;
     }
     let elapsed = started.elapsed();
-    let processor_time = server.processor_time()?.saturating_sub(before);
+    let processor_time = server.process().processor_time()?.saturating_sub(before);
     Sample::new(connections, processor_time, elapsed)
 }
 

@@ -1,22 +1,24 @@
 //! The comparison of anyws with its peers.
 //!
 //! `bin/compare.rs` is the runner, `bin/idle.rs` measures idle connections alone, and the
-//! other binaries are echo servers.
+//! other binaries are echo servers and clients.
 //!
 //! | Module | What it knows |
 //! |---|---|
-//! | [`server`] | what the servers here have in common |
+//! | [`server`], [`client`] | what the servers here have in common, and the clients |
 //! | [`orders`] | servers that do as they are told |
 //! | [`fanout`] | servers that send to many, each in its own way |
-//! | [`contestants`], [`ways`] | which servers there are |
+//! | [`contestants`], [`ways`] | which servers and clients there are |
 //! | [`workload`] | which loads there are |
 //! | [`json`], [`random`] | what messages hold |
-//! | [`wire`], [`pieces`] | the client's side of the protocol, in bytes |
-//! | [`deflate`] | the client's side of compression |
+//! | [`wire`], [`pieces`] | the protocol, in bytes |
+//! | [`deflate`] | compression, as a client does it |
+//! | [`listener`], [`tls`] | where clients connect to |
 //! | [`batch`], [`courses`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
-//! | [`process`] | a server's process: start, processor time, memory |
+//! | [`process`] | the process of a server or client: start, processor time, memory |
 //! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`] | measurements of busy servers |
+//! | [`echo`], [`client_handshakes`] | measurements of clients |
 //! | [`idle`], [`bomb`], [`in_memory`] | measurements of memory, and without a network |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
@@ -24,6 +26,8 @@
 pub mod batch;
 pub mod bomb;
 pub mod broadcast;
+pub mod client;
+pub mod client_handshakes;
 pub mod compressed;
 pub mod contestants;
 pub mod courses;
@@ -34,6 +38,7 @@ pub mod handshakes;
 pub mod idle;
 pub mod in_memory;
 pub mod json;
+pub mod listener;
 pub mod load;
 pub mod machine;
 pub mod options;
@@ -48,6 +53,7 @@ pub mod results;
 pub mod rounds;
 pub mod server;
 pub mod targets;
+pub mod tls;
 pub mod ways;
 pub mod wire;
 pub mod workload;

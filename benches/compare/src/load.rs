@@ -14,11 +14,13 @@ use crate::Result;
 use crate::batch::Batch;
 use crate::courses::Courses;
 use crate::reply::Reply;
+use crate::wire::Side;
 
 /// How long no connection may make progress.
 const SILENCE: Duration = Duration::from_secs(10);
 /// The load asks again at once and never sleeps: a server would have to wake it, the quicker the
-/// load is and the slower the server, and the time that this takes is not the server's work.
+/// load is and the slower the server, and the time that this takes is not the server's work. The
+/// same holds for a client.
 const NO_WAIT: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -37,7 +39,7 @@ pub enum Until {
     Elapsed(Duration),
 }
 
-/// The connections to one server.
+/// The connections to one server, or from one client.
 #[derive(Debug)]
 pub struct Load<'a> {
     epoll: OwnedFd,
@@ -85,6 +87,16 @@ impl<'a> Load<'a> {
     pub fn of_courses(streams: Vec<TcpStream>, courses: &'a Courses) -> Result<Self> {
         let first = |number| courses.first(number);
         Self::start(streams, courses.batches(), first, || courses.reply())
+    }
+
+    /// The same for the connections of a client, which sends back what it gets.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_client(streams: Vec<TcpStream>, batches: &'a [Batch]) -> Result<Self> {
+        let first = |number| number % batches.len();
+        Self::start(streams, batches, first, || Reply::of(Side::Client))
     }
 
     fn start(
@@ -256,7 +268,7 @@ impl<'a> Load<'a> {
     fn receive(&mut self, number: usize) -> Result<bool> {
         let connection = &mut self.connections[number];
         let length = match connection.stream.read(&mut self.read_buffer) {
-            Ok(0) => return Err("the server ended a connection".into()),
+            Ok(0) => return Err("the other side ended a connection".into()),
             Ok(length) => length,
             Err(error) if is_transient(&error) => return Ok(false),
             Err(error) => return Err(error.into()),

@@ -9,8 +9,9 @@ use crate::compressed::{self, COMPRESSORS, Compressor, Json};
 use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
 use crate::ways::{WAYS, Way};
+use crate::wire::Side;
 use crate::workload::{Group, Service, WORKLOADS, Workload};
-use crate::{bomb, handshakes, idle, in_memory};
+use crate::{bomb, client_handshakes, handshakes, idle, in_memory};
 
 /// The text that `--help` prints.
 pub const USAGE: &str = "\
@@ -18,7 +19,7 @@ usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output 
 
   --quick           short and few runs, to try it out; no way to broadcast to more than 100
   --only NAMES      workloads whose names contain one of these, separated by commas
-  --servers NAMES   servers whose names contain one of these, separated by commas
+  --servers NAMES   servers, and clients, whose names contain one of these
   --output FOLDER   where RESULTS.md and results.svg go
   --list            only prints the names
 
@@ -126,20 +127,27 @@ impl Options {
             .filter(|workload| self.workloads.contain(workload.name))
     }
 
-    /// The servers that were selected and take part in the workload.
+    /// Those of them that measure one side.
+    pub fn workloads_of(&self, side: Side) -> impl Iterator<Item = &'static Workload> {
+        self.workloads().filter(move |load| load.side == side)
+    }
+
+    /// The contestants that were selected and take part in the workload.
     #[must_use]
     pub fn contestants(
         &self,
         workload: &Workload,
     ) -> impl DoubleEndedIterator<Item = &'static Contestant> {
-        let everybody = workload.group == Group::Core;
-        let echoes = workload.service == Service::Echo;
-        self.selected().filter(move |server| {
-            if echoes {
-                everybody || server.in_tail
-            } else {
-                server.orders.is_some()
-            }
+        let Workload {
+            side,
+            service,
+            group,
+            ..
+        } = *workload;
+        self.selected().filter(move |server| match (side, service) {
+            (Side::Client, _) => server.client.is_some(),
+            (Side::Server, Service::Echo) => group == Group::Core || server.in_tail,
+            (Side::Server, _) => server.orders.is_some(),
         })
     }
 
@@ -151,6 +159,18 @@ impl Options {
             let is_named = |&(ours, peer)| [ours, peer].contains(&server.name);
             runs && handshakes::PAIRS.iter().any(is_named)
         })
+    }
+
+    /// The loads of handshakes of clients that were selected.
+    pub fn client_handshakes(&self) -> impl Iterator<Item = &'static str> {
+        let is_selected = |name: &&str| self.workloads.contain(name);
+        client_handshakes::NAMES.into_iter().filter(is_selected)
+    }
+
+    /// The clients that were selected.
+    #[must_use]
+    pub fn clients(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
+        self.selected().filter(|server| server.client.is_some())
     }
 
     /// The servers that send to many.
@@ -248,6 +268,7 @@ pub fn workload_names() -> impl Iterator<Item = &'static str> {
         .chain([broadcast::OF_LIBRARIES.name])
         .chain(ways)
         .chain([handshakes::NAME, idle::NAME])
+        .chain(client_handshakes::NAMES)
 }
 
 /// The names of all servers, those that compress and those that are ways to broadcast in the end.
@@ -313,6 +334,19 @@ mod tests {
         assert!(parse("--only c1000").is_ok());
         let error = parse("--quick --only c1000").unwrap_err().to_string();
         assert_eq!(error, "--quick leaves out \"c1000\"");
+    }
+
+    #[test]
+    fn clients_take_part_in_the_loads_of_clients() {
+        let options = parse("--only client-64B-d1- --servers anyws,yawc").unwrap();
+        let loads: Vec<_> = options.workloads_of(Side::Client).collect();
+        let [load] = loads[..] else {
+            panic!("{loads:?}");
+        };
+        let names: Vec<_> = options.contestants(load).map(|it| it.name).collect();
+        assert_eq!(names, ["anyws_tokio", "anyws_smol", "yawc", "yawc tuned"]);
+        assert_eq!(options.workloads_of(Side::Server).count(), 0);
+        assert_eq!(options.client_handshakes().count(), 0);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A server's process: its start and end, the processor time and the memory that it takes.
+//! The process of a server or a client: its start and end, the processor time and the memory that
+//! it takes.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
@@ -13,18 +14,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
+use crate::client::CLIENT;
 use crate::compressed::Compressor;
 use crate::contestants::Contestant;
 use crate::server::{DEFLATE, ORDERS, TUNED};
 use crate::ways::Way;
 
-/// The processor cores: the server has one for itself, and so has the load.
-const SERVER_CORE: usize = 0;
+/// The processor cores: what is measured has one for itself, and so has the load.
+const MEASURED_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 
 /// How long a server may take until it listens.
 const STARTING: Duration = Duration::from_secs(10);
-/// Time for a server to go to sleep after its last reply.
+/// Time for a process to go to sleep after its last reply.
 const FALLING_ASLEEP: Duration = Duration::from_millis(2);
 
 /// How long a server's memory may take to settle.
@@ -33,10 +35,88 @@ const SETTLING: Duration = Duration::from_secs(20);
 const SAMPLE: Duration = Duration::from_millis(100);
 const SAMPLES: u32 = 10;
 
-/// A server that runs, and is killed when this is dropped.
+/// A process that runs on its own core, and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Result<Self> {
+        // A child runs where the thread that makes it runs.
+        pin(MEASURED_CORE)?;
+        let child = command.spawn();
+        pin(LOAD_CORE)?;
+        let name = command.get_program().to_string_lossy();
+        let child = child.map_err(|error| format!("{name}: {error}"))?;
+        Ok(Self { child })
+    }
+
+    /// Starts the client of a contestant, which connects to `address` so many times.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn start_client(
+        contestant: &Contestant,
+        folder: &Path,
+        address: SocketAddr,
+        connections: usize,
+        options: &[&str],
+    ) -> Result<Self> {
+        let binary = contestant.client.ok_or("this contestant has no client")?;
+        let mut command = Command::new(folder.join(binary));
+        command
+            .arg(address.to_string())
+            .args([CLIENT, &connections.to_string()])
+            .args(options);
+        if contestant.is_tuned() {
+            command.arg(TUNED);
+        }
+        Self::start(&mut command)
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The processor time that all threads of the process have taken so far. To be asked when
+    /// nothing is on its way: the kernel brings the figure up to date when a thread sleeps.
+    ///
+    /// # Errors
+    ///
+    /// When the process is gone or the kernel does not tell.
+    pub fn processor_time(&self) -> Result<Duration> {
+        thread::sleep(FALLING_ASLEEP);
+        let folder = format!("/proc/{}/task", self.pid());
+        let mut nanoseconds = 0;
+        for task in fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))? {
+            let path = task?.path().join("schedstat");
+            match fs::read_to_string(&path) {
+                Ok(text) => nanoseconds += running_time(&text)?,
+                // A thread that helped to start and has just ended.
+                Err(error) if error.kind() == ErrorKind::NotFound && nanoseconds > 0 => {}
+                Err(error) => return Err(format!("{}: {error}", path.display()).into()),
+            }
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+}
+
+impl Drop for Process {
+    /// Not in order: that may take its time, and nothing here needs it.
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that listens, and is killed when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    process: Process,
     address: SocketAddr,
     /// Kept open, so that the server may go on to print.
     _output: BufReader<ChildStdout>,
@@ -101,62 +181,24 @@ impl Server {
             .arg("127.0.0.1:0")
             .args(options)
             .stdout(Stdio::piped());
-        // A child runs where the thread that makes it runs.
-        pin(SERVER_CORE)?;
-        let child = command.spawn();
-        pin(LOAD_CORE)?;
-        let mut child = child.map_err(|error| format!("{}: {error}", path.display()))?;
+        let mut process = Process::start(&mut command)?;
+        let output = process.child.stdout.take();
+        let (address, output) = listening_address(output.ok_or("no output of the server")?)?;
+        Ok(Self {
+            process,
+            address,
+            _output: output,
+        })
+    }
 
-        let output = child.stdout.take().ok_or("no output of the server")?;
-        match listening_address(output) {
-            Ok((address, output)) => Ok(Self {
-                child,
-                address,
-                _output: output,
-            }),
-            Err(error) => {
-                end(&mut child);
-                Err(error)
-            }
-        }
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// The processor time that all threads of the server have taken so far. To be asked when
-    /// nothing is on its way: the kernel brings the figure up to date when a thread sleeps.
-    ///
-    /// # Errors
-    ///
-    /// When the server is gone or the kernel does not tell.
-    pub fn processor_time(&self) -> Result<Duration> {
-        thread::sleep(FALLING_ASLEEP);
-        let folder = format!("/proc/{}/task", self.pid());
-        let mut nanoseconds = 0;
-        for task in fs::read_dir(&folder).map_err(|error| format!("{folder}: {error}"))? {
-            let path = task?.path().join("schedstat");
-            match fs::read_to_string(&path) {
-                Ok(text) => nanoseconds += running_time(&text)?,
-                // A thread that helped to start and has just ended.
-                Err(error) if error.kind() == ErrorKind::NotFound && nanoseconds > 0 => {}
-                Err(error) => return Err(format!("{}: {error}", path.display()).into()),
-            }
-        }
-        Ok(Duration::from_nanos(nanoseconds))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        end(&mut self.child);
     }
 }
 
@@ -167,7 +209,7 @@ impl Drop for Server {
 /// When it fails.
 pub fn run(command: &mut Command) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    pin(SERVER_CORE)?;
+    pin(MEASURED_CORE)?;
     let child = command.stdout(Stdio::piped()).spawn();
     pin(LOAD_CORE)?;
     let output = child
@@ -291,11 +333,4 @@ fn listening_address(output: ChildStdout) -> Result<(SocketAddr, BufReader<Child
         .and_then(|address| address.parse().ok())
         .ok_or_else(|| format!("the server says: {line:?}"))?;
     Ok((address, output))
-}
-
-/// Not in order: that may take its time, and nothing here needs it.
-fn end(child: &mut Child) {
-    // Both fail only when it has ended already.
-    let _ = child.kill();
-    let _ = child.wait();
 }

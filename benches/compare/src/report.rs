@@ -1,5 +1,6 @@
 //! Writes `RESULTS.md`.
 
+mod clients;
 mod compressed;
 mod ways;
 
@@ -11,6 +12,7 @@ use crate::contestants::{CONTESTANTS, Contestant};
 use crate::machine::Machine;
 use crate::options::Options;
 use crate::results::{Results, Spread};
+use crate::wire::Side;
 use crate::workload::{Group, Service, Workload};
 use crate::{Result, broadcast, handshakes, plot, targets};
 
@@ -51,7 +53,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
     let mut text = String::new();
     heading(&mut text, options, machine)?;
     overview(&mut text, options, results)?;
-    for workload in options.workloads() {
+    for workload in options.workloads_of(Side::Server) {
         details(&mut text, options, workload, results)?;
     }
     compressed::section(&mut text, options, results)?;
@@ -59,6 +61,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
     ways::section(&mut text, options, results)?;
     handshake_table(&mut text, options, results)?;
     memory_table(&mut text, options, results)?;
+    clients::section(&mut text, options, results)?;
     target_table(&mut text, results)?;
 
     fs::create_dir_all(&options.output)?;
@@ -122,15 +125,23 @@ fn overview(text: &mut String, options: &Options, results: &Results) -> Result<(
         "A name is payload, depth (`d`: messages sent at once) and connections (`c`); `once` is \
          one message in four frames.\n"
     )?;
-    write!(text, "| server |")?;
-    for workload in &workloads {
-        write!(text, " {} |", workload.name)?;
-    }
-    writeln!(text, "\n| --- |{}", " ---: |".repeat(workloads.len()))?;
+    let names: Vec<_> = workloads.iter().map(|workload| workload.name).collect();
+    ratio_table(text, "server", &names, results)
+}
+
+/// The ratios to the floor: a row for each contestant, and a column for each load.
+fn ratio_table(
+    text: &mut String,
+    kind: &str,
+    loads: &[&'static str],
+    results: &Results,
+) -> Result<()> {
+    writeln!(text, "| {kind} | {} |", loads.join(" | "))?;
+    writeln!(text, "| --- |{}", " ---: |".repeat(loads.len()))?;
     for server in CONTESTANTS {
-        let ratios: Vec<_> = workloads
+        let ratios: Vec<_> = loads
             .iter()
-            .map(|workload| results.ratio(workload.name, server.name, server.floor()))
+            .map(|load| results.ratio(load, server.name, server.floor()))
             .collect();
         if ratios.iter().all(Option::is_none) {
             continue;
@@ -161,14 +172,26 @@ fn details(
     if workload.service != Service::Echo {
         return one_way_table(text, options.contestants(workload), workload.name, results);
     }
+    let servers = options.contestants(workload);
+    floor_table(text, ("server", "message"), servers, workload.name, results)
+}
+
+/// A table with the ratio to the floor. Named are the contestants, and what they are measured by.
+fn floor_table(
+    text: &mut String,
+    (kind, unit): (&str, &str),
+    contestants: impl Iterator<Item = &'static Contestant>,
+    load: &'static str,
+    results: &Results,
+) -> Result<()> {
     writeln!(
         text,
-        "| server | µs for each message | against the floor | messages/s | core |"
+        "| {kind} | µs for each {unit} | against the floor | {unit}s/s | core |"
     )?;
     writeln!(text, "| --- | ---: | ---: | ---: | ---: |")?;
-    for server in options.contestants(workload) {
-        let ratio = results.ratio(workload.name, server.name, server.floor());
-        row(text, workload.name, server, results, &spread(ratio, 2))?;
+    for contestant in contestants {
+        let ratio = results.ratio(load, contestant.name, contestant.floor());
+        row(text, load, contestant, results, &spread(ratio, 2))?;
     }
     writeln!(text)?;
     Ok(())

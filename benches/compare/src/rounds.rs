@@ -1,8 +1,8 @@
 //! Runs everything, in an order that is fair.
 //!
-//! Each round runs every workload, and every server within it once, with a fresh process. Every
-//! other round goes through the servers backwards, so that a machine that grows slower with time
-//! does not favour those that are named first.
+//! Each round runs every workload, and every server or client within it once, with a fresh
+//! process. Every other round goes through them backwards, so that a machine that grows slower
+//! with time does not favour those that are named first.
 
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use crate::Result;
 use crate::batch::Batch;
 use crate::bomb::{self, Bomb};
 use crate::broadcast::{self, Broadcast, COMPRESSED, UNCOMPRESSED};
+use crate::client_handshakes;
 use crate::compressed;
 use crate::contestants::Contestant;
 use crate::echo::{self, Sample, Window};
@@ -100,6 +101,12 @@ fn run_round(options: &Options, folder: &Path, round: usize, results: &mut Resul
     for contestant in in_order(round, options.handshakers()) {
         let sample = handshakes::measure(contestant, folder, options.window);
         add(results, handshakes::NAME, contestant, sample)?;
+    }
+    for name in options.client_handshakes() {
+        for contestant in in_order(round, options.clients()) {
+            let sample = client_handshakes::measure(name, contestant, folder, options.window);
+            add(results, name, contestant, sample)?;
+        }
     }
     Ok(())
 }
@@ -222,7 +229,7 @@ fn measure_memory(
         with_burst: true,
         is_compressed: false,
     };
-    let memory = idle::measure(server.address(), server.pid(), plan)?;
+    let memory = idle::measure(server.address(), server.process().pid(), plan)?;
     let after_burst = memory
         .each_after_burst()
         .ok_or("no figure after the burst")?;
@@ -256,6 +263,11 @@ fn check(options: &Options, results: &Results) -> Result<()> {
     }
     for contestant in options.handshakers() {
         results.require(handshakes::NAME, contestant.name, options.rounds)?;
+    }
+    for name in options.client_handshakes() {
+        for contestant in options.clients() {
+            results.require(name, contestant.name, options.rounds)?;
+        }
     }
     for contestant in options.idlers() {
         let memory = results.memory(contestant.name);

@@ -3,10 +3,13 @@
 mod compressed;
 
 use crate::broadcast::{ALL_READ, SOME_SLEEP};
+use crate::client_handshakes;
 use crate::contestants::{CONTESTANTS, Contestant, Runtime};
 use crate::handshakes;
 use crate::results::Results;
 use crate::ways::{FLOOR, SENDER, SENDER_ON_SMOL};
+use crate::wire::Side;
+use crate::workload::WORKLOADS;
 
 /// A difference below this is none.
 const TIE: f64 = 1.03;
@@ -119,6 +122,13 @@ pub fn all(results: &Results) -> Vec<Target> {
             let what = format!("handshakes: cost against {peer}");
             let measured = ratio.map(|ratio| ratio.median);
             targets.push(Target::times(server, what, TIE, measured));
+        }
+    }
+    let of_clients = WORKLOADS.iter().filter(|load| load.side == Side::Client);
+    let of_clients = of_clients.map(|load| load.name);
+    for load in of_clients.chain(client_handshakes::NAMES) {
+        for client in ours().filter(|server| server.client.is_some()) {
+            targets.push(ahead(results, load, client));
         }
     }
     targets.extend(compressed::all(results));

@@ -1,5 +1,7 @@
 //! Which loads there are.
 
+use crate::wire::Side;
+
 /// The workloads that every server runs, or only those that take part in the tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -49,11 +51,13 @@ pub enum Service {
     Source,
 }
 
-/// A load of messages that go to a server, come from it, or both.
+/// A load of messages that go to a server, come from it, or both; or to a client and back.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     /// The name in tables and on the command line; names are stable.
     pub name: &'static str,
+    /// The side that is measured; the load is the other one.
+    pub side: Side,
     pub connections: usize,
     /// How many messages are sent at once, before the first reply is awaited.
     pub depth: usize,
@@ -98,6 +102,10 @@ pub const WORKLOADS: &[Workload] = &[
     tail("1KiB-in-writes-of-16B-c16", KIB, 1, 16).written(16),
     tail("1KiB-sink-c16", KIB, 64, 16).by(Service::Sink),
     tail("1KiB-source-c16", KIB, 64, 16).by(Service::Source),
+    client("client-64B-d1-c50", 64, 1, 50),
+    client("client-64B-d16-c50", 64, 16, 50),
+    client("client-1KiB-d16-c16", KIB, 16, 16),
+    client("client-16KiB-d1-c16", 16 * KIB, 1, 16),
 ];
 
 const fn core(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
@@ -113,12 +121,19 @@ const fn tail(name: &'static str, payload: usize, depth: usize, connections: usi
     }
 }
 
+const fn client(name: &'static str, payload: usize, depth: usize, connections: usize) -> Workload {
+    let mut workload = tail(name, payload, depth, connections);
+    workload.side = Side::Client;
+    workload
+}
+
 impl Workload {
     /// Whole binary messages, which are echoed one by one.
     #[must_use]
     pub const fn echo(name: &'static str, payload: usize, connections: usize) -> Self {
         Self {
             name,
+            side: Side::Server,
             connections,
             depth: 1,
             payload,

@@ -1,22 +1,33 @@
-//! Echo through async-tungstenite, on smol.
+//! Echo through async-tungstenite on smol, as a server or a client.
 
-use std::io;
+use std::sync::Arc;
 
+use anyws_compare::Result;
+use anyws_compare::client::{self, Library, Plan, SmolStream};
 use anyws_compare::orders;
 use anyws_compare::server;
 use async_tungstenite::tungstenite::Message;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
-use async_tungstenite::{accept_async, accept_async_with_config};
+use async_tungstenite::{
+    WebSocketStream, accept_async, accept_async_with_config, client_async, client_async_with_config,
+};
 use smol::net::TcpStream;
 
-fn main() -> io::Result<()> {
-    server::serve_on_smol(serve)
+fn main() -> Result<()> {
+    let Some(plan) = Plan::read()? else {
+        return Ok(server::serve_on_smol(serve)?);
+    };
+    let library = Library {
+        connect,
+        exchange,
+        discard: drop,
+    };
+    client::run_on_smol(&plan, library)
 }
 
 async fn serve(stream: TcpStream) {
     if server::is_tuned() {
-        let config = WebSocketConfig::default().read_buffer_size(server::TUNED_READ_BUFFER);
-        let Ok(socket) = accept_async_with_config(stream, Some(config)).await else {
+        let Ok(socket) = accept_async_with_config(stream, Some(tuned())).await else {
             return;
         };
         if server::takes_orders() {
@@ -30,6 +41,24 @@ async fn serve(stream: TcpStream) {
         };
         server::echo(socket, is_data).await;
     }
+}
+
+async fn connect(plan: Arc<Plan>) -> Result<WebSocketStream<SmolStream>> {
+    let stream = plan.smol_stream().await?;
+    let (socket, _) = if server::is_tuned() {
+        client_async_with_config(plan.uri(), stream, Some(tuned())).await?
+    } else {
+        client_async(plan.uri(), stream).await?
+    };
+    Ok(socket)
+}
+
+async fn exchange(socket: WebSocketStream<SmolStream>, depth: usize) -> Result<()> {
+    client::exchange(socket, depth, is_data).await
+}
+
+fn tuned() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(server::TUNED_READ_BUFFER)
 }
 
 fn is_data(message: &Message) -> bool {

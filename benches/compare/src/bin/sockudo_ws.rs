@@ -1,14 +1,19 @@
-//! Echo through sockudo-ws.
+//! Echo through sockudo-ws, as a server or a client.
 
-use std::io;
+use std::sync::Arc;
 
+use anyws_compare::Result;
+use anyws_compare::client::{self, Library, Plan};
 use anyws_compare::deflate::Deflate;
 use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
+use sockudo_ws::client::WebSocketClient;
 use sockudo_ws::deflate::{DeflateWindowBits, negotiate_server_deflate};
 use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 use sockudo_ws::server::WebSocketServer;
-use sockudo_ws::{CompressedWebSocketStream, Config, DeflateConfig, Http1, Message};
+use sockudo_ws::{
+    CompressedWebSocketStream, Config, DeflateConfig, Http1, Message, Stream, WebSocketStream,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,21 +27,20 @@ const WORDS: Words<Message> = Words {
 };
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
-    server::serve(serve).await
+async fn main() -> Result<()> {
+    let Some(plan) = Plan::read()? else {
+        return Ok(server::serve(serve).await?);
+    };
+    let library = Library {
+        connect,
+        exchange,
+        discard: drop,
+    };
+    client::run(plan, library).await
 }
 
 async fn serve(stream: TcpStream) {
-    let mut config = Config::builder().max_payload_length(server::MAX_MESSAGE);
-    if server::is_tuned() {
-        // Batching is on by default, and the loop flushes at the end of a batch. The rest is what
-        // the library's own benchmarks turn off.
-        config = config
-            .write_coalescing(true)
-            .auto_ping(false)
-            .idle_timeout(0);
-    }
-    let config = config.build();
+    let config = config();
     if let Some(deflate) = server::deflate() {
         // An error ends this connection alone, and the load sees that.
         let _ = serve_compressed(stream, config, deflate).await;
@@ -57,12 +61,33 @@ async fn serve(stream: TcpStream) {
     }
 }
 
+fn config() -> Config {
+    let mut config = Config::builder().max_payload_length(server::MAX_MESSAGE);
+    if server::is_tuned() {
+        // Batching is on by default, and the loop flushes at the end of a batch. The rest is what
+        // the library's own benchmarks turn off.
+        config = config
+            .write_coalescing(true)
+            .auto_ping(false)
+            .idle_timeout(0);
+    }
+    config.build()
+}
+
+async fn connect(plan: Arc<Plan>) -> Result<WebSocketStream<Stream<Http1>>> {
+    let client = WebSocketClient::<Http1>::new(config());
+    let stream = plan.tokio_stream().await?;
+    let host = plan.address.to_string();
+    let (socket, _) = client.connect(stream, &host, "/", None).await?;
+    Ok(socket)
+}
+
+async fn exchange(socket: WebSocketStream<Stream<Http1>>, depth: usize) -> Result<()> {
+    client::exchange(socket, depth, is_data).await
+}
+
 /// Its servers negotiate no compression outside axum, so this does, by its own functions.
-async fn serve_compressed(
-    mut stream: TcpStream,
-    config: Config,
-    deflate: Deflate,
-) -> anyws_compare::Result<()> {
+async fn serve_compressed(mut stream: TcpStream, config: Config, deflate: Deflate) -> Result<()> {
     let bits = DeflateWindowBits::try_from(deflate.window_bits())?;
     let policy = DeflateConfig {
         server_max_window_bits: bits,

@@ -1,9 +1,10 @@
-//! Echo through yawc, over hyper as in its examples.
+//! Echo through yawc, as a server over hyper as in its examples, or as a client.
 
 use std::convert::Infallible;
-use std::io;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use anyws_compare::Result;
+use anyws_compare::client::{self, Library, Plan, TokioStream};
 use anyws_compare::deflate::Deflate;
 use anyws_compare::orders::{self, Words};
 use anyws_compare::server;
@@ -27,8 +28,16 @@ const WORDS: Words<Frame> = Words {
 };
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> io::Result<()> {
-    server::serve_with_hyper(answer).await
+async fn main() -> Result<()> {
+    let Some(plan) = Plan::read()? else {
+        return Ok(server::serve_with_hyper(answer).await?);
+    };
+    let library = Library {
+        connect,
+        exchange,
+        discard: drop,
+    };
+    client::run(plan, library).await
 }
 
 fn answer(mut request: Request<Incoming>) -> Response<Empty<Bytes>> {
@@ -86,6 +95,15 @@ async fn echo(upgrading: UpgradeFut) {
     } else {
         server::echo(socket, is_data).await;
     }
+}
+
+async fn connect(plan: Arc<Plan>) -> Result<WebSocket<TokioStream>> {
+    let stream = plan.tokio_stream().await?;
+    Ok(WebSocket::handshake(plan.uri().parse()?, stream, options()).await?)
+}
+
+async fn exchange(socket: WebSocket<TokioStream>, depth: usize) -> Result<()> {
+    client::exchange(socket.map(Ok::<_, Infallible>), depth, is_data).await
 }
 
 fn is_data(frame: &Frame) -> bool {

@@ -23,7 +23,7 @@ usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output 
   --output FOLDER   where RESULTS.md and results.svg go
   --list            only prints the names
 
-Without options it takes 35 to 45 minutes and writes to benches/. With any of the first three
+Without options it takes 40 to 50 minutes and writes to benches/. With any of the first three
 it writes to benches/compare/target/, so that a partial result does not replace a whole one.";
 
 /// What is to be run, and where the results go.

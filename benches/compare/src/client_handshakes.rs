@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::{Result, tls};
 
 /// The names in tables and on the command line.
-pub const PLAIN: &str = "client-handshakes";
+pub const PLAIN: &str = "client-handshakes-plain";
 pub const OVER_TLS: &str = "client-handshakes-tls";
 pub const NAMES: [&str; 2] = [PLAIN, OVER_TLS];
 

@@ -1,16 +1,12 @@
 //! From a host to a TCP connection: its addresses, and the race between them (RFC 8305).
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    task::{Poll, ready},
-    time::Duration,
-};
+use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
 
 use futures_core::{Stream, future::BoxFuture};
-use futures_util::stream::FuturesUnordered;
+use futures_util::{
+    future::{Join, Ready, join, ready},
+    stream::FuturesUnordered,
+};
 
 use crate::{
     error::{Error, Result},
@@ -68,7 +64,7 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 struct Race {
     network: Arc<dyn Network>,
     waiting: std::vec::IntoIter<SocketAddr>,
-    attempts: FuturesUnordered<BoxFuture<'static, (SocketAddr, io::Result<BoxIo>)>>,
+    attempts: FuturesUnordered<Join<Ready<SocketAddr>, BoxFuture<'static, io::Result<BoxIo>>>>,
     /// When the next address is tried although no attempt has failed.
     delay: Deadline,
     errors: Vec<(SocketAddr, io::Error)>,
@@ -97,10 +93,10 @@ impl Race {
                     Poll::Ready(None) if !self.start_next() => return Poll::Ready(None),
                     Poll::Ready(None) => {}
                     Poll::Pending => {
-                        ready!(self.delay.poll_passed(cx));
-                        if !self.start_next() {
+                        if self.delay.poll_passed(cx).is_pending() {
                             return Poll::Pending;
                         }
+                        self.start_next();
                     }
                 }
             }
@@ -115,10 +111,13 @@ impl Race {
             return false;
         };
         let connecting = self.network.connect(address);
-        self.attempts
-            .push(Box::pin(async move { (address, connecting.await) }));
-        let runtime = Arc::clone(&self.network) as Arc<dyn Runtime>;
-        self.delay = Deadline::start(ATTEMPT_DELAY, Some(&runtime));
+        self.attempts.push(join(ready(address), connecting));
+        self.delay = if self.waiting.len() == 0 {
+            Deadline::Never
+        } else {
+            let runtime = Arc::clone(&self.network) as Arc<dyn Runtime>;
+            Deadline::start(ATTEMPT_DELAY, Some(&runtime))
+        };
         true
     }
 }

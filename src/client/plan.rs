@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use http::{
-    HeaderMap, Response,
+    Response,
     header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
 
@@ -51,10 +51,16 @@ impl Plan {
         let connector = builder.tls.connector(&server)?;
         let additional = builder.headers?;
         check_additional(&additional)?;
-        let (handshake, mut headers) = ClientHandshake::begin(config.usable_deflate());
-        add_policy(&mut headers, &config, builder.origin.as_deref())?;
+        let handshake = ClientHandshake::new(config.usable_deflate());
+        let origin = builder.origin.as_deref().map(origin).transpose()?;
+        let protocols = offered_protocols(&config.policy)?;
+        let policy = [
+            origin.map(|origin| (ORIGIN, origin)),
+            protocols.map(|protocols| (SEC_WEBSOCKET_PROTOCOL, protocols)),
+        ];
+        let headers = handshake.headers().chain(policy.into_iter().flatten());
         Ok(Self {
-            request: encode(&server, &headers, &additional),
+            request: encode(&server, headers, &additional),
             server,
             connector,
             handshake,
@@ -66,18 +72,17 @@ impl Plan {
         })
     }
 
-    fn deadline(&self, timeout: Timeout) -> Deadline {
-        Deadline::start(timeout.duration(), self.runtime.as_ref())
-    }
-
-    /// Drives what happens before the handshake, within the connect timeout.
+    /// Drives what happens before the handshake, within the connect timeout. Returns the stream,
+    /// and the timer for what follows.
     pub(super) async fn bound_connecting(
         &self,
         connecting: impl Future<Output = Result<BoxIo>> + Unpin,
-    ) -> Result<BoxIo> {
-        let mut deadline = self.deadline(self.connect_timeout);
+    ) -> Result<(BoxIo, Deadline)> {
+        let timeout = self.connect_timeout.duration();
+        let mut deadline = Deadline::start(timeout, self.runtime.as_ref());
         let connected = deadline.bound(connecting).await;
-        connected.unwrap_or(Err(Error::Timeout(TimeoutPhase::Connect)))
+        let stream = connected.unwrap_or(Err(Error::Timeout(TimeoutPhase::Connect)))?;
+        Ok((stream, deadline))
     }
 
     /// Does the TLS handshake over `stream` if the URI asks for it.
@@ -86,8 +91,11 @@ impl Plan {
     }
 
     /// Does the opening handshake over `stream`, and starts the socket.
-    pub(super) async fn open(self, mut stream: BoxIo) -> Result<(WebSocket, Response<()>)> {
-        let mut deadline = self.deadline(self.handshake_timeout);
+    pub(super) async fn open(
+        self,
+        (mut stream, mut deadline): (BoxIo, Deadline),
+    ) -> Result<(WebSocket, Response<()>)> {
+        deadline.restart(self.handshake_timeout.duration(), self.runtime.as_ref());
         let answer = exchange(&mut stream, &self.request, &mut deadline).await?;
         let Agreed {
             protocol,
@@ -107,21 +115,6 @@ impl Plan {
         });
         Ok((socket, answer.message))
     }
-}
-
-/// Adds the origin and the subprotocols of the settings to the headers of a request.
-fn add_policy(
-    headers: &mut HeaderMap,
-    config: &WebSocketConfig,
-    from: Option<&str>,
-) -> Result<(), ConfigError> {
-    if let Some(from) = from {
-        headers.insert(ORIGIN, origin(from)?);
-    }
-    if let Some(protocols) = offered_protocols(&config.policy)? {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocols);
-    }
-    Ok(())
 }
 
 /// Returns the permit of the settings' tracker, if there is one.

@@ -64,7 +64,8 @@ impl Offer {
     /// Starts a handshake that offers compression by `config`.
     #[must_use]
     pub fn new(config: Option<&DeflateConfig>) -> Self {
-        let (handshake, mut request) = ClientHandshake::begin(config);
+        let handshake = ClientHandshake::new(config);
+        let mut request: HeaderMap = handshake.headers().collect();
         request.insert(HOST, HeaderValue::from_static("localhost"));
         Self { handshake, request }
     }

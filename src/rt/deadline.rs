@@ -58,6 +58,15 @@ impl Deadline {
         sleep.map_or(Self::Never, Self::Ahead)
     }
 
+    /// Starts the clock again, with the same timer if there is one.
+    pub(crate) fn restart(&mut self, timeout: Duration, runtime: Option<&Arc<dyn Runtime>>) {
+        let deadline = runtime.and_then(|runtime| runtime.now().checked_add(timeout));
+        match (&mut *self, deadline) {
+            (Self::Ahead(sleep), Some(deadline)) => sleep.get_mut().as_mut().reset(deadline),
+            _ => *self = Self::start(timeout, runtime),
+        }
+    }
+
     /// Drives `future` until the deadline; returns `None` if the deadline comes first.
     ///
     /// From the second poll on, it polls the timer first. tokio gives a task a budget, and a future

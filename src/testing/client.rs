@@ -61,14 +61,14 @@ pub fn upgrade(uri: &str) -> (Request<()>, Client) {
 #[must_use]
 pub fn upgrade_with(uri: &str, config: &WebSocketConfig) -> (Request<()>, Client) {
     let (near, far) = duplex();
-    let (handshake, headers) = ClientHandshake::begin(config.usable_deflate());
+    let handshake = ClientHandshake::new(config.usable_deflate());
     let mut request = Request::builder()
         .uri(uri)
         .header(HOST, "localhost")
         .extension(UpgradeIo::new(async move { Ok(far) }))
         .body(())
         .expect("all of it but the URI is valid");
-    request.headers_mut().extend(headers);
+    request.headers_mut().extend(handshake.headers());
     let client = Client {
         io: near,
         handshake,

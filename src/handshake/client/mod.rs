@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{
-    HeaderMap, HeaderValue, Response, Version,
+    HeaderName, HeaderValue, Response, Version,
     header::{
         CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
         SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -42,8 +42,8 @@ mod uri;
 /// A handshake that a client has started.
 #[derive(Debug)]
 pub(crate) struct ClientHandshake {
-    /// The `Sec-WebSocket-Accept` that the server has to send.
-    accept: Option<HeaderValue>,
+    /// The `Sec-WebSocket-Key` of the request.
+    key: String,
     /// The compression that was offered.
     deflate: Option<DeflateConfig>,
 }
@@ -56,22 +56,28 @@ pub(crate) struct Agreed<'a> {
 }
 
 impl ClientHandshake {
-    /// Starts a handshake with a new key, which offers compression by `deflate`. Returns it with
-    /// the headers of its request, except `Host`.
-    pub(crate) fn begin(deflate: Option<&DeflateConfig>) -> (Self, HeaderMap) {
+    /// Starts a handshake with a new key, which offers compression by `deflate`.
+    pub(crate) fn new(deflate: Option<&DeflateConfig>) -> Self {
         let nonce: [u8; NONCE_LEN] = rand::random();
-        let key = STANDARD.encode(nonce);
-        let accept = accept_key(key.as_bytes());
-        let mut headers = HeaderMap::new();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        headers.extend(HeaderValue::try_from(key).map(|key| (SEC_WEBSOCKET_KEY, key)));
-        if let Some(config) = deflate {
-            headers.insert(SEC_WEBSOCKET_EXTENSIONS, deflate::offer(config).to_value());
+        Self {
+            key: STANDARD.encode(nonce),
+            deflate: deflate.copied(),
         }
-        let deflate = deflate.copied();
-        (Self { accept, deflate }, headers)
+    }
+
+    /// Returns the headers of the request, except `Host`.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let key = HeaderValue::try_from(&self.key).ok();
+        let offer = self.deflate.as_ref().map(deflate::offer);
+        [
+            Some((UPGRADE, HeaderValue::from_static("websocket"))),
+            Some((CONNECTION, HeaderValue::from_static("Upgrade"))),
+            Some((SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))),
+            key.map(|key| (SEC_WEBSOCKET_KEY, key)),
+            offer.map(|offer| (SEC_WEBSOCKET_EXTENSIONS, offer.to_value())),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// Checks an answer with status 101 (RFC 6455, sections 4.1 and 11.3). Returns what it agrees
@@ -91,7 +97,8 @@ impl ClientHandshake {
         if !has_token(headers, &CONNECTION, "upgrade") {
             return Err(HandshakeError::Connection);
         }
-        if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != self.accept.as_ref()) {
+        let accept = accept_key(self.key.as_bytes());
+        if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != accept.as_ref()) {
             return Err(HandshakeError::Accept);
         }
         let compression = deflate::check(headers, self.deflate.as_ref())

@@ -8,6 +8,9 @@ use http::{
 use super::ServerUri;
 use crate::config::ConfigError;
 
+/// What most requests need, in bytes: the headers of the handshake take 170.
+const USUAL_LEN: usize = 512;
+
 /// Checks that no additional header of a request belongs to the handshake.
 pub(crate) fn check_additional(headers: &HeaderMap) -> Result<(), ConfigError> {
     match headers.keys().find(|name| belongs_to_handshake(name)) {
@@ -31,11 +34,21 @@ fn belongs_to_handshake(name: &HeaderName) -> bool {
 }
 
 /// Encodes a request as HTTP/1.1.
-pub(crate) fn encode(server: &ServerUri, handshake: &HeaderMap, additional: &HeaderMap) -> Vec<u8> {
-    let mut bytes = format!("GET {} HTTP/1.1\r\n", server.target).into_bytes();
+pub(crate) fn encode(
+    server: &ServerUri,
+    handshake: impl Iterator<Item = (HeaderName, HeaderValue)>,
+    additional: &HeaderMap,
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_LEN);
+    for part in ["GET ", &server.target, " HTTP/1.1\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
     // RFC 9110, section 7.2: `Host` comes first.
     push_line(&mut bytes, &HOST, &server.authority);
-    for (name, value) in handshake.iter().chain(additional) {
+    for (name, value) in handshake {
+        push_line(&mut bytes, &name, &value);
+    }
+    for (name, value) in additional {
         push_line(&mut bytes, name, value);
     }
     bytes.extend_from_slice(b"\r\n");

@@ -48,6 +48,10 @@ impl<L: StartLine> Scanner<L> {
             if self.at == MAX_HEAD {
                 return Err(HeadError::TooLarge);
             }
+            self.skip(bytes);
+            if self.at == bytes.len().min(MAX_HEAD) {
+                continue;
+            }
             self.state = self.step(bytes)?;
             self.at += 1;
             if matches!(self.state, State::End) {
@@ -55,6 +59,17 @@ impl<L: StartLine> Scanner<L> {
             }
         }
         Ok(None)
+    }
+
+    /// Skips what is in the middle of a name or a value, as most bytes of a head are.
+    fn skip(&mut self, bytes: &[u8]) {
+        let goes_on = match self.state {
+            State::Name => is_token_byte,
+            State::Value => is_value_byte,
+            _ => return,
+        };
+        let rest = &bytes[self.at..bytes.len().min(MAX_HEAD)];
+        self.at += rest.iter().take_while(|byte| goes_on(**byte)).count();
     }
 
     /// Returns the state after the next byte.
@@ -73,12 +88,15 @@ impl<L: StartLine> Scanner<L> {
                 }
                 State::Name
             }
-            (State::Name, _) if is_token_byte(byte) => State::Name,
-            // RFC 9110, section 5.5: no control bytes.
-            (State::Name, b':') | (State::Value, b'\t' | b' '..=b'~' | 0x80..) => State::Value,
+            (State::Name, b':') => State::Value,
             (State::Value, b'\r') => State::LineLf,
             (State::Value | State::LineLf, b'\n') => State::LineStart,
             _ => return Err(HeadError::Malformed),
         })
     }
+}
+
+/// Returns whether `byte` may be in a value: it is no control byte (RFC 9110, section 5.5).
+fn is_value_byte(byte: u8) -> bool {
+    matches!(byte, b'\t' | b' '..=b'~' | 0x80..)
 }

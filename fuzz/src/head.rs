@@ -77,23 +77,34 @@ impl Change {
 /// Makes a request of a valid one.
 #[must_use]
 pub fn request(changes: &[Change]) -> Vec<u8> {
-    let mut lines = LINES.map(|line| line.as_bytes().to_vec()).to_vec();
+    let lines = LINES.map(|line| line.as_bytes().to_vec()).to_vec();
+    change(lines, &HARMLESS, &HARMFUL, changes)
+}
+
+/// Changes a head that has these lines. Of the harmless ones none is added twice.
+#[must_use]
+pub fn change(
+    mut lines: Vec<Vec<u8>>,
+    harmless: &[&str],
+    harmful: &[&str],
+    changes: &[Change],
+) -> Vec<u8> {
     let mut end = "\r\n";
     let mut splices = Vec::new();
     let mut before = Vec::new();
     let at = |index: u8, lines: &[Vec<u8>]| usize::from(index) % lines.len().max(1);
-    let pick = |lines: &[&str], index: u8| lines[usize::from(index) % lines.len()].into();
+    let pick = |index: u8| harmful[usize::from(index) % harmful.len()].into();
     // A list of more protocols would repeat them, and more lines than the limit do harm.
-    let mut harmless = [false; HARMLESS.len()];
+    let mut added = vec![false; harmless.len()];
     for change in changes {
         match change {
             Change::Harmless(index) => {
-                let index = usize::from(*index) % HARMLESS.len();
-                if !std::mem::replace(&mut harmless[index], true) {
-                    lines.push(HARMLESS[index].into());
+                let index = usize::from(*index) % harmless.len();
+                if !std::mem::replace(&mut added[index], true) {
+                    lines.push(harmless[index].into());
                 }
             }
-            Change::Harmful(index) => lines.push(pick(&HARMFUL, *index)),
+            Change::Harmful(index) => lines.push(pick(*index)),
             Change::Insert(index, payload) => {
                 let index = at(*index, &lines);
                 lines.insert(index, payload.bytes());
@@ -103,7 +114,7 @@ pub fn request(changes: &[Change]) -> Vec<u8> {
             }
             Change::Replace(index, by) if !lines.is_empty() => {
                 let index = at(*index, &lines);
-                lines[index] = pick(&HARMFUL, *by);
+                lines[index] = pick(*by);
             }
             Change::Splice(index, bytes) => splices.push((*index, bytes)),
             Change::Capitals(index) if !lines.is_empty() => {
@@ -210,13 +221,29 @@ impl Head {
         }
     }
 
-    fn all(&self, name: &str) -> Vec<&str> {
+    /// How many fields there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// The first line.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        &self.first
+    }
+
+    /// The values of all fields of this name.
+    #[must_use]
+    pub fn all(&self, name: &str) -> Vec<&str> {
         let fields = self.fields.iter();
         let named = fields.filter(|field| field.0 == name);
         named.map(|field| field.1.as_str()).collect()
     }
 
-    fn members(&self, name: &str) -> Vec<&str> {
+    /// The members of a list.
+    #[must_use]
+    pub fn members(&self, name: &str) -> Vec<&str> {
         let all = self.all(name).into_iter();
         all.flat_map(|value| value.split(','))
             .map(|member| member.trim_matches([' ', '\t']))
@@ -224,7 +251,9 @@ impl Head {
             .collect()
     }
 
-    fn has(&self, name: &str, token: &str) -> bool {
+    /// Tells whether a list has this member.
+    #[must_use]
+    pub fn has(&self, name: &str, token: &str) -> bool {
         let members = self.members(name);
         members
             .iter()
@@ -241,7 +270,9 @@ fn is_key(key: &str) -> bool {
     digits.len() == 22 && digits.bytes().all(is_digit) && digits.ends_with(['A', 'Q', 'g', 'w'])
 }
 
-fn is_token(text: &str) -> bool {
+/// Tells whether a text is a token (RFC 9110, section 5.6.2).
+#[must_use]
+pub fn is_token(text: &str) -> bool {
     let is_letter = |char: char| char.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char);
     !text.is_empty() && text.chars().all(is_letter)
 }

@@ -95,6 +95,19 @@ impl Script {
         (this.clone(), Stream(this))
     }
 
+    /// Gives more bytes to read, and after them silence or the end.
+    pub fn give(&self, bytes: &[u8], is_silent: bool) {
+        let mut state = self.lock();
+        state.input.extend(bytes);
+        state.acts.is_silent = is_silent;
+    }
+
+    /// How many bytes nobody has read.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.lock().input.len()
+    }
+
     /// Begins to count the calls of a poll.
     pub fn begin_poll(&self) {
         self.lock().calls = 0;

@@ -1,6 +1,6 @@
 //! The settings of a client.
 
-use std::{borrow::Cow, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, mem, pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
@@ -274,7 +274,7 @@ impl ClientBuilder {
         if let Some(require) = self.require_protocol {
             policy.require_protocol = require;
         }
-        let config = self.config.clone();
+        let config = mem::take(&mut self.config);
         let runtime = config.find_runtime(network);
         Plan::new(self, config, runtime)
     }

@@ -1,12 +1,16 @@
 //! From a host to a TCP connection: its addresses, and the race between them (RFC 8305).
 
-use std::{future::poll_fn, io, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
-
-use futures_core::{Stream, future::BoxFuture};
-use futures_util::{
-    future::{Join, Ready, join, ready},
-    stream::FuturesUnordered,
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+    vec,
 };
+
+use futures_core::future::BoxFuture;
 
 use crate::{
     error::{Error, Result},
@@ -63,46 +67,65 @@ fn alternate(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// Attempts to connect to several addresses. The first connection wins, and the others are dropped.
 struct Race {
     network: Arc<dyn Network>,
-    waiting: std::vec::IntoIter<SocketAddr>,
-    attempts: FuturesUnordered<Join<Ready<SocketAddr>, BoxFuture<'static, io::Result<BoxIo>>>>,
+    waiting: vec::IntoIter<SocketAddr>,
+    /// They are few, because one starts every [`ATTEMPT_DELAY`]: all are polled together.
+    attempts: Vec<Attempt>,
     /// When the next address is tried although no attempt has failed.
     delay: Deadline,
     errors: Vec<(SocketAddr, io::Error)>,
 }
+
+type Attempt = (SocketAddr, BoxFuture<'static, io::Result<BoxIo>>);
 
 impl Race {
     fn new(network: Arc<dyn Network>, addresses: Vec<SocketAddr>) -> Self {
         Self {
             network,
             waiting: addresses.into_iter(),
-            attempts: FuturesUnordered::new(),
+            attempts: Vec::new(),
             delay: Deadline::Passed,
             errors: Vec::new(),
         }
     }
 
     async fn run(mut self) -> Result<BoxIo> {
-        let connected = poll_fn(|cx| {
-            loop {
-                match std::pin::Pin::new(&mut self.attempts).poll_next(cx) {
-                    Poll::Ready(Some((_, Ok(stream)))) => return Poll::Ready(Some(stream)),
-                    Poll::Ready(Some((address, Err(error)))) => {
-                        self.errors.push((address, error));
-                        self.start_next();
-                    }
-                    Poll::Ready(None) if !self.start_next() => return Poll::Ready(None),
-                    Poll::Ready(None) => {}
-                    Poll::Pending => {
-                        if self.delay.poll_passed(cx).is_pending() {
-                            return Poll::Pending;
-                        }
-                        self.start_next();
-                    }
+        let connected = poll_fn(|cx| self.poll(cx)).await;
+        connected.ok_or(Error::Connect(self.errors))
+    }
+
+    /// Waits for a connection. There is none if all addresses have failed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<BoxIo>> {
+        loop {
+            if let Some(stream) = self.poll_attempts(cx) {
+                return Poll::Ready(Some(stream));
+            }
+            if self.attempts.is_empty() || self.delay.poll_passed(cx).is_ready() {
+                if self.start_next() {
+                    continue;
+                }
+                if self.attempts.is_empty() {
+                    return Poll::Ready(None);
                 }
             }
-        })
-        .await;
-        connected.ok_or(Error::Connect(self.errors))
+            return Poll::Pending;
+        }
+    }
+
+    /// Polls all attempts. One that has failed gives its place to the next address.
+    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Option<BoxIo> {
+        let mut at = 0;
+        while let Some((address, attempt)) = self.attempts.get_mut(at) {
+            match attempt.as_mut().poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(Ok(stream)) => return Some(stream),
+                Poll::Ready(Err(error)) => {
+                    self.errors.push((*address, error));
+                    drop(self.attempts.swap_remove(at));
+                    self.start_next();
+                }
+            }
+        }
+        None
     }
 
     /// Starts the attempt at the next address; returns whether there is one.
@@ -110,8 +133,8 @@ impl Race {
         let Some(address) = self.waiting.next() else {
             return false;
         };
-        let connecting = self.network.connect(address);
-        self.attempts.push(join(ready(address), connecting));
+        let attempt = self.network.connect(address);
+        self.attempts.push((address, attempt));
         self.delay = if self.waiting.len() == 0 {
             Deadline::Never
         } else {

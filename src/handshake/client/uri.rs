@@ -41,16 +41,14 @@ impl ServerUri {
         }
         let (host, port) = split(authority)?;
         let default_port = if is_secure { 443 } else { 80 };
-        let port = port.unwrap_or(default_port);
-        let authority = if port == default_port {
-            host.to_owned()
-        } else {
-            format!("{host}:{port}")
+        let authority = match port {
+            Some(port) if port != default_port => authority,
+            _ => host,
         };
         Ok(Self {
             is_secure,
             host: host.trim_matches(['[', ']']).to_owned(),
-            port,
+            port: port.unwrap_or(default_port),
             authority: HeaderValue::try_from(authority).map_err(|_| InvalidUri::Host)?,
             target: target(&uri),
         })

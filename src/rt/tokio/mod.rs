@@ -2,17 +2,18 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     future::Future,
     hash::{DefaultHasher, Hash, Hasher},
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     pin::Pin,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
 
 use futures_core::future::BoxFuture;
-use tokio::runtime::{Handle, TryCurrentError};
+use tokio::runtime::{Handle, Id, TryCurrentError};
 
 use super::{Runtime, Sleep};
 
@@ -28,24 +29,24 @@ pub(super) use self::network::current_network;
 /// tokio's paused time.
 ///
 /// A tokio runtime that was built without `enable_time` has no timers. tokio reports that only by a
-/// panic. The panic is caught, but the panic hook prints it, once for each `TokioRuntime` that is
-/// asked for a timer. To print it only once, pass a `TokioRuntime` of your own:
-/// [`detect`](super::detect) creates one for each socket. If panics abort the process, this one
-/// does too.
+/// panic. The panic is caught, but the panic hook prints it, once on each thread that asks for a
+/// timer. If panics abort the process, this one does too.
 #[derive(Clone, Debug)]
 pub struct TokioRuntime {
     handle: Handle,
-    has_timers: OnceLock<bool>,
+}
+
+thread_local! {
+    /// Whether the runtime that was asked for last has timers. Asking takes as long as making a
+    /// timer, and [`detect`](super::detect) makes a new `TokioRuntime` for each socket.
+    static HAS_TIMERS: Cell<Option<(Id, bool)>> = const { Cell::new(None) };
 }
 
 impl TokioRuntime {
     /// Uses the runtime behind `handle`.
     #[must_use]
     pub fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            has_timers: OnceLock::new(),
-        }
+        Self { handle }
     }
 
     /// Uses the tokio runtime that the calling code runs on.
@@ -86,10 +87,16 @@ impl Runtime for TokioRuntime {
     }
 
     fn has_timers(&self) -> bool {
-        *self.has_timers.get_or_init(|| {
-            let probe = AssertUnwindSafe(|| drop(self.sleep_until(self.now())));
-            catch_unwind(probe).is_ok()
-        })
+        let id = self.handle.id();
+        let known = HAS_TIMERS.try_with(Cell::get).ok().flatten();
+        if let Some((_, has_timers)) = known.filter(|(known, _)| *known == id) {
+            return has_timers;
+        }
+        let probe = AssertUnwindSafe(|| drop(self.sleep_until(self.now())));
+        let has_timers = catch_unwind(probe).is_ok();
+        // On a thread that ends, it is asked again.
+        let _ = HAS_TIMERS.try_with(|known| known.set(Some((id, has_timers))));
+        has_timers
     }
 
     fn identity(&self) -> u64 {

@@ -39,7 +39,8 @@ pub enum Error {
     #[error("invalid configuration: {0}")]
     Config(ConfigError),
     /// A client could not connect to any address of the server. It has each address that was tried,
-    /// with its error. The server does not listen there, or the network is at fault.
+    /// with its error. The server does not listen there, the network is at fault, or this machine:
+    /// for example, too many files are open.
     #[error(fmt = display_connect)]
     Connect(Vec<(SocketAddr, io::Error)>),
     /// The server answered a client's handshake with a 101 that is wrong, or with no HTTP at all:
@@ -55,7 +56,10 @@ pub enum Error {
     /// There is no runtime, or it has no timers for a timeout or rate that the caller set, or it
     /// was shut down while a socket with such a setting lived. Enable `rt-tokio` or `rt-smol`, or
     /// pass a [`Runtime`](crate::Runtime).
-    #[error("no async runtime: enable `rt-tokio` or `rt-smol`, or pass a `Runtime` with timers")]
+    #[error(
+        "no async runtime with timers: enable `rt-tokio`, and call from inside a tokio runtime \
+         built with `enable_all`, or enable `rt-smol`, or pass a `Runtime` (a client: a `Network`)"
+    )]
     NoRuntime,
     /// The peer broke the protocol. A Close frame reported that to the peer, unless a Close was
     /// sent before.
@@ -95,7 +99,7 @@ pub enum Error {
     /// A server answered a client's handshake with another status than 101. It has the headers, and
     /// up to 16 KiB of the body. anyws does not follow redirects: connect to the `Location` if you
     /// trust it.
-    #[error("the server answered {} and opened no WebSocket", .0.status())]
+    #[error(fmt = display_response)]
     UnexpectedResponse(Box<Response<Bytes>>),
     /// No handler got the connection; the source says why. Either the HTTP server did not hand it
     /// over after the 101 response, for instance because the client left first. Or the runtime was
@@ -112,7 +116,7 @@ impl Error {
     ///
     /// - [`Closed`](Self::Closed): a Close of the peer or our own came first.
     /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake).
-    /// - [`Io`](Self::Io) of the kinds that a stream returns when its peer is gone: broken pipe,
+    /// - [`Io`](Self::Io) and [`Tls`](Self::Tls) of the kinds that a stream returns when its peer is gone: broken pipe,
     ///   connection reset or aborted, not connected, unexpected end and timed out.
     /// - [`Timeout`](Self::Timeout) of a peer that does not answer a ping or our Close, does not
     ///   read, or was idle, and of a socket that has reached its maximum lifetime.
@@ -140,10 +144,12 @@ impl Error {
                 phase,
                 TimeoutPhase::Upgrade
                     | TimeoutPhase::Operation
+                    | TimeoutPhase::Resolve
                     | TimeoutPhase::Connect
+                    | TimeoutPhase::Tls
                     | TimeoutPhase::Handshake
             ),
-            Self::Io(error) => matches!(
+            Self::Io(error) | Self::Tls(error) => matches!(
                 error.kind(),
                 io::ErrorKind::BrokenPipe
                     | io::ErrorKind::ConnectionAborted
@@ -254,6 +260,15 @@ fn display_io(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display("the connection failed", source, f)
 }
 
+fn display_response(response: &Response<Bytes>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let status = response.status();
+    write!(f, "the server answered {status} and opened no WebSocket")?;
+    if status.is_redirection() {
+        f.write_str(": anyws follows no redirect, see the header `Location`")?;
+    }
+    Ok(())
+}
+
 fn display_resolve(host: &str, source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display(
         &format!("the server's name {host:?} has no address"),
@@ -266,14 +281,20 @@ fn display_tls(source: &io::Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     display("the TLS handshake with the server failed", source, f)
 }
 
-/// Writes all addresses with their errors: none of them is more the cause than the others.
+/// How many addresses an error shows. Names have one or two, and some have a thousand.
+const MAX_SHOWN: usize = 8;
+
+/// Writes the addresses with their errors: none of them is more the cause than the others.
 fn display_connect(errors: &[(SocketAddr, io::Error)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_str("no address of the server accepts a connection")?;
-    for (index, (address, error)) in errors.iter().enumerate() {
+    for (index, (address, error)) in errors.iter().take(MAX_SHOWN).enumerate() {
         let separator = if index == 0 { ':' } else { ',' };
         write!(f, "{separator} {address}: {error}")?;
     }
-    Ok(())
+    match errors.len().saturating_sub(MAX_SHOWN) {
+        0 => Ok(()),
+        more => write!(f, ", and {more} more"),
+    }
 }
 
 fn display_upgrade(source: &BoxError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -303,8 +324,12 @@ pub enum TimeoutPhase {
     Upgrade,
     /// The peer, to complete the closing handshake.
     Close,
-    /// The name, the TCP connection and TLS of a client; see `ClientBuilder::connect_timeout`.
+    /// The resolver, to find the addresses of a server; see `ClientBuilder::connect_timeout`.
+    Resolve,
+    /// A server, to accept a TCP connection; see `ClientBuilder::connect_timeout`.
     Connect,
+    /// A server, to complete the TLS handshake; see `ClientBuilder::connect_timeout`.
+    Tls,
     /// The server, to answer a client's handshake; see `ClientBuilder::handshake_timeout`.
     Handshake,
     /// An operation that the program limits with [`rt::timeout`](crate::rt::timeout).
@@ -331,7 +356,9 @@ impl fmt::Display for TimeoutPhase {
         f.write_str(match self {
             Self::Upgrade => "waiting for the HTTP server to upgrade the connection",
             Self::Close => "waiting for the peer to close",
-            Self::Connect => "connecting to the server",
+            Self::Resolve => "waiting for the addresses of the server",
+            Self::Connect => "waiting for the server to accept a TCP connection",
+            Self::Tls => "waiting for the server to complete the TLS handshake",
             Self::Handshake => "waiting for the server to answer the WebSocket handshake",
             Self::Operation => "waiting for an operation that `rt::timeout` bounds",
             Self::Pong => "waiting for the peer to answer a ping",

@@ -152,7 +152,9 @@ fn phase_name(phase: TimeoutPhase) -> &'static str {
     match phase {
         TimeoutPhase::Upgrade => "upgrade",
         TimeoutPhase::Close => "close",
+        TimeoutPhase::Resolve => "resolve",
         TimeoutPhase::Connect => "connect",
+        TimeoutPhase::Tls => "tls",
         TimeoutPhase::Handshake => "handshake",
         TimeoutPhase::Operation => "operation",
         TimeoutPhase::Pong => "pong",

@@ -50,7 +50,7 @@ await browse(async (context, url) => {
   const closed = Promise.all(tabs.map((page) => page.evaluate(() => window.ended)));
   const ended = once(server, 'exit');
   server.kill('SIGINT');
-  const close = { code: 1001, reason: 'the server is shutting down', wasClean: true };
+  const close = { code: 1001, reason: 'shutting down', wasClean: true };
   await check('each tab is closed cleanly', closed.then((all) => same(all, tabs.map(() => close))));
   await check('the server says so', lines.next().then(
     ({ value }) => same(value, `${TABS} closed, 0 aborted`),

@@ -2,16 +2,21 @@
 
 use std::{borrow::Cow, fmt, future::Future, mem, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
-use super::{dial::dial, plan::Plan, tls::Tls};
+use super::{
+    plan::{Opened, Plan},
+    tls::Tls,
+};
 use crate::{
     config::{ConfigError, WebSocketConfig},
     error::{Error, Result},
-    handshake::Supported,
-    io::{BoxIo, Io, boxed},
+    handshake::{Rejection, Supported},
+    io::{Io, boxed},
     rt::{Network, Runtime, Timeout, detect_network},
     socket::WebSocket,
+    tracker::Tracker,
 };
 
 /// Long enough for any working network, also with a resolver that retries.
@@ -140,9 +145,9 @@ impl ClientBuilder {
     /// and the tracker; default [`WebSocketConfig::new`].
     ///
     /// Its subprotocols are offered, unless [`protocols`](Self::protocols) sets others. What only a
-    /// server needs is ignored: allowed origins, and the timeouts of the head and of the upgrade. A
-    /// tracker counts the socket from the beginning of `connect`, and may refuse it with
-    /// [`Error::Rejected`].
+    /// server needs has to be valid, but is not used: allowed origins, and the timeouts of the head
+    /// and of the upgrade. A tracker counts the socket from the beginning of `connect`, and may
+    /// refuse it with [`Error::Rejected`], also because it drains.
     ///
     /// The runtime of the settings drives the socket; default the network, else
     /// [`rt::detect`](crate::rt::detect).
@@ -152,7 +157,7 @@ impl ClientBuilder {
     }
 
     /// Sets how long it may take to resolve the name, to open the TCP connection and to do the TLS
-    /// handshake, all together; default 10 s.
+    /// handshake, all together; default 10 s, not 0.
     ///
     /// Without timers the default is off, and setting this timeout is [`Error::NoRuntime`].
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -161,7 +166,7 @@ impl ClientBuilder {
     }
 
     /// Sets how long the opening handshake may take, from the first byte of the request to the end
-    /// of the answer; default 10 s.
+    /// of the answer; default 10 s, not 0.
     ///
     /// Without timers the default is off, and setting this timeout is [`Error::NoRuntime`].
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
@@ -191,28 +196,26 @@ impl ClientBuilder {
     /// the tracker.
     ///
     /// While connecting: [`Error::Resolve`], [`Error::Connect`], [`Error::Tls`], or
-    /// [`Error::Timeout`] with [`TimeoutPhase::Connect`](crate::TimeoutPhase::Connect).
+    /// [`Error::Timeout`] with the [`TimeoutPhase`] of the same name.
     ///
     /// In the handshake: [`Error::UnexpectedResponse`] for another answer than 101,
     /// [`Error::Handshake`] for a 101 that is wrong or no HTTP at all, [`Error::Io`] if the
-    /// connection fails, or [`Error::Timeout`] with
-    /// [`TimeoutPhase::Handshake`](crate::TimeoutPhase::Handshake).
+    /// connection fails, or [`Error::Timeout`] with [`TimeoutPhase::Handshake`].
     ///
     /// # Cancel safety
     ///
     /// Dropping the future drops the connection: nothing is left half open.
+    ///
+    /// [`TimeoutPhase`]: crate::TimeoutPhase
+    /// [`TimeoutPhase::Handshake`]: crate::TimeoutPhase::Handshake
     pub fn connect(self) -> impl Future<Output = Result<(WebSocket, Response<()>)>> + Send + Unpin {
         // Boxed, so that the memory of the handshake is freed with it.
         Box::pin(async {
             let network = self.network.clone().or_else(detect_network);
             let network = network.ok_or(Error::NoRuntime)?;
-            let plan = self.plan(Some(&(Arc::clone(&network) as Arc<dyn Runtime>)))?;
-            let connecting = async {
-                let stream = dial(&network, &plan.server).await?;
-                plan.secure(stream).await
-            };
-            let stream = plan.bound_connecting(pin!(connecting)).await?;
-            plan.open(stream).await
+            let runtime = Arc::clone(&network) as Arc<dyn Runtime>;
+            let plan = self.plan(Some(&runtime))?;
+            unless_drained(plan.tracker(), plan.connect(&network)).await
         })
     }
 
@@ -247,21 +250,14 @@ impl ClientBuilder {
         self,
         io: impl Io + 'static,
     ) -> impl Future<Output = Result<(WebSocket, Response<()>)>> + Send + Unpin {
-        self.open_over(boxed(io))
-    }
-
-    fn open_over(
-        self,
-        stream: BoxIo,
-    ) -> impl Future<Output = Result<(WebSocket, Response<()>)>> + Send + Unpin {
+        let stream = boxed(io);
         Box::pin(async {
-            let network = self
+            let runtime = self
                 .network
                 .clone()
                 .map(|network| network as Arc<dyn Runtime>);
-            let plan = self.plan(network.as_ref())?;
-            let stream = plan.bound_connecting(pin!(plan.secure(stream))).await?;
-            plan.open(stream).await
+            let plan = self.plan(runtime.as_ref())?;
+            unless_drained(plan.tracker(), plan.connect_over(stream)).await
         })
     }
 
@@ -280,6 +276,21 @@ impl ClientBuilder {
     }
 }
 
+/// Drives `connecting` until the tracker drains: nobody waits for a socket that would close at
+/// once.
+async fn unless_drained(
+    tracker: Option<Tracker>,
+    connecting: impl Future<Output = Result<Opened>>,
+) -> Result<Opened> {
+    let Some(tracker) = tracker else {
+        return connecting.await;
+    };
+    match select(pin!(connecting), pin!(tracker.draining())).await {
+        Either::Left((opened, _)) => opened,
+        Either::Right(_) => Err(Rejection::Draining.into()),
+    }
+}
+
 fn add(
     headers: &mut HeaderMap,
     name: impl TryInto<HeaderName>,
@@ -288,8 +299,8 @@ fn add(
     let name = name.try_into().map_err(|_| ConfigError::HeaderName)?;
     match value.try_into() {
         Ok(value) => {
-            headers.append(name, value);
-            Ok(())
+            let added = headers.try_append(name, value);
+            added.map_err(|_| ConfigError::TooManyHeaders).map(drop)
         }
         Err(_) => Err(ConfigError::HeaderValue(name)),
     }

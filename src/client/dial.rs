@@ -23,27 +23,30 @@ use crate::{
 /// "Connection Attempt Delay").
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Opens a connection to the server.
-pub(super) async fn dial(network: &Arc<dyn Network>, server: &ServerUri) -> Result<BoxIo> {
-    let addresses = match server.ip() {
-        Some(ip) => vec![SocketAddr::new(ip, server.port)],
-        None => resolve(network, server).await?,
-    };
-    Race::new(Arc::clone(network), alternate(addresses))
-        .run()
-        .await
+/// Returns the addresses of the server, in the order in which they are tried.
+pub(super) async fn resolve(
+    network: &Arc<dyn Network>,
+    server: &ServerUri,
+) -> Result<Vec<SocketAddr>> {
+    if let Some(ip) = server.ip() {
+        return Ok(vec![SocketAddr::new(ip, server.port)]);
+    }
+    match network.resolve(&server.host, server.port).await {
+        Ok(addresses) if !addresses.is_empty() => Ok(alternate(addresses)),
+        resolved => Err(Error::Resolve {
+            host: server.host.as_str().into(),
+            source: resolved
+                .err()
+                .unwrap_or_else(|| io::ErrorKind::NotFound.into()),
+        }),
+    }
 }
 
-async fn resolve(network: &Arc<dyn Network>, server: &ServerUri) -> Result<Vec<SocketAddr>> {
-    let resolved = network.resolve(&server.host, server.port).await;
-    let resolved = match resolved {
-        Ok(addresses) if addresses.is_empty() => Err(io::ErrorKind::NotFound.into()),
-        resolved => resolved,
-    };
-    resolved.map_err(|source| Error::Resolve {
-        host: server.host.as_str().into(),
-        source,
-    })
+/// Opens a connection to one of the addresses.
+pub(super) async fn race(network: &Arc<dyn Network>, addresses: Vec<SocketAddr>) -> Result<BoxIo> {
+    let mut race = Race::new(Arc::clone(network), addresses);
+    let connected = poll_fn(|cx| race.poll(cx)).await;
+    connected.ok_or(Error::Connect(race.errors))
 }
 
 /// Sorts addresses so that the families alternate, starting with that of the first one (RFC 8305,
@@ -86,11 +89,6 @@ impl Race {
             delay: Deadline::Passed,
             errors: Vec::new(),
         }
-    }
-
-    async fn run(mut self) -> Result<BoxIo> {
-        let connected = poll_fn(|cx| self.poll(cx)).await;
-        connected.ok_or(Error::Connect(self.errors))
     }
 
     /// Waits for a connection. There is none if all addresses have failed.

@@ -9,6 +9,7 @@ use std::{
 
 use http::{Response, StatusCode};
 
+use super::step::step;
 use crate::{
     error::{Error, Result, TimeoutPhase},
     handshake::{Complete, HandshakeError, Head, HeadError, ResponseHead, client::Body},
@@ -40,8 +41,7 @@ pub(super) async fn exchange(
         }
         Ok(answer)
     };
-    let answer = deadline.bound(pin!(answering)).await;
-    let answer = answer.unwrap_or(Err(Error::Timeout(TimeoutPhase::Handshake)))?;
+    let answer = step(TimeoutPhase::Handshake, deadline, answering).await?;
     if answer.message.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(answer);
     }

@@ -13,6 +13,7 @@ mod builder;
 mod dial;
 mod exchange;
 mod plan;
+mod step;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 mod tls;

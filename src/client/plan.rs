@@ -1,31 +1,37 @@
 //! The settings of a client after they were checked, before anything is sent.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use http::{
     Response,
     header::{ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
 
-use super::{ClientBuilder, exchange::exchange, tls::Connector};
+use super::{
+    ClientBuilder,
+    dial::{race, resolve},
+    exchange::exchange,
+    step::step,
+    tls::Connector,
+};
 use crate::{
     config::{ConfigError, WebSocketConfig},
     connection::Established,
-    error::{Error, Result, TimeoutPhase},
+    error::{Result, TimeoutPhase},
     handshake::client::{
         Agreed, ClientHandshake, ServerUri, check_additional, check_protocol, encode,
         offered_protocols, origin,
     },
     io::BoxIo,
     message::Role,
-    rt::{Deadline, Runtime, Timeout},
+    rt::{Deadline, Network, Runtime, Timeout},
     socket::WebSocket,
-    tracker::Permit,
+    tracker::{Permit, Tracker},
 };
 
 /// What a client is going to do.
 pub(super) struct Plan {
-    pub(super) server: ServerUri,
+    server: ServerUri,
     connector: Connector,
     request: Vec<u8>,
     handshake: ClientHandshake,
@@ -47,6 +53,8 @@ impl Plan {
         config.check_timeouts(runtime.as_ref())?;
         builder.connect_timeout.check(runtime.as_ref())?;
         builder.handshake_timeout.check(runtime.as_ref())?;
+        check_zero("connect_timeout", builder.connect_timeout)?;
+        check_zero("handshake_timeout", builder.handshake_timeout)?;
         let server = ServerUri::parse(&builder.uri).map_err(ConfigError::Uri)?;
         let connector = builder.tls.connector(&server)?;
         let additional = builder.headers?;
@@ -72,29 +80,34 @@ impl Plan {
         })
     }
 
-    /// Drives what happens before the handshake, within the connect timeout. Returns the stream,
-    /// and the timer for what follows.
-    pub(super) async fn bound_connecting(
-        &self,
-        connecting: impl Future<Output = Result<BoxIo>> + Unpin,
-    ) -> Result<(BoxIo, Deadline)> {
-        let timeout = self.connect_timeout.duration();
-        let mut deadline = Deadline::start(timeout, self.runtime.as_ref());
-        let connected = deadline.bound(connecting).await;
-        let stream = connected.unwrap_or(Err(Error::Timeout(TimeoutPhase::Connect)))?;
-        Ok((stream, deadline))
+    /// Connects to the server, and opens a socket.
+    pub(super) async fn connect(self, network: &Arc<dyn Network>) -> Result<Opened> {
+        let mut deadline = self.start();
+        let resolving = resolve(network, &self.server);
+        let addresses = step(TimeoutPhase::Resolve, &mut deadline, resolving).await?;
+        let racing = race(network, addresses);
+        let stream = step(TimeoutPhase::Connect, &mut deadline, racing).await?;
+        self.open(stream, deadline).await
     }
 
-    /// Does the TLS handshake over `stream` if the URI asks for it.
-    pub(super) async fn secure(&self, stream: BoxIo) -> Result<BoxIo> {
-        self.connector.secure(stream).await
+    /// Opens a socket over a stream that is connected already.
+    pub(super) async fn connect_over(self, stream: BoxIo) -> Result<Opened> {
+        let deadline = self.start();
+        self.open(stream, deadline).await
     }
 
-    /// Does the opening handshake over `stream`, and starts the socket.
-    pub(super) async fn open(
-        self,
-        (mut stream, mut deadline): (BoxIo, Deadline),
-    ) -> Result<(WebSocket, Response<()>)> {
+    pub(super) fn tracker(&self) -> Option<Tracker> {
+        self.config.tracker.clone()
+    }
+
+    fn start(&self) -> Deadline {
+        Deadline::start(self.connect_timeout.duration(), self.runtime.as_ref())
+    }
+
+    /// Does the TLS handshake if the URI asks for it, then the opening handshake.
+    async fn open(self, stream: BoxIo, mut deadline: Deadline) -> Result<Opened> {
+        let securing = self.connector.secure(stream);
+        let mut stream = step(TimeoutPhase::Tls, &mut deadline, securing).await?;
         deadline.restart(self.handshake_timeout.duration(), self.runtime.as_ref());
         let answer = exchange(&mut stream, &self.request, &mut deadline).await?;
         let Agreed {
@@ -117,6 +130,9 @@ impl Plan {
     }
 }
 
+/// A socket, and the answer that has opened it.
+pub(super) type Opened = (WebSocket, Response<()>);
+
 /// Returns the permit of the settings' tracker, if there is one.
 fn admit(config: &WebSocketConfig) -> Result<Option<Permit>> {
     let Some(tracker) = &config.tracker else {
@@ -126,4 +142,12 @@ fn admit(config: &WebSocketConfig) -> Result<Option<Permit>> {
         return Err(ConfigError::TrackerNeedsRequest.into());
     }
     Ok(Some(tracker.permit(None)?))
+}
+
+/// Refuses a timeout at which every connection would end.
+fn check_zero(setter: &'static str, timeout: Timeout) -> Result<(), ConfigError> {
+    if timeout.duration().is_zero() {
+        return Err(ConfigError::ZeroTimeout(setter));
+    }
+    Ok(())
 }

@@ -48,7 +48,7 @@ pub enum ConfigError {
     /// A subprotocol is required, but none is supported and no callback chooses one.
     #[error(
         "a subprotocol is required, but none is supported: \
-         set some with `set_protocols` or `on_protocol`"
+         set some with `protocols`, `set_protocols` or `on_protocol`"
     )]
     NoProtocols,
     /// An allowed origin has none of the forms that
@@ -71,7 +71,10 @@ pub enum ConfigError {
     /// An additional header is one that the handshake sets itself, or one that announces a body. In
     /// a response, see [`ServerHandshake::accept_with`](crate::ServerHandshake::accept_with). In a
     /// request, `Host` comes from the URI, and `Origin` and the subprotocols have setters.
-    #[error("header `{0}` belongs to the handshake itself: leave it out")]
+    #[error(
+        "anyws sets header `{0}` itself, or a handshake may not have it: \
+         leave it out, or use its own setter, such as `protocols` or `origin`"
+    )]
     HandshakeHeader(HeaderName),
     /// The name of an additional header is not a token (RFC 9110, section 5.1).
     #[error("an additional header has a name that is not a token")]
@@ -80,6 +83,9 @@ pub enum ConfigError {
     /// It is not shown: it may be a secret.
     #[error("the value of header `{0}` has bytes that no header may have, such as a line break")]
     HeaderValue(HeaderName),
+    /// There are more additional headers than a request can have.
+    #[error("there are too many additional headers")]
+    TooManyHeaders,
     /// A client offers a subprotocol twice (RFC 6455, section 4.1, item 10).
     #[error("subprotocol {0:?} is offered twice")]
     RepeatedProtocol(String),
@@ -97,8 +103,8 @@ pub enum ConfigError {
     /// keep the request by which it could tell clients apart; see
     /// [`Tracker::max_per_client`](crate::Tracker::max_per_client).
     #[error(
-        "the tracker limits the sockets of each client, and the settings do not see the request: \
-         put the tracker into the request's extensions"
+        "the tracker limits the sockets of each client, which only requests tell apart: \
+         a server puts the tracker into a request's extensions, and a client needs another one"
     )]
     TrackerNeedsRequest,
 }

@@ -1,5 +1,7 @@
 //! What can be wrong with a server's answer to a client.
 
+use std::fmt;
+
 use http::Version;
 
 use super::HeadError;
@@ -13,7 +15,7 @@ pub enum HandshakeError {
     Ended,
     /// The head of the answer could not be read: perhaps the server does not speak HTTP on that
     /// port, or it speaks HTTP over TLS.
-    #[error("{0}")]
+    #[error(fmt = display_head)]
     Head(HeadError),
     /// More than 8 interim responses, such as 103, came before the answer (RFC 9110, section 15.2).
     #[error("more than 8 interim responses came before it")]
@@ -47,4 +49,16 @@ pub enum HandshakeError {
     /// The server chose none of the subprotocols, and the client requires one.
     #[error("it chooses none of the subprotocols that were offered, and one is required")]
     NoProtocol,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "thiserror passes references"
+)]
+fn display_head(error: &HeadError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    if *error == HeadError::Malformed {
+        f.write_str("; perhaps the port speaks TLS, for which the URI starts with `wss`")?;
+    }
+    Ok(())
 }

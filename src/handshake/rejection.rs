@@ -80,11 +80,11 @@ pub enum Rejection {
     )]
     NotUpgradable,
     /// The server is shutting down ([`Tracker::drain`](crate::Tracker::drain)): 503.
-    #[error("the server is shutting down: try again, another server may answer")]
+    #[error("shutting down: try again, another server may answer")]
     Draining,
     /// As many sockets are open as the server allows
     /// ([`Tracker::max_sockets`](crate::Tracker::max_sockets)): 503.
-    #[error("the server has as many WebSockets as it allows: try again later")]
+    #[error("as many WebSockets are open as allowed: try again later")]
     TooManySockets,
     /// The client has as many sockets as the server allows
     /// ([`Tracker::max_per_client`](crate::Tracker::max_per_client)): 429 (RFC 6585, section 4).

@@ -126,7 +126,7 @@ impl End {
             Self::Write => (CloseCode::Error, "nothing is read"),
             Self::Idle => (CloseCode::Away, "no message for too long"),
             Self::Lifetime => (CloseCode::Away, "the connection is too old"),
-            Self::NoClock | Self::Drain => (CloseCode::Away, "the server is shutting down"),
+            Self::NoClock | Self::Drain => (CloseCode::Away, "shutting down"),
             Self::QueueFull => (CloseCode::Again, "messages are read too slowly"),
             Self::Rate => (CloseCode::Policy, "sent faster than the rate allows"),
         };

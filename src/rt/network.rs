@@ -15,15 +15,17 @@ use crate::io::Io;
 
 /// A runtime that a client can connect with: it resolves names and opens TCP connections.
 ///
-/// `TokioRuntime` and `SmolRuntime` are networks. The trait is object-safe: a client holds an
-/// `Arc<dyn Network>`, which is also its [`Runtime`].
+/// `TokioRuntime` and `SmolRuntime` are networks. The [guide](crate::guide::clients) has one that
+/// stands in front of another. The trait is object-safe: a client holds an `Arc<dyn Network>`, which
+/// is also its [`Runtime`].
 pub trait Network: Runtime {
     /// Resolves `host` to the addresses of a server that listens on `port`, the preferred one
     /// first.
     ///
-    /// `host` is a name, not an IP address. The default asks the resolver of the system, on a
-    /// thread that ends with the answer: no thread of an executor is blocked. If you connect to
-    /// many names at once, override it with a pool of threads, as the ready-made runtimes do.
+    /// `host` is a name: for an IP address in a URI, `resolve` is not called. The default asks the
+    /// resolver of the system, on a thread that ends with the answer: no thread of an executor is
+    /// blocked. If you connect to many names at once, override it with a pool of threads, as the
+    /// ready-made runtimes do.
     ///
     /// # Errors
     ///

@@ -93,7 +93,8 @@ pub fn pair_with(config: &WebSocketConfig) -> Result<(WebSocket, WebSocket)> {
 /// Creates the client's socket on a stream whose opening handshake is done, with a server of the
 /// same settings. For compression with takeover, see [`pair_with`].
 ///
-/// The stream may be a real one, or one that misbehaves for a test. A client's frames are masked.
+/// The stream may be a real one, or one that misbehaves for a test. A client's frames are masked. A
+/// tracker of the settings does not count it, so that it counts each pair once.
 ///
 /// # Errors
 ///

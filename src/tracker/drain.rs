@@ -340,6 +340,6 @@ impl Tracker {
 pub(super) fn close_frame(code: CloseCode) -> CloseFrame {
     CloseFrame {
         code,
-        reason: Utf8Bytes::from_static("the server is shutting down"),
+        reason: Utf8Bytes::from_static("shutting down"),
     }
 }

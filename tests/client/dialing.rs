@@ -2,8 +2,10 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use anyws::{ClientBuilder, Error, Network, Runtime, TimeoutPhase};
-use futures::{channel::oneshot::Receiver, poll};
+use anyws::{
+    ClientBuilder, Drain, Error, Network, Rejection, Runtime, TimeoutPhase, Tracker, testing,
+};
+use futures::{AsyncReadExt, channel::oneshot::Receiver, poll};
 use support::{
     network::{Address, Scripted},
     runtimes,
@@ -156,6 +158,48 @@ runtimes! {
             );
             assert_eq!((network.open(), paused.timers()), (0, 0));
         }
+    }
+
+    /// For each step of connecting, the error says which one took too long.
+    async fn a_resolver_that_hangs_is_told(rt) {
+        let paused = Paused::new(&rt);
+        let runtime: Arc<dyn Runtime> = paused.clone();
+        let network = Scripted::without_answers(&runtime);
+        let connecting = paused.run(ClientBuilder::new("ws://a:90").network(network).connect());
+        paused.advance(millis(10_000)).await;
+        let opened = connecting.await.unwrap();
+        let is_told = matches!(opened, Err(Error::Timeout(TimeoutPhase::Resolve)));
+        assert!(is_told, "{opened:?}");
+        assert_eq!(paused.timers(), 0);
+    }
+
+    async fn a_drain_does_not_wait_for_a_client_that_connects(rt) {
+        let paused = Paused::new(&rt);
+        let runtime: Arc<dyn Runtime> = paused.clone();
+        let tracker = Tracker::new().runtime(runtime.clone());
+        let config = paused.config().set_tracker(tracker.clone());
+        let network = Scripted::new(&runtime, &[("[::1]:90", BLACK_HOLE)]);
+        let client = ClientBuilder::new("ws://a:90").config(config);
+        let connecting = paused.run(client.clone().network(network.clone()).connect());
+        let (near, mut far) = testing::duplex();
+        let over = paused.run(client.connect_over(near));
+        paused.settle().await;
+        assert_eq!((tracker.open(), network.open()), (2, 1));
+        let drained = paused.run({
+            let tracker = tracker.clone();
+            async move { tracker.drain(Drain::new()).await }
+        });
+        for opened in [connecting.await.unwrap(), over.await.unwrap()] {
+            assert!(
+                matches!(opened, Err(Error::Rejected(Rejection::Draining))),
+                "{opened:?}"
+            );
+        }
+        assert_eq!(drained.await.unwrap().aborted, 0);
+        assert_eq!((tracker.open(), network.open()), (0, 0));
+        let mut request = Vec::new();
+        far.read_to_end(&mut request).await.unwrap();
+        assert!(request.starts_with(b"GET / "));
     }
 
     async fn a_client_that_is_dropped_gives_its_attempts_up(rt) {

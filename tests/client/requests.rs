@@ -237,6 +237,15 @@ fn rule_21_subprotocols_are_offered_once() {
 }
 
 #[test]
+fn more_headers_than_a_map_holds_are_refused() {
+    let mut client = ClientBuilder::new("ws://a");
+    for number in 0..40_000 {
+        client = client.header(format!("x-{number}"), "y");
+    }
+    assert_eq!(refused_config(client), ConfigError::TooManyHeaders);
+}
+
+#[test]
 fn settings_that_cannot_work_are_refused_before_connecting() {
     let config = WebSocketConfig::new().set_deflate(DeflateConfig::new().level(0));
     let error = refused(ClientBuilder::new("ws://a").config(config));
@@ -252,6 +261,18 @@ fn settings_that_cannot_work_are_refused_before_connecting() {
         let network = Scripted::new(&still, &[]);
         let error = block_on(client.network(network).connect()).unwrap_err();
         assert!(matches!(error, Error::NoRuntime), "{error:?}");
+    }
+    for (client, setter) in [
+        (
+            ClientBuilder::new("ws://a").connect_timeout(Duration::ZERO),
+            "connect_timeout",
+        ),
+        (
+            ClientBuilder::new("ws://a").handshake_timeout(Duration::ZERO),
+            "handshake_timeout",
+        ),
+    ] {
+        assert_eq!(refused_config(client), ConfigError::ZeroTimeout(setter));
     }
     let tracker = Tracker::new().max_per_client(1, |_, ip| ip);
     let config = WebSocketConfig::new().set_tracker(tracker);

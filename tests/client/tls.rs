@@ -222,7 +222,7 @@ runtimes! {
         paused.advance(Duration::from_secs(10)).await;
         let opened = connecting.await.unwrap();
         assert!(
-            matches!(opened, Err(Error::Timeout(TimeoutPhase::Connect))),
+            matches!(opened, Err(Error::Timeout(TimeoutPhase::Tls))),
             "{opened:?}"
         );
         assert_eq!(paused.timers(), 0);

@@ -18,7 +18,7 @@ use support::{
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The payload of the Close of a drain.
-const GOING_AWAY: &[u8] = b"\x03\xe9the server is shutting down";
+const GOING_AWAY: &[u8] = b"\x03\xe9shutting down";
 
 /// Demands that a drain closes the sockets of a server, which refuses all others meanwhile.
 fn check(server: &TcpServer, tracker: &Tracker) {

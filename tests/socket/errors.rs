@@ -73,6 +73,7 @@ fn config_errors() -> Vec<ConfigError> {
         ConfigError::ProtocolNotOffered("chat".to_owned()),
         ConfigError::HandshakeHeader(http::header::UPGRADE),
         ConfigError::HeaderName,
+        ConfigError::TooManyHeaders,
         ConfigError::HeaderValue(http::header::COOKIE),
         ConfigError::RepeatedProtocol("chat".to_owned()),
         ConfigError::ClientOrigin("*".to_owned()),
@@ -155,7 +156,9 @@ fn errors() -> Vec<Box<dyn StdError>> {
         Error::Io(io::Error::other(foreign())),
         Error::Upgrade("the wire is cut".into()),
         Error::Upgrade(foreign().into()),
+        Error::Timeout(TimeoutPhase::Resolve),
         Error::Timeout(TimeoutPhase::Connect),
+        Error::Timeout(TimeoutPhase::Tls),
         Error::Timeout(TimeoutPhase::Handshake),
         Error::Tls(io::Error::other(foreign())),
         Error::Resolve {
@@ -286,6 +289,7 @@ fn a_disconnect_is_told_from_what_somebody_did_wrong() {
     ];
     for kind in gone {
         assert!(Error::Io(kind.into()).is_disconnect(), "{kind}");
+        assert!(Error::Tls(kind.into()).is_disconnect(), "{kind}");
     }
     for error in [
         Error::Closed,
@@ -297,8 +301,11 @@ fn a_disconnect_is_told_from_what_somebody_did_wrong() {
     let wrong = [
         Error::NoRuntime,
         Error::Timeout(TimeoutPhase::Upgrade),
+        Error::Timeout(TimeoutPhase::Resolve),
         Error::Timeout(TimeoutPhase::Connect),
+        Error::Timeout(TimeoutPhase::Tls),
         Error::Timeout(TimeoutPhase::Handshake),
+        Error::Tls(ErrorKind::InvalidData.into()),
         refused(),
         Error::Protocol(ProtocolError::InvalidUtf8),
         Error::InvalidMessage(InvalidMessage::RawFrame),
@@ -308,4 +315,28 @@ fn a_disconnect_is_told_from_what_somebody_did_wrong() {
     for error in wrong {
         assert!(!error.is_disconnect(), "{error:?}");
     }
+}
+
+#[test]
+fn an_error_says_what_to_look_at() {
+    let mut moved = http::Response::new(anyws::Bytes::new());
+    assert!(
+        !Error::UnexpectedResponse(Box::new(moved.clone()))
+            .to_string()
+            .contains("redirect")
+    );
+    *moved.status_mut() = StatusCode::FOUND;
+    let moved = Error::UnexpectedResponse(Box::new(moved)).to_string();
+    assert!(
+        moved.contains("302") && moved.contains("`Location`"),
+        "{moved}"
+    );
+    let tls = HandshakeError::Head(HeadError::Malformed).to_string();
+    assert!(tls.contains("wss"), "{tls}");
+    let many = (0..1000).map(|port| (([127, 0, 0, 1], port).into(), ErrorKind::TimedOut.into()));
+    let many = Error::Connect(many.collect()).to_string();
+    assert!(
+        many.contains("127.0.0.1:7: ") && many.ends_with(", and 992 more"),
+        "{many}"
+    );
 }

@@ -70,6 +70,8 @@ pub enum Address {
 pub struct Scripted {
     runtime: Arc<dyn Runtime>,
     addresses: Vec<(SocketAddr, Address)>,
+    /// Whether names are resolved.
+    answers: bool,
     state: Mutex<State>,
 }
 
@@ -88,6 +90,17 @@ impl Scripted {
         Arc::new(Self {
             runtime: Arc::clone(runtime),
             addresses: addresses.iter().map(parse).collect(),
+            answers: true,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A network that never resolves a name.
+    pub fn without_answers(runtime: &Arc<dyn Runtime>) -> Arc<Self> {
+        Arc::new(Self {
+            runtime: Arc::clone(runtime),
+            addresses: Vec::new(),
+            answers: false,
             state: Mutex::default(),
         })
     }
@@ -120,6 +133,9 @@ impl Network for Scripted {
         let name = format!("{host}:{port}");
         self.state.lock().unwrap().resolved.push(name);
         let addresses = self.addresses.iter().map(|(address, _)| *address).collect();
+        if !self.answers {
+            return futures::future::pending().boxed();
+        }
         async { Ok(addresses) }.boxed()
     }
 

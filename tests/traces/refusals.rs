@@ -144,8 +144,10 @@ fn settings_that_cannot_work_are_seen_at_warn() {
         |ws| ws.fragment_size(1),
     );
     assert_refused(
-        "WARN handshake refused status=500 reason=no async runtime: enable `rt-tokio` or \
-         `rt-smol`, or pass a `Runtime` with timers",
+        &format!(
+            "WARN handshake refused status=500 reason={}",
+            Error::NoRuntime
+        ),
         |ws| {
             let config = WebSocketConfig::new().set_close_timeout(std::time::Duration::MAX);
             ws.set_config(config)

@@ -74,7 +74,7 @@ runtimes! {
         assert_drained(&drained.await.unwrap(), 0, 1);
         let mut all = Vec::new();
         far.read_to_end(&mut all).await.unwrap();
-        assert_eq!(all, b"\x88\x1d\x03\xe9the server is shutting down");
+        assert_eq!(all, b"\x88\x0f\x03\xe9shutting down");
     }
 
     async fn a_peer_that_never_reads(rt) {
@@ -127,7 +127,7 @@ runtimes! {
                 assert_drained(&drained, 0, 1);
                 sent.await.unwrap();
                 let all = received.await.unwrap();
-                let close = b"\x88\x1d\x03\xe9the server is shutting down";
+                let close = b"\x88\x0f\x03\xe9shutting down";
                 assert!(all.ends_with(close), "{:?}", &all[all.len().saturating_sub(40)..]);
                 return;
             }
@@ -153,7 +153,7 @@ runtimes! {
         drop(socket);
         let mut all = Vec::new();
         far.read_to_end(&mut all).await.unwrap();
-        assert_eq!(all, b"\x88\x1d\x03\xe9the server is shutting down");
+        assert_eq!(all, b"\x88\x0f\x03\xe9shutting down");
     }
 
     async fn messages_that_have_ended_end_only_once(rt) {
@@ -342,7 +342,7 @@ fn a_runtime_that_ends_during_a_drain_leaves_no_socket_behind() {
     for mut client in clients {
         let mut all = Vec::new();
         futures::executor::block_on(client.read_to_end(&mut all)).unwrap();
-        assert_eq!(&all[..4], b"\x88\x1d\x03\xe9");
+        assert_eq!(&all[..4], b"\x88\x0f\x03\xe9");
     }
     let drained = futures::executor::block_on(tracker.drain(Drain::new()));
     assert_drained(&drained, 10, 0);

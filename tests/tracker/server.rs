@@ -84,7 +84,7 @@ pub(crate) async fn assert_is_closed(client: &mut WebSocket, code: u16) {
     match client.next().await {
         Some(Ok(Message::Close(Some(frame)))) => {
             assert_eq!(u16::from(frame.code), code);
-            assert_eq!(frame.reason, "the server is shutting down");
+            assert_eq!(frame.reason, "shutting down");
         }
         other => panic!("{other:?}"),
     }

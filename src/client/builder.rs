@@ -1,6 +1,14 @@
 //! The settings of a client.
 
-use std::{borrow::Cow, fmt, future::Future, mem, pin::pin, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    future::Future,
+    mem,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
@@ -215,7 +223,8 @@ impl ClientBuilder {
             let network = network.ok_or(Error::NoRuntime)?;
             let runtime = Arc::clone(&network) as Arc<dyn Runtime>;
             let plan = self.plan(Some(&runtime))?;
-            unless_drained(plan.tracker(), plan.connect(&network)).await
+            let tracker = plan.tracker();
+            unless_drained(tracker, pin!(plan.connect(&network))).await
         })
     }
 
@@ -257,12 +266,13 @@ impl ClientBuilder {
                 .clone()
                 .map(|network| network as Arc<dyn Runtime>);
             let plan = self.plan(runtime.as_ref())?;
-            unless_drained(plan.tracker(), plan.connect_over(stream)).await
+            let tracker = plan.tracker();
+            unless_drained(tracker, pin!(plan.connect_over(stream))).await
         })
     }
 
     /// Checks the settings.
-    fn plan(mut self, network: Option<&Arc<dyn Runtime>>) -> Result<Plan> {
+    fn plan(mut self, network: Option<&Arc<dyn Runtime>>) -> Result<Box<Plan>> {
         let policy = &mut self.config.policy;
         if let Some(protocols) = self.protocols.take() {
             policy.protocols = protocols;
@@ -280,12 +290,12 @@ impl ClientBuilder {
 /// once.
 async fn unless_drained(
     tracker: Option<Tracker>,
-    connecting: impl Future<Output = Result<Opened>>,
+    connecting: Pin<&mut impl Future<Output = Result<Opened>>>,
 ) -> Result<Opened> {
     let Some(tracker) = tracker else {
         return connecting.await;
     };
-    match select(pin!(connecting), pin!(tracker.draining())).await {
+    match select(connecting, pin!(tracker.draining())).await {
         Either::Left((opened, _)) => opened,
         Either::Right(_) => Err(Rejection::Draining.into()),
     }

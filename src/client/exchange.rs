@@ -33,15 +33,8 @@ pub(super) async fn exchange(
     request: &[u8],
     deadline: &mut Deadline,
 ) -> Result<Answer> {
-    let answering = async {
-        let mut sending = Sending::Unsent(request);
-        let answer = read_answer(stream, &mut sending).await?;
-        if answer.message.status() == StatusCode::SWITCHING_PROTOCOLS {
-            poll_fn(|cx| sending.poll_end(stream, cx)).await?;
-        }
-        Ok(answer)
-    };
-    let answer = step(TimeoutPhase::Handshake, deadline, answering).await?;
+    let answering = answer_to(request, stream);
+    let answer = step(TimeoutPhase::Handshake, deadline, pin!(answering)).await?;
     if answer.message.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(answer);
     }
@@ -52,6 +45,16 @@ pub(super) async fn exchange(
     let body = Bytes::from(body.into_bytes());
     let response = answer.message.map(|()| body);
     Err(Error::UnexpectedResponse(Box::new(response)))
+}
+
+/// Sends a request, and reads up to the end of the head of its answer.
+async fn answer_to(request: &[u8], stream: &mut BoxIo) -> Result<Answer> {
+    let mut sending = Sending::Unsent(request);
+    let answer = read_answer(stream, &mut sending).await?;
+    if answer.message.status() == StatusCode::SWITCHING_PROTOCOLS {
+        poll_fn(|cx| sending.poll_end(stream, cx)).await?;
+    }
+    Ok(answer)
 }
 
 /// A request, which is sent while the answer is read: a server may refuse a request before it has

@@ -1,6 +1,6 @@
 //! The settings of a client after they were checked, before anything is sent.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{
     Response,
@@ -48,7 +48,7 @@ impl Plan {
         builder: ClientBuilder,
         config: WebSocketConfig,
         runtime: Option<Arc<dyn Runtime>>,
-    ) -> Result<Self> {
+    ) -> Result<Box<Self>> {
         config.validate()?;
         config.check_timeouts(runtime.as_ref())?;
         builder.connect_timeout.check(runtime.as_ref())?;
@@ -67,7 +67,8 @@ impl Plan {
             protocols.map(|protocols| (SEC_WEBSOCKET_PROTOCOL, protocols)),
         ];
         let headers = handshake.headers().chain(policy.into_iter().flatten());
-        Ok(Self {
+        // Boxed, because futures hold it several times over.
+        Ok(Box::new(Self {
             request: encode(&server, headers, &additional),
             server,
             connector,
@@ -77,21 +78,21 @@ impl Plan {
             runtime,
             connect_timeout: builder.connect_timeout,
             handshake_timeout: builder.handshake_timeout,
-        })
+        }))
     }
 
     /// Connects to the server, and opens a socket.
-    pub(super) async fn connect(self, network: &Arc<dyn Network>) -> Result<Opened> {
+    pub(super) async fn connect(self: Box<Self>, network: &Arc<dyn Network>) -> Result<Opened> {
         let mut deadline = self.start();
         let resolving = resolve(network, &self.server);
-        let addresses = step(TimeoutPhase::Resolve, &mut deadline, resolving).await?;
+        let addresses = step(TimeoutPhase::Resolve, &mut deadline, pin!(resolving)).await?;
         let racing = race(network, addresses);
-        let stream = step(TimeoutPhase::Connect, &mut deadline, racing).await?;
+        let stream = step(TimeoutPhase::Connect, &mut deadline, pin!(racing)).await?;
         self.open(stream, deadline).await
     }
 
     /// Opens a socket over a stream that is connected already.
-    pub(super) async fn connect_over(self, stream: BoxIo) -> Result<Opened> {
+    pub(super) async fn connect_over(self: Box<Self>, stream: BoxIo) -> Result<Opened> {
         let deadline = self.start();
         self.open(stream, deadline).await
     }
@@ -105,9 +106,9 @@ impl Plan {
     }
 
     /// Does the TLS handshake if the URI asks for it, then the opening handshake.
-    async fn open(self, stream: BoxIo, mut deadline: Deadline) -> Result<Opened> {
+    async fn open(self: Box<Self>, stream: BoxIo, mut deadline: Deadline) -> Result<Opened> {
         let securing = self.connector.secure(stream);
-        let mut stream = step(TimeoutPhase::Tls, &mut deadline, securing).await?;
+        let mut stream = step(TimeoutPhase::Tls, &mut deadline, pin!(securing)).await?;
         deadline.restart(self.handshake_timeout.duration(), self.runtime.as_ref());
         let answer = exchange(&mut stream, &self.request, &mut deadline).await?;
         let Agreed {

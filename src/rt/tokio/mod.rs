@@ -13,6 +13,7 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
+use pin_project_lite::pin_project;
 use tokio::runtime::{Handle, Id, TryCurrentError};
 
 use super::{Runtime, Sleep};
@@ -76,9 +77,9 @@ impl Runtime for TokioRuntime {
     )]
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let _context = self.handle.enter();
-        Box::pin(TokioSleep(Box::pin(tokio::time::sleep_until(
-            deadline.into(),
-        ))))
+        Box::pin(TokioSleep {
+            sleep: tokio::time::sleep_until(deadline.into()),
+        })
     }
 
     fn now(&self) -> Instant {
@@ -111,15 +112,21 @@ impl Runtime for TokioRuntime {
 /// tokio guarantees neither text; a test in `tests/runtimes/contract.rs` fails if they change.
 const SHUT_DOWN: &str = "shutdown";
 
-struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
+pin_project! {
+    struct TokioSleep {
+        #[pin]
+        sleep: tokio::time::Sleep,
+    }
+}
 
 impl Future for TokioSleep {
     type Output = ();
 
     /// tokio panics if its runtime was shut down. No timer fires any more, so whatever waits for
     /// one is given up at once.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.project().sleep;
+        let polled = catch_unwind(AssertUnwindSafe(|| sleep.poll(cx)));
         polled.unwrap_or_else(|panic| {
             if is_shutdown(&*panic) {
                 Poll::Ready(())
@@ -140,8 +147,8 @@ fn is_shutdown(panic: &(dyn Any + Send)) -> bool {
 }
 
 impl Sleep for TokioSleep {
-    fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.0.as_mut().reset(deadline.into());
+    fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        self.project().sleep.reset(deadline.into());
     }
 }
 

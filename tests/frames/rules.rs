@@ -228,8 +228,21 @@ runtimes! {
                 assert!(payload == message.clone().into_data());
             }
         }
+        // One that nobody else has is masked in its own memory, and one that is kept is not.
+        for length in [4095, 4096, 5000, 12_000] {
+            let sent: Vec<_> = (0..=u8::MAX).cycle().take(length).collect();
+            for kept in [None, Some(anyws::Bytes::from(sent.clone()))] {
+                let own = || anyws::Bytes::from(sent.clone());
+                socket.send(Message::Binary(kept.clone().unwrap_or_else(own))).await.unwrap();
+                let mut payload = Vec::new();
+                while payload.len() < length {
+                    payload.extend(now(peer.frame()).unwrap().payload);
+                }
+                assert!(payload == sent && kept.is_none_or(|kept| kept == sent));
+            }
+        }
         let mut keys = peer.keys;
-        assert_eq!(keys.len(), 30 * 7);
+        assert_eq!(keys.len(), 30 * 7 + 2 * 6);
         // Every bit is set in some keys and not in others.
         let keys_as_numbers = || keys.iter().map(|key| u32::from_be_bytes(*key));
         assert_eq!(keys_as_numbers().fold(0, |all, key| all | key), u32::MAX);

@@ -228,10 +228,8 @@ impl WriteBuffer {
 
     #[inline(never)]
     fn push_large(&mut self, mut payload: Bytes, key: Option<Key>) {
-        if key.is_some() {
-            let mut masked = Vec::with_capacity(payload.len());
-            extend_masked(&mut masked, &payload, key);
-            payload = masked.into();
+        if let Some(key) = key {
+            payload = masked(payload, key);
         }
         if self.is_write_single {
             let first = payload.split_to(payload.len().min(FIRST_PART));
@@ -343,6 +341,21 @@ impl WriteBuffer {
                 large.at -= self.written;
             }
             self.written = 0;
+        }
+    }
+}
+
+/// Masks a payload: in its own memory if nobody else has it.
+fn masked(payload: Bytes, key: Key) -> Bytes {
+    match payload.try_into_mut() {
+        Ok(mut payload) => {
+            Mask::new(key).apply(&mut payload);
+            payload.freeze()
+        }
+        Err(payload) => {
+            let mut copy = Vec::with_capacity(payload.len());
+            extend_by_key(&mut copy, &payload, key);
+            copy.into()
         }
     }
 }

@@ -438,7 +438,7 @@ async fn open(address: SocketAddr, path: &str) -> Outcome<TcpStream> {
 /// Waits for the Close of a drain.
 async fn read_close(stream: &mut TcpStream) -> Outcome<Instant> {
     let expected = b"\x88\x0f\x03\xe9shutting down";
-    let mut close = [0; 31];
+    let mut close = [0; 17];
     timeout(PATIENCE, stream.read_exact(&mut close)).await??;
     if &close != expected {
         return Err(format!("not the Close of a drain: {close:?}").into());

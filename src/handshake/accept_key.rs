@@ -10,15 +10,22 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The length of the nonce in `Sec-WebSocket-Key`, in bytes (RFC 6455, section 4.1).
 pub(super) const NONCE_LEN: usize = 16;
 
+/// The length of the key and of the accept, in characters: base64 of 16 and of 20 bytes.
+pub(super) const KEY_LEN: usize = 24;
+const ACCEPT_LEN: usize = 28;
+
 /// Returns the `Sec-WebSocket-Accept` for `key`, or `None` if `key` is not the canonical base64 of
 /// 16 bytes (RFC 6455, section 4.2.1, item 5).
 pub(crate) fn accept_key(key: &[u8]) -> Option<HeaderValue> {
-    let nonce = STANDARD.decode(key).ok()?;
-    if nonce.len() != NONCE_LEN {
+    // As many bytes as so many characters can stand for.
+    let mut nonce = [0; KEY_LEN / 4 * 3];
+    if STANDARD.decode_slice(key, &mut nonce) != Ok(NONCE_LEN) {
         return None;
     }
     let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
-    HeaderValue::try_from(STANDARD.encode(hash)).ok()
+    let mut accept = [0; ACCEPT_LEN];
+    STANDARD.encode_slice(hash, &mut accept).ok()?;
+    HeaderValue::from_bytes(&accept).ok()
 }
 
 #[cfg(test)]

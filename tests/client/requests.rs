@@ -172,9 +172,9 @@ fn rule_18_only_uris_of_websockets_are_connected_to() {
         ("ws://b\u{fc}cher.example", InvalidUri::NotAscii),
         ("ws://a,b", InvalidUri::Host),
         ("ws://a:99999", InvalidUri::Port),
-        ("ws://a b", InvalidUri::Malformed),
+        ("ws://a b", InvalidUri::Host),
         ("ws://a/b\r\nx: y", InvalidUri::Malformed),
-        ("", InvalidUri::Malformed),
+        ("", InvalidUri::Scheme),
     ] {
         let error = refused_config(ClientBuilder::new(uri));
         assert_eq!(error, ConfigError::Uri(reason), "{uri:?}");

@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 use super::{
     HandshakeError,
-    accept_key::{NONCE_LEN, accept_key},
+    accept_key::{KEY_LEN, NONCE_LEN, accept_key},
     headers::{announces_body, one},
     tokens::{has_token, is_token},
 };
@@ -43,7 +43,7 @@ mod uri;
 #[derive(Debug)]
 pub(crate) struct ClientHandshake {
     /// The `Sec-WebSocket-Key` of the request.
-    key: String,
+    key: [u8; KEY_LEN],
     /// The compression that was offered.
     deflate: Option<DeflateConfig>,
 }
@@ -59,15 +59,16 @@ impl ClientHandshake {
     /// Starts a handshake with a new key, which offers compression by `deflate`.
     pub(crate) fn new(deflate: Option<&DeflateConfig>) -> Self {
         let nonce: [u8; NONCE_LEN] = rand::random();
-        Self {
-            key: STANDARD.encode(nonce),
-            deflate: deflate.copied(),
-        }
+        let mut key = [0; KEY_LEN];
+        let length = STANDARD.encode_slice(nonce, &mut key);
+        debug_assert_eq!(length, Ok(KEY_LEN));
+        let deflate = deflate.copied();
+        Self { key, deflate }
     }
 
     /// Returns the headers of the request, except `Host`.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let key = HeaderValue::try_from(&self.key).ok();
+        let key = HeaderValue::from_bytes(&self.key).ok();
         let offer = self.deflate.as_ref().map(deflate::offer);
         [
             Some((UPGRADE, HeaderValue::from_static("websocket"))),
@@ -97,7 +98,7 @@ impl ClientHandshake {
         if !has_token(headers, &CONNECTION, "upgrade") {
             return Err(HandshakeError::Connection);
         }
-        let accept = accept_key(self.key.as_bytes());
+        let accept = accept_key(&self.key);
         if one(headers, &SEC_WEBSOCKET_ACCEPT).is_none_or(|it| Some(it) != accept.as_ref()) {
             return Err(HandshakeError::Accept);
         }

@@ -40,7 +40,7 @@ pub(crate) fn encode(
     additional: &HeaderMap,
 ) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_LEN);
-    for part in ["GET ", &server.target, " HTTP/1.1\r\n"] {
+    for part in ["GET ", server.target.as_str(), " HTTP/1.1\r\n"] {
         bytes.extend_from_slice(part.as_bytes());
     }
     // RFC 9110, section 7.2: `Host` comes first.

@@ -1,10 +1,13 @@
 //! The URI of a WebSocket (RFC 6455, section 3).
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, uri::PathAndQuery};
 
 use crate::{config::InvalidUri, handshake::host::host_and_port};
+
+/// The maximum length of a URI, in bytes; that of the crate `http`.
+const MAX_LEN: usize = 65_534;
 
 /// Where a client connects to, and what it asks for there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,40 +20,46 @@ pub(crate) struct ServerUri {
     /// The value of `Host`: without the default port of the scheme (RFC 6455, section 4.1, item 4).
     pub(crate) authority: HeaderValue,
     /// The path and the query (RFC 6455, section 3, "resource name").
-    pub(crate) target: String,
+    pub(crate) target: PathAndQuery,
 }
 
 impl ServerUri {
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidUri> {
-        // `Uri` would drop it.
         if text.contains('#') {
             return Err(InvalidUri::Fragment);
         }
         if !text.is_ascii() {
             return Err(InvalidUri::NotAscii);
         }
-        let uri: Uri = text.parse().map_err(|_| InvalidUri::Malformed)?;
-        let scheme = uri.scheme_str().unwrap_or_default();
+        if text.len() > MAX_LEN {
+            return Err(InvalidUri::Malformed);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidUri::Scheme)?;
         let is_secure = scheme.eq_ignore_ascii_case("wss");
         if !is_secure && !scheme.eq_ignore_ascii_case("ws") {
             return Err(InvalidUri::Scheme);
         }
-        let authority = uri.authority().ok_or(InvalidUri::Host)?.as_str();
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         if authority.contains('@') {
             return Err(InvalidUri::UserInfo);
         }
         let (host, port) = split(authority)?;
         let default_port = if is_secure { 443 } else { 80 };
         let authority = match port {
-            Some(port) if port != default_port => authority,
-            _ => host,
+            Some(port) if port == default_port => Cow::from(host),
+            // A number may have zeroes in front.
+            Some(port) if authority[host.len()..].starts_with(":0") => {
+                format!("{host}:{port}").into()
+            }
+            Some(_) => authority.into(),
+            None => host.into(),
         };
         Ok(Self {
             is_secure,
             host: host.trim_matches(['[', ']']).to_owned(),
             port: port.unwrap_or(default_port),
-            authority: HeaderValue::try_from(authority).map_err(|_| InvalidUri::Host)?,
-            target: target(&uri),
+            authority: HeaderValue::from_str(&authority).map_err(|_| InvalidUri::Host)?,
+            target: target(path)?,
         })
     }
 
@@ -96,11 +105,13 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 /// Returns the path and the query of a URI. The path is at least a slash.
-fn target(uri: &Uri) -> String {
-    match (uri.path(), uri.query()) {
-        (path, None) => path.to_owned(),
-        (path, Some(query)) => format!("{path}?{query}"),
-    }
+fn target(path: &str) -> Result<PathAndQuery, InvalidUri> {
+    let parsed = if path.starts_with('/') {
+        PathAndQuery::try_from(path)
+    } else {
+        PathAndQuery::try_from(format!("/{path}"))
+    };
+    parsed.map_err(|_| InvalidUri::Malformed)
 }
 
 #[cfg(test)]
@@ -113,7 +124,7 @@ mod tests {
             host: host.to_owned(),
             port,
             authority: authority.parse().unwrap(),
-            target: target.to_owned(),
+            target: target.parse().unwrap(),
         }
     }
 
@@ -127,6 +138,7 @@ mod tests {
             ("wss://a:80", server(true, "a", 80, "a:80", "/")),
             ("ws://a:080", server(false, "a", 80, "a", "/")),
             ("ws://a:/b", server(false, "a", 80, "a", "/b")),
+            ("ws://a:08080", server(false, "a", 8080, "a:8080", "/")),
         ] {
             assert_eq!(ServerUri::parse(text), Ok(expected), "{text:?}");
         }
@@ -168,13 +180,13 @@ mod tests {
     #[test]
     fn anything_else_is_refused_with_its_reason() {
         for (text, reason) in [
-            ("", InvalidUri::Malformed),
-            ("ws://", InvalidUri::Malformed),
-            ("ws:///a", InvalidUri::Malformed),
-            ("ws://a b", InvalidUri::Malformed),
+            ("", InvalidUri::Scheme),
+            ("ws://", InvalidUri::Host),
+            ("ws:///a", InvalidUri::Host),
+            ("ws://a b", InvalidUri::Host),
             ("ws://a/b c", InvalidUri::Malformed),
             ("ws://a/\r\nX: y", InvalidUri::Malformed),
-            (" ws://a", InvalidUri::Malformed),
+            (" ws://a", InvalidUri::Scheme),
             ("ws://a/\u{e4}", InvalidUri::NotAscii),
             ("ws://b\u{fc}cher.example/", InvalidUri::NotAscii),
             ("a", InvalidUri::Scheme),
@@ -188,7 +200,7 @@ mod tests {
             ("ws://me@a", InvalidUri::UserInfo),
             ("ws://me:secret@a/b", InvalidUri::UserInfo),
             ("ws://:80", InvalidUri::Host),
-            ("ws://a%20b", InvalidUri::Malformed),
+            ("ws://a%20b", InvalidUri::Host),
             ("ws://a,b", InvalidUri::Host),
             ("ws://[v1.a]", InvalidUri::Host),
             ("ws://[zz]", InvalidUri::Host),

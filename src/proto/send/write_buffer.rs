@@ -18,6 +18,10 @@ use crate::{
 /// A payload of at least this length keeps its own memory; a shorter one is copied.
 const MIN_UNCOPIED: usize = 4 * 1024;
 
+/// The same for a client. It masks on the way, which costs about as much as a copy, and a write of
+/// one slice costs the kernel less than one of two.
+const MIN_UNCOPIED_MASKED: usize = 64 * 1024;
+
 /// How much of a large payload is buffered together with its header if a stream accepts one slice
 /// at a time: enough that no write is small.
 const FIRST_PART: usize = 16 * 1024;
@@ -194,9 +198,9 @@ impl WriteBuffer {
     /// The reserved bits are a parameter of the type, because most messages have none, and would
     /// pay for the question.
     fn push_frame<const RESERVED: u8>(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
-        let key = match self.role {
-            Role::Server => None,
-            Role::Client => Some(Key::random()),
+        let (key, min_uncopied) = match self.role {
+            Role::Server => (None, MIN_UNCOPIED),
+            Role::Client => (Some(Key::random()), MIN_UNCOPIED_MASKED),
         };
         let header = Header {
             fin,
@@ -206,23 +210,22 @@ impl WriteBuffer {
             length: payload.len() as u64,
         };
         if self.small.spare() < Header::MAX_LEN + payload.len() {
-            self.make_room(payload.len());
+            let is_copied = payload.len() < min_uncopied;
+            self.make_room(if is_copied { payload.len() } else { 0 });
         }
         let before = self.small.len();
         header.write(&mut self.small);
         self.len += self.small.len() - before + payload.len();
-        if payload.len() < MIN_UNCOPIED {
+        if payload.len() < min_uncopied {
             extend_masked(&mut self.small, payload, key);
         } else {
             self.push_large(mem::take(payload), key);
         }
     }
 
-    /// Makes space for the next frame: for all of it, or only for its header if the payload is
-    /// large.
+    /// Makes space for the header of the next frame, and for as much of its payload as is copied.
     #[inline(never)]
-    fn make_room(&mut self, payload: usize) {
-        let copied = if payload < MIN_UNCOPIED { payload } else { 0 };
+    fn make_room(&mut self, copied: usize) {
         self.small.reserve(Header::MAX_LEN + copied);
     }
 

@@ -3,7 +3,7 @@
 /// How many bytes are copied at once. From 2,112 bytes on, glibc copies with `rep movsb` if the
 /// processor reports that as fast. AMD's Zen 3 and 4 do, but are 20 times slower at it if a byte
 /// moves 1 to 15 bytes further in its page, as it often does after a frame's header.
-const STEP: usize = 2048;
+pub(super) const STEP: usize = 2048;
 
 /// Copies bytes to new memory.
 #[inline]

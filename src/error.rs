@@ -116,8 +116,9 @@ impl Error {
     ///
     /// - [`Closed`](Self::Closed): a Close of the peer or our own came first.
     /// - [`ClosedWithoutHandshake`](Self::ClosedWithoutHandshake).
-    /// - [`Io`](Self::Io) and [`Tls`](Self::Tls) of the kinds that a stream returns when its peer is gone: broken pipe,
-    ///   connection reset or aborted, not connected, unexpected end and timed out.
+    /// - [`Io`](Self::Io) and [`Tls`](Self::Tls) of the kinds that a stream returns when its peer
+    ///   is gone: broken pipe, connection reset or aborted, not connected, unexpected end and timed
+    ///   out.
     /// - [`Timeout`](Self::Timeout) of a peer that does not answer a ping or our Close, does not
     ///   read, or was idle, and of a socket that has reached its maximum lifetime.
     /// - [`QueueFull`](Self::QueueFull): the peer reads too slowly.

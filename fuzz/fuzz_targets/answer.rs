@@ -127,8 +127,7 @@ fn check(input: &Input, script: &Script, bytes: &[u8], connected: Option<Connect
         (None, Verdict::Incomplete)
         | (Some(Err(Error::Handshake(HandshakeError::Ended))), Verdict::Ended)
         | (Some(Err(Error::Handshake(HandshakeError::Head(_)))), Verdict::WrongHead)
-        | (Some(Err(Error::Handshake(HandshakeError::TooManyInterim))), Verdict::TooManyInterim) => {
-        }
+        | (Some(Err(Error::Handshake(HandshakeError::TooManyInterim))), Verdict::ManyInterim) => {}
         (Some(Err(Error::UnexpectedResponse(response))), Verdict::Unexpected(answer)) => {
             check_unexpected(&response, &answer, read_failed);
             assert!(read_failed || read < answer.used + READ_SIZE, "it reads on");

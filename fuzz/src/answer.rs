@@ -210,7 +210,7 @@ pub enum Verdict {
     /// A head is wrong, or too large.
     WrongHead,
     /// There are too many interim responses.
-    TooManyInterim,
+    ManyInterim,
     /// A 101, right or wrong, and where the frames begin.
     Switching(Fields, usize),
     /// Another answer.
@@ -261,7 +261,7 @@ pub fn judge(bytes: &[u8], has_ended: bool) -> Verdict {
             _ => return Verdict::Unexpected(fields.unexpected(bytes, at)),
         }
     }
-    Verdict::TooManyInterim
+    Verdict::ManyInterim
 }
 
 enum Scanned {

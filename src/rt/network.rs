@@ -16,8 +16,8 @@ use crate::io::Io;
 /// A runtime that a client can connect with: it resolves names and opens TCP connections.
 ///
 /// `TokioRuntime` and `SmolRuntime` are networks. The [guide](crate::guide::clients) has one that
-/// stands in front of another. The trait is object-safe: a client holds an `Arc<dyn Network>`, which
-/// is also its [`Runtime`].
+/// stands in front of another. The trait is object-safe: a client holds an `Arc<dyn Network>`,
+/// which is also its [`Runtime`].
 pub trait Network: Runtime {
     /// Resolves `host` to the addresses of a server that listens on `port`, the preferred one
     /// first.

@@ -357,7 +357,10 @@ runtimes! {
         let (listener, address) = listen().await;
         let server = async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            stream.write_all(b"HTTP/1.1 431 Too Large\r\n\r\n").await.unwrap();
+            stream
+                .write_all(b"HTTP/1.1 431 Too Large\r\n\r\n")
+                .await
+                .unwrap();
             // What was not read makes this a reset.
             drop(stream);
         };
@@ -374,7 +377,9 @@ runtimes! {
         let builder = ClientBuilder::new(URI).config(time.config());
         let connected = time.run(builder.connect_over(near));
         request(&mut far).await;
-        far.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 1000\r\n\r\n").await.unwrap();
+        far.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 1000\r\n\r\n")
+            .await
+            .unwrap();
         for _ in 0..9 {
             far.write_all(b"x").await.unwrap();
             time.advance(Duration::from_secs(1)).await;

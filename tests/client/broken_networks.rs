@@ -150,24 +150,36 @@ runtimes! {
         let mut polls = 0;
         loop {
             let time = Paused::new(&rt);
-            let addresses = [("127.0.0.1:80", Address::Refuses), ("127.0.0.2:80", Address::BlackHole), ("127.0.0.3:80", Address::Accepts)];
+            let addresses = [
+                ("127.0.0.1:80", Address::Refuses),
+                ("127.0.0.2:80", Address::BlackHole),
+                ("127.0.0.3:80", Address::Accepts),
+            ];
             let network = Scripted::new(&(time.clone() as Arc<dyn Runtime>), &addresses);
             let mut connecting = pin!(ClientBuilder::new(URI).network(network.clone()).connect());
             let mut server = None;
             let mut is_done = false;
             for at in 0..polls {
-                if connecting.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                if connecting
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()))
+                    .is_ready()
+                {
                     is_done = true;
                     break;
                 }
                 if at == 0 {
                     time.jump(Duration::from_millis(250));
                 }
-                if server.is_none() && let Some(far) = network.accepted() {
+                if server.is_none()
+                    && let Some(far) = network.accepted()
+                {
                     server = Some(accept_slowly(far).boxed());
                 }
                 if let Some(server) = &mut server {
-                    let _ = server.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                    let _ = server
+                        .as_mut()
+                        .poll(&mut Context::from_waker(Waker::noop()));
                 }
             }
             if is_done {
@@ -175,7 +187,11 @@ runtimes! {
             }
             connecting.set(ClientBuilder::new(URI).connect());
             assert_eq!(network.open(), 0, "after {polls} polls");
-            assert_eq!((time.timers(), time.spawned()), (0, 0), "after {polls} polls");
+            assert_eq!(
+                (time.timers(), time.spawned()),
+                (0, 0),
+                "after {polls} polls"
+            );
             polls += 1;
         }
         assert!(polls > 20, "only {polls} polls");

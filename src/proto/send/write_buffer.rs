@@ -26,8 +26,8 @@ const MIN_UNCOPIED_MASKED: usize = 64 * 1024;
 /// at a time: enough that no write is small.
 const FIRST_PART: usize = 16 * 1024;
 
-/// How many bytes are copied and masked at a time: they stay in the nearest cache, and a larger copy
-/// may be slow, as [`copy`] says.
+/// How many bytes are copied and masked at a time: they stay in the nearest cache, and a larger
+/// copy may be slow, as [`copy`] says.
 const MASKED_PIECE: usize = copy::STEP;
 
 /// Once more bytes than this were written at the start of the buffer, the rest moves to the front.

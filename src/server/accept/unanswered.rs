@@ -35,6 +35,8 @@ pub(super) struct Unanswered {
     io: Exclusive<BoxIo>,
     config: WebSocketConfig,
     runtime: Option<Arc<dyn Runtime>>,
+    /// Of the head first, then of the answer.
+    deadline: Deadline,
     /// The method of the request. An answer to HEAD has no body, only its length (RFC 9110, section
     /// 9.3.2). An answer that opens a tunnel for CONNECT has neither.
     method: Method,
@@ -53,6 +55,7 @@ impl Unanswered {
             .inspect_err(|error| trace::refused(error, None))?;
         let mut connection = Self {
             io: Exclusive::new(boxed(io)),
+            deadline: Deadline::start(config.head_timeout.duration(), runtime.as_ref()),
             config,
             runtime,
             method: Method::GET,
@@ -101,16 +104,17 @@ impl Unanswered {
         })
     }
 
-    fn deadline(&self, timeout: Timeout) -> Deadline {
-        Deadline::start(timeout.duration(), self.runtime.as_ref())
+    fn restart(&mut self, timeout: Timeout) {
+        let runtime = self.runtime.as_ref();
+        self.deadline.restart(timeout.duration(), runtime);
     }
 
     /// Reads up to the end of the head. The inner error is the client's fault.
     async fn read_head(&mut self) -> Result<Result<Received, HeadError>> {
-        let mut deadline = self.deadline(self.config.head_timeout);
         let mut head = Head::default();
         loop {
-            let Some(read) = deadline
+            let Some(read) = self
+                .deadline
                 .bound(poll_fn(|cx| poll_head(self.io.get_mut(), cx, &mut head)))
                 .await
             else {
@@ -126,9 +130,9 @@ impl Unanswered {
     /// Writes the answer that switches protocols.
     pub(super) async fn switch(&mut self, response: &Response<&[u8]>) -> Result<()> {
         let bytes = encode(response);
-        let mut deadline = self.deadline(self.config.upgrade_timeout);
+        self.restart(self.config.upgrade_timeout);
         let timeout = Error::Timeout(TimeoutPhase::Upgrade);
-        deadline
+        self.deadline
             .bound(pin!(write_all(self.io.get_mut(), &bytes)))
             .await
             .map_or(Err(timeout), |written| Ok(written?))
@@ -186,15 +190,15 @@ impl Unanswered {
         if self.method == Method::HEAD || is_bodiless {
             bytes.truncate(bytes.len() - length);
         }
-        let mut deadline = self.deadline(self.config.close_timeout);
+        self.restart(self.config.close_timeout);
         let answer = async {
             write_all(self.io.get_mut(), &bytes).await?;
             poll_fn(|cx| retry(Pin::new(self.io.get_mut()).poll_close(cx), cx)).await?;
             Ok(())
         };
-        let answered = deadline.bound(pin!(answer)).await;
+        let answered = self.deadline.bound(pin!(answer)).await;
         answered.unwrap_or(Err(Error::Timeout(TimeoutPhase::Close)))?;
-        linger(self.io.into_inner(), deadline, self.runtime.as_ref());
+        linger(self.io.into_inner(), self.deadline, self.runtime.as_ref());
         Ok(())
     }
 }

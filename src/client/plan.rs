@@ -50,11 +50,11 @@ impl Plan {
         runtime: Option<Arc<dyn Runtime>>,
     ) -> Result<Box<Self>> {
         config.validate()?;
+        check_zero("connect_timeout", builder.connect_timeout)?;
+        check_zero("handshake_timeout", builder.handshake_timeout)?;
         config.check_timeouts(runtime.as_ref())?;
         builder.connect_timeout.check(runtime.as_ref())?;
         builder.handshake_timeout.check(runtime.as_ref())?;
-        check_zero("connect_timeout", builder.connect_timeout)?;
-        check_zero("handshake_timeout", builder.handshake_timeout)?;
         let server = ServerUri::parse(&builder.uri).map_err(ConfigError::Uri)?;
         let connector = builder.tls.connector(&server)?;
         let additional = builder.headers?;

@@ -240,7 +240,7 @@ pub struct Fields {
     head: Head,
 }
 
-/// Judges an answer, of which all has arrived.
+/// Judges an answer that has arrived completely.
 #[must_use]
 pub fn judge(bytes: &[u8], has_ended: bool) -> Verdict {
     let mut at = 0;

@@ -91,7 +91,7 @@ impl Answer {
         self
     }
 
-    /// Sets a header in the place of what it was: one line for each value, none for none.
+    /// Replaces a header by one line for each value. Without values it is removed.
     pub(crate) fn with(mut self, name: &str, values: &[&str]) -> Self {
         self.lines.retain(|(other, _)| other != name);
         let lines = values

@@ -109,6 +109,26 @@ mod tokio_runtime {
         });
     }
 
+    /// A thread remembers the answer of one runtime, and must not give it for another one.
+    #[test]
+    fn runtimes_with_and_without_timers_take_turns_on_one_thread() {
+        let runtimes = [true, false].map(|has_timers| {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            if has_timers {
+                builder.enable_time();
+            }
+            let tokio = builder.build().unwrap();
+            let runtime = anyws::TokioRuntime::new(tokio.handle().clone());
+            (tokio, runtime, has_timers)
+        });
+        for _ in 0..3 {
+            for (_tokio, runtime, has_timers) in &runtimes {
+                assert_eq!(runtime.has_timers(), *has_timers);
+                assert_eq!(runtime.clone().has_timers(), *has_timers);
+            }
+        }
+    }
+
     #[test]
     fn a_runtime_without_timers_says_so() {
         let tokio = tokio::runtime::Builder::new_current_thread()

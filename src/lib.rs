@@ -55,6 +55,11 @@
 //! sets everything else: headers, subprotocols, timeouts, TLS. The [guide](guide::clients) has
 //! examples.
 //!
+//! # Rooms
+//!
+//! A [`Hub`](hub::Hub) sends what is published on a topic to all sockets that have joined it, in
+//! this process or, over Redis, in many. The [guide](guide::rooms) has examples.
+//!
 //! # Runtimes
 //!
 //! A runtime is a value, an `Arc<dyn `[`Runtime`]`>`. It spawns the handlers of
@@ -100,6 +105,8 @@
 //! - **`tls`** (with `client`) lets clients connect to `wss` URIs.
 //! - **`metrics`** adds `anyws::metrics`, which tells the crate `metrics` of the sockets of a
 //!   [`Tracker`].
+//! - **`redis`** (with `rt-tokio` or `rt-smol`) adds `hub::RedisBackplane`: the topics of a [`hub`]
+//!   span several processes.
 //! - **`testing`** adds `anyws::testing`: streams and upgrades in memory, and sockets of either
 //!   role on any stream.
 //! - **`tracing`** makes events of the crate `tracing`, runs each handler in a span, and adds
@@ -122,6 +129,7 @@ mod future;
 pub mod fuzzing;
 pub mod guide;
 mod handshake;
+pub mod hub;
 pub mod io;
 mod life;
 mod message;

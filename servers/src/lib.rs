@@ -52,6 +52,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/limits.md")]
     struct Limits;
 
+    #[doc = include_str!("../../src/guide/machines.md")]
+    struct Machines;
+
     #[doc = include_str!("../../src/guide/observability.md")]
     struct Observability;
 
@@ -63,6 +66,9 @@ mod snippets {
 
     #[doc = include_str!("../../src/guide/push_only.md")]
     struct PushOnly;
+
+    #[doc = include_str!("../../src/guide/rooms.md")]
+    struct Rooms;
 
     #[doc = include_str!("../../src/guide/senders.md")]
     struct Senders;

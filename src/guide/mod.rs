@@ -12,6 +12,7 @@
 //! - [`push_only`]: handlers that only send.
 //! - [`heartbeats`]: pings, timeouts, and peers that vanish or do not read.
 //! - [`senders`]: sending from several tasks, and to many sockets.
+//! - [`rooms`]: topics, broadcast, and the latest value.
 //! - [`authentication`]: headers, cookies and origins.
 //! - [`compression`]: smaller messages, what they cost, and secrets.
 //! - [`settings`]: runtimes, settings with their defaults, subprotocols.
@@ -25,6 +26,7 @@
 //!
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
 //! - [`shutdown`]: every client gets a Close, and the process ends.
+//! - [`machines`]: rooms that span several processes, and what is lost when.
 //! - [`limits`]: how many sockets, how many for each client, and how fast it may send.
 //! - [`observability`]: metrics, events and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
@@ -65,6 +67,9 @@ pub mod heartbeats {}
 #[cfg_attr(not(doctest), doc = include_str!("limits.md"))]
 pub mod limits {}
 
+#[cfg_attr(not(doctest), doc = include_str!("machines.md"))]
+pub mod machines {}
+
 #[cfg_attr(not(doctest), doc = include_str!("observability.md"))]
 pub mod observability {}
 
@@ -76,6 +81,9 @@ pub mod performance {}
 
 #[cfg_attr(not(doctest), doc = include_str!("push_only.md"))]
 pub mod push_only {}
+
+#[cfg_attr(not(doctest), doc = include_str!("rooms.md"))]
+pub mod rooms {}
 
 #[cfg_attr(not(doctest), doc = include_str!("senders.md"))]
 pub mod senders {}

@@ -40,9 +40,22 @@ struct Entry {
     key: Option<u64>,
 }
 
+/// Whether a message may take space that senders wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It has waited, or nobody waits.
+    Now,
+    /// Others wait.
+    Later,
+    /// It never waits. If it had to, the socket is closed.
+    Never,
+}
+
 /// What has become of a message.
 pub(super) enum Pushed {
     Queued,
+    /// The policy of the full queue drops it.
+    Dropped(PreparedMessage),
     /// There is no space for it.
     Full(PreparedMessage),
     /// There is no space for it, and the socket is to be closed.
@@ -155,13 +168,12 @@ impl Lanes {
         self.entries.len() - usize::from(self.control)
     }
 
-    /// Queues a message. Those that it replaces or displaces go to `dropped`. Without a turn, it
-    /// gets no space that others wait for.
+    /// Queues a message. Those that it replaces or displaces go to `dropped`.
     pub(super) fn push(
         &mut self,
         message: PreparedMessage,
         key: Option<u64>,
-        has_turn: bool,
+        turn: Turn,
         dropped: &mut Vec<PreparedMessage>,
     ) -> Pushed {
         if message.check().is_ok_and(Outgoing::is_control) {
@@ -175,17 +187,17 @@ impl Lanes {
             }
             Err(entry) => entry,
         };
-        let has_turn = has_turn || self.bounds.when_full != WhenFull::Wait;
+        let has_turn = turn != Turn::Later || self.bounds.when_full != WhenFull::Wait;
         if has_turn && self.has_room(entry.size()) {
             return self.append(entry);
         }
         match self.bounds.when_full {
+            WhenFull::Wait if turn == Turn::Never => Pushed::GiveUp(entry.message),
             WhenFull::Wait => Pushed::Full(entry.message),
             WhenFull::Close => Pushed::GiveUp(entry.message),
             WhenFull::DropNewest => {
                 self.dropped += 1;
-                dropped.push(entry.message);
-                Pushed::Queued
+                Pushed::Dropped(entry.message)
             }
             WhenFull::DropOldest => {
                 // Or a later message could replace this one and still be sent before it.

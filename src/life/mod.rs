@@ -6,12 +6,14 @@
 
 mod alarm;
 mod clock;
+mod delivered;
 mod lane;
 #[cfg(all(test, anyws_loom))]
 mod loom_alarm;
 #[cfg(all(test, anyws_loom))]
 mod loom_tests;
 mod moment;
+mod order;
 mod queue;
 mod rate;
 mod stop;
@@ -20,9 +22,14 @@ mod waiting;
 
 use std::{sync::Arc, task::Waker};
 
-pub use self::lane::{Buffered, TrySendError};
+pub use self::{
+    delivered::Delivered,
+    lane::{Buffered, TrySendError},
+};
 pub(crate) use self::{
-    queue::{Order, Queue},
+    delivered::Later,
+    order::Order,
+    queue::Queue,
     rate::{Allowance, Rates},
     stop::Stop,
     timers::{End, Seen, Timers, Verdict},

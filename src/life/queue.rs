@@ -11,7 +11,9 @@ use std::{
 
 use super::{
     Behind,
-    lane::{Buffered, Lanes, Pushed, TrySendError},
+    delivered::{Delivered, Later},
+    lane::{Buffered, Lanes, Pushed, TrySendError, Turn},
+    order::{Order, Taken},
     waiting::{Wait, Waiter, Waiting},
 };
 use crate::{
@@ -52,44 +54,13 @@ enum Progress {
     Over,
 }
 
-/// What a sender wants the socket to do.
-#[derive(Clone, Debug)]
-pub(crate) enum Order {
-    /// Send this Close, behind everything that was queued.
-    Close(PreparedMessage),
-    /// End the connection at once.
-    Abort,
-    /// Close, because the queue was full.
-    GiveUp,
-}
-
-impl Order {
-    fn is_abort(&self) -> bool {
-        matches!(self, Self::Abort)
-    }
-
-    /// Returns whether the order discards what is queued.
-    fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Close(_))
-    }
-}
-
-/// How many messages are taken under one lock.
-const BATCH: usize = 16;
-
-/// What the task of the socket has taken.
-#[derive(Default)]
-pub(crate) struct Taken {
-    pub(crate) messages: [Option<PreparedMessage>; BATCH],
-    /// To be followed once these messages are sent.
-    pub(crate) order: Option<Order>,
-}
-
 /// What is dropped or woken after the lock is released.
 #[derive(Default)]
 struct Deferred {
     drop: Vec<PreparedMessage>,
     waker: Option<Waker>,
+    /// The policy of the full queue has dropped the last message.
+    is_dropped: bool,
     /// An order was given.
     is_ordered: bool,
     /// Senders have to be woken.
@@ -123,10 +94,33 @@ impl Queue {
         message: PreparedMessage,
         key: Option<u64>,
     ) -> Result<(), TrySendError> {
-        let pushed = self.change(|state, deferred| state.push(message, key, false, deferred));
+        let pushed = self.change(|state, deferred| {
+            let turn = state.turn(false);
+            state.push(message, key, turn, deferred)
+        });
         // An order may have ended waits.
         self.wake_ready();
         pushed
+    }
+
+    /// Queues the messages of a hub under one lock, and waits for nothing: a queue that would make
+    /// it wait closes its socket. The caller drops `later` once it holds no lock.
+    pub(crate) fn deliver(
+        &self,
+        messages: &[PreparedMessage],
+        delivered: &mut Delivered,
+        later: &mut Later,
+    ) {
+        let ((), is_new, deferred) = self.change_state(|state, deferred| {
+            for message in messages {
+                state.deliver(message.clone(), delivered, deferred);
+            }
+        });
+        if is_new {
+            later.wakers.extend(self.socket.take());
+        }
+        later.wakers.append(&mut self.take_ready());
+        later.messages.extend(deferred.drop);
     }
 
     /// Queues a message once there is space.
@@ -140,20 +134,20 @@ impl Queue {
             return Poll::Ready(Ok(()));
         };
         let has_turn = waiter.has_waited();
-        let pushed =
-            self.change(
-                |state, deferred| match state.push(new, None, has_turn, deferred) {
-                    Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
-                        *message = Some(full);
-                        deferred.waker = state.waiting.wait(waiter, Wait::Space, cx.waker());
-                        Poll::Pending
-                    }
-                    pushed => {
-                        deferred.waker = state.waiting.forget(waiter);
-                        Poll::Ready(pushed)
-                    }
-                },
-            );
+        let pushed = self.change(|state, deferred| {
+            let turn = state.turn(has_turn);
+            match state.push(new, None, turn, deferred) {
+                Err(TrySendError::Full(full)) if state.progress == Progress::Open => {
+                    *message = Some(full);
+                    deferred.waker = state.waiting.wait(waiter, Wait::Space, cx.waker());
+                    Poll::Pending
+                }
+                pushed => {
+                    deferred.waker = state.waiting.forget(waiter);
+                    Poll::Ready(pushed)
+                }
+            }
+        });
         self.wake_ready();
         pushed
     }
@@ -227,9 +221,14 @@ impl Queue {
     /// Wakes the senders whose wait has ended. The caller holds no lock: a waker may use the
     /// socket.
     pub(crate) fn wake_ready(&self) {
+        self.take_ready().into_iter().for_each(Waker::wake);
+    }
+
+    fn take_ready(&self) -> Vec<Waker> {
         if self.has_ready.swap(false, Ordering::AcqRel) {
-            let ready = self.lock().waiting.take_ready();
-            ready.into_iter().for_each(Waker::wake);
+            self.lock().waiting.take_ready()
+        } else {
+            Vec::new()
         }
     }
 
@@ -293,21 +292,29 @@ impl Queue {
 
     /// Changes the state. Wakes the task of the socket if there is something new for it.
     fn change<T>(&self, change: impl FnOnce(&mut State, &mut Deferred) -> T) -> T {
-        let mut deferred = Deferred::default();
-        let (changed, is_new) = {
-            let mut state = self.lock();
-            let changed = change(&mut state, &mut deferred);
-            let is_pending = state.has_work();
-            let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
-            if deferred.has_ready {
-                self.note_ready();
-            }
-            (changed, is_pending && (deferred.is_ordered || !was_pending))
-        };
+        let (changed, is_new, _deferred) = self.change_state(change);
         if is_new {
             self.socket.wake();
         }
         changed
+    }
+
+    /// Changes the state. Returns also whether there is something new for the task of the socket.
+    fn change_state<T>(
+        &self,
+        change: impl FnOnce(&mut State, &mut Deferred) -> T,
+    ) -> (T, bool, Deferred) {
+        let mut deferred = Deferred::default();
+        let mut state = self.lock();
+        let changed = change(&mut state, &mut deferred);
+        let is_pending = state.has_work();
+        let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
+        if deferred.has_ready {
+            self.note_ready();
+        }
+        drop(state);
+        let is_new = is_pending && (deferred.is_ordered || !was_pending);
+        (changed, is_new, deferred)
     }
 
     /// Nothing that runs under the lock panics.
@@ -321,12 +328,21 @@ impl State {
         self.order.is_some() || !self.lanes.is_empty()
     }
 
-    /// Queues a message. Without a turn, it gets no space before senders that wait.
+    /// Returns the turn of a sender, who gets no space before those that wait.
+    fn turn(&self, has_waited: bool) -> Turn {
+        if has_waited || !self.waiting.is_for_space() {
+            Turn::Now
+        } else {
+            Turn::Later
+        }
+    }
+
+    /// Queues a message, or returns why not.
     fn push(
         &mut self,
         message: PreparedMessage,
         key: Option<u64>,
-        has_turn: bool,
+        turn: Turn,
         deferred: &mut Deferred,
     ) -> Result<(), TrySendError> {
         let is_close = match message.check() {
@@ -340,15 +356,48 @@ impl State {
             self.order(Order::Close(message), deferred);
             return Ok(());
         }
-        let has_turn = has_turn || !self.waiting.is_for_space();
-        match self.lanes.push(message, key, has_turn, &mut deferred.drop) {
+        match self.lanes.push(message, key, turn, &mut deferred.drop) {
             Pushed::Queued => Ok(()),
+            Pushed::Dropped(message) => {
+                deferred.drop.push(message);
+                deferred.is_dropped = true;
+                Ok(())
+            }
             Pushed::Full(message) => Err(TrySendError::Full(message)),
             Pushed::GiveUp(message) => {
                 self.order(Order::GiveUp, deferred);
                 Err(TrySendError::Full(message))
             }
         }
+    }
+
+    /// Queues a message of a hub, and counts what has become of it.
+    fn deliver(
+        &mut self,
+        message: PreparedMessage,
+        delivered: &mut Delivered,
+        deferred: &mut Deferred,
+    ) {
+        deferred.is_dropped = false;
+        let count = match self.push(message, None, Turn::Never, deferred) {
+            Ok(()) if deferred.is_dropped => &mut delivered.dropped,
+            Ok(()) => &mut delivered.queued,
+            Err(TrySendError::Full(message)) => {
+                deferred.drop.push(message);
+                // Only control frames are full and do not close the socket.
+                if self.progress == Progress::Open {
+                    &mut delivered.dropped
+                } else {
+                    &mut delivered.closed
+                }
+            }
+            Err(TrySendError::Closed(message)) => {
+                deferred.drop.push(message);
+                &mut delivered.gone
+            }
+            Err(TrySendError::Invalid(_)) => &mut delivered.dropped,
+        };
+        *count += 1;
     }
 
     /// Notes an order. The first one counts, but a socket may be aborted while it closes: its peer

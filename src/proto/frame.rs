@@ -30,7 +30,7 @@ pub(crate) enum OpCode {
 }
 
 impl OpCode {
-    fn from_bits(bits: u8) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_bits(bits: u8) -> Result<Self, ProtocolError> {
         Ok(match bits {
             0 => Self::Continuation,
             1 => Self::Text,

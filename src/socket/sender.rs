@@ -52,6 +52,11 @@ impl Sender {
         Self { queue }
     }
 
+    /// Returns the queue, for the topics of a hub.
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
     /// Queues a message at once, or returns why not.
     ///
     /// The message is a text (`&str`, `String`, `Utf8Bytes`), binary data (`Bytes`, `Vec<u8>`), a

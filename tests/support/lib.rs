@@ -17,6 +17,7 @@ use anyws::{Runtime, WebSocketConfig};
 
 #[cfg(feature = "testing")]
 pub mod attack;
+pub mod broker;
 pub mod busy;
 pub mod chaos;
 pub mod cost;

@@ -95,3 +95,10 @@ pub fn waker() -> (Waker, Arc<Woken>) {
 pub fn poll_with<T>(waker: &Waker, future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(waker))
 }
+
+/// Checks that a future waits.
+pub fn assert_pending(mut future: impl Future + Unpin) {
+    let (waker, _) = waker();
+    let polled = poll_with(&waker, Pin::new(&mut future));
+    assert!(polled.is_pending(), "the future does not wait");
+}

@@ -53,7 +53,7 @@ impl Outgoing {
         }
     }
 
-    pub(super) fn payload(&self) -> &Bytes {
+    pub(crate) fn payload(&self) -> &Bytes {
         &self.payload
     }
 

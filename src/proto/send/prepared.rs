@@ -80,7 +80,7 @@ impl PreparedMessage {
     }
 
     /// Returns whether the user has opted out of compression.
-    pub(super) fn is_uncompressed(&self) -> bool {
+    pub(crate) fn is_uncompressed(&self) -> bool {
         self.0.is_uncompressed
     }
 

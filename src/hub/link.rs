@@ -1,0 +1,355 @@
+//! What a hub shares with the task that speaks to its backplane.
+
+use std::{
+    error::Error,
+    fmt, mem,
+    sync::{Arc, PoisonError},
+    task::{Context, Poll},
+};
+
+use super::{
+    envelope::Envelope,
+    event::{Event, EventQueue},
+    outbox::{Outbound, Outbox},
+    topic::Topic,
+};
+use crate::{
+    error::BoxError,
+    proto::PreparedMessage,
+    sync::{AtomicUsize, AtomicWaker, Mutex, MutexGuard, Ordering},
+};
+
+/// The longest topic that travels, in bytes: a name, and no data.
+const MAX_TOPIC: usize = 4 * 1024;
+
+/// Why messages of this process do not reach other processes.
+#[derive(Debug, thiserror::Error)]
+enum NotPublished {
+    #[error("the backplane is down")]
+    Down,
+    #[error("the queue to the backplane is full: it is slower than this process publishes")]
+    Full,
+    #[error("the topic is longer than {MAX_TOPIC} bytes")]
+    TopicTooLong,
+}
+
+/// The backplane has ended before its hub.
+#[derive(Debug, thiserror::Error)]
+#[error("the backplane has ended: it returned or panicked, or its runtime was shut down")]
+struct Ended;
+
+/// The side of a hub that speaks to other processes.
+pub(super) struct Link {
+    /// Tells this hub from all others.
+    node: u64,
+    state: Mutex<State>,
+    task: AtomicWaker,
+    ignored: AtomicUsize,
+    pub(super) events: Arc<EventQueue>,
+    reasons: Reasons,
+}
+
+struct State {
+    status: Status,
+    /// The backplane was connected again since the task has looked.
+    is_reset: bool,
+    /// Messages may be missing since the last time that the hub was up.
+    was_down: bool,
+    phase: Phase,
+    /// Topics whose first member has joined, or whose last one has left.
+    listed: Vec<Arc<Topic>>,
+    outbox: Outbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// The first attempt to connect goes on: messages wait.
+    Starting,
+    Up,
+    Down,
+}
+
+/// Whether the hub and its task are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// The hub is dropped, and the task publishes what is left.
+    Ending,
+    /// The task or the backplane has ended before the hub.
+    Stopped,
+}
+
+/// The task of the hub. Dropping it says that it has ended, or that the backplane has.
+pub(super) struct Running(Arc<Link>);
+
+impl Running {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        Self(Arc::clone(link))
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.stopped();
+    }
+}
+
+/// What the task does next.
+pub(super) struct Work {
+    pub(super) is_up: bool,
+    /// Nothing is subscribed any more.
+    pub(super) is_reset: bool,
+    pub(super) is_over: bool,
+    pub(super) listed: Vec<Arc<Topic>>,
+    pub(super) batch: Vec<Outbound>,
+}
+
+/// Messages that were queued for the backplane, or lost. Dropping it tells the user and the task.
+#[must_use]
+pub(super) struct Posted<'a> {
+    link: &'a Link,
+    topic: &'a Arc<str>,
+    lost: usize,
+    reason: &'a Arc<dyn Error + Send + Sync>,
+}
+
+impl Drop for Posted<'_> {
+    fn drop(&mut self) {
+        self.link.lose(self.topic, self.lost, self.reason);
+        self.link.task.wake();
+    }
+}
+
+/// Shared, so that failures for one reason become one event.
+struct Reasons {
+    down: Arc<dyn Error + Send + Sync>,
+    full: Arc<dyn Error + Send + Sync>,
+    too_long: Arc<dyn Error + Send + Sync>,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self {
+            node: rand::random(),
+            state: Mutex::new(State {
+                status: Status::Starting,
+                is_reset: false,
+                was_down: false,
+                phase: Phase::Running,
+                listed: Vec::new(),
+                outbox: Outbox::new(),
+            }),
+            task: AtomicWaker::default(),
+            ignored: AtomicUsize::new(0),
+            events: Arc::default(),
+            reasons: Reasons {
+                down: Arc::new(NotPublished::Down),
+                full: Arc::new(NotPublished::Full),
+                too_long: Arc::new(NotPublished::TopicTooLong),
+            },
+        }
+    }
+
+    /// Returns whether an envelope is one of this hub.
+    pub(super) fn is_own(&self, envelope: &Envelope) -> bool {
+        envelope.node == self.node
+    }
+
+    /// Returns whether a topic is short enough to travel.
+    pub(super) fn carries(topic: &str) -> bool {
+        topic.len() <= MAX_TOPIC
+    }
+
+    /// Counts a message that no hub has sent.
+    pub(super) fn ignore(&self) {
+        self.ignored.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn ignored(&self) -> usize {
+        self.ignored.load(Ordering::Relaxed)
+    }
+
+    /// Queues messages for the backplane, and waits for nothing. The caller drops the result once
+    /// it holds no lock.
+    pub(super) fn publish<'a>(
+        &'a self,
+        topic: &'a Arc<str>,
+        messages: &[PreparedMessage],
+        is_latest: bool,
+    ) -> Posted<'a> {
+        let messages = messages.iter().filter(|it| Envelope::carries(it));
+        let mut posted = Posted {
+            link: self,
+            topic,
+            lost: 0,
+            reason: &self.reasons.full,
+        };
+        if !Self::carries(topic) {
+            posted.lost = messages.count();
+            posted.reason = &self.reasons.too_long;
+            return posted;
+        }
+        let mut state = self.lock();
+        let is_down = state.status == Status::Down;
+        if is_down {
+            posted.reason = &self.reasons.down;
+        }
+        for message in messages {
+            let envelope = Envelope {
+                node: self.node,
+                sequence: state.outbox.number(topic),
+                is_latest,
+                message: message.clone(),
+            };
+            let topic = Arc::clone(topic);
+            if is_down || state.outbox.push(Outbound { topic, envelope }).is_err() {
+                posted.lost += 1;
+            }
+        }
+        posted
+    }
+
+    /// Tells that messages may be lost.
+    pub(super) fn lose(&self, topic: &Arc<str>, lost: usize, error: &Arc<dyn Error + Send + Sync>) {
+        if lost > 0 {
+            self.events.push(Event::PublishFailed {
+                topic: Arc::clone(topic),
+                lost: lost as u64,
+                error: Arc::clone(error),
+            });
+        }
+    }
+
+    /// Tells that a topic is not subscribed.
+    pub(super) fn refuse(&self, topic: &Arc<str>, error: BoxError) {
+        let topic = Arc::clone(topic);
+        self.events.push(Event::SubscribeFailed { topic, error });
+    }
+
+    pub(super) fn refuse_long(&self, topic: &Arc<str>) {
+        self.refuse(topic, NotPublished::TopicTooLong.into());
+    }
+
+    /// Asks the task to look at a topic.
+    pub(super) fn list(&self, topic: Arc<Topic>) {
+        self.lock().listed.push(topic);
+        self.task.wake();
+    }
+
+    /// The backplane is connected: nothing is subscribed yet.
+    pub(super) fn connected(&self) {
+        let mut state = self.lock();
+        state.status = Status::Up;
+        state.is_reset = true;
+        drop(state);
+        self.task.wake();
+    }
+
+    /// The backplane is not connected. What waits for it is lost.
+    pub(super) fn disconnected(&self, reason: BoxError) {
+        let mut state = self.lock();
+        state.status = Status::Down;
+        state.is_reset = true;
+        state.was_down = true;
+        let lost = state.outbox.clear();
+        drop(state);
+        self.events.push(Event::Down(reason));
+        for outbound in &lost {
+            self.lose(&outbound.topic, 1, &self.reasons.down);
+        }
+        self.task.wake();
+    }
+
+    /// Returns whether the backplane is up, and has been since the task has looked.
+    pub(super) fn is_still_up(&self) -> bool {
+        let state = self.lock();
+        state.status == Status::Up && !state.is_reset
+    }
+
+    /// Tells that the hub is up, if it still is. Returns whether messages may be missing.
+    pub(super) fn tell_up(&self) -> bool {
+        let mut state = self.lock();
+        if state.status != Status::Up || state.is_reset {
+            return false;
+        }
+        let was_down = mem::take(&mut state.was_down);
+        drop(state);
+        self.events.push(Event::Up);
+        was_down
+    }
+
+    /// The hub is dropped. The task ends once everything is published.
+    pub(super) fn end(&self) {
+        let phase = mem::replace(&mut self.lock().phase, Phase::Ending);
+        if phase == Phase::Stopped {
+            self.events.end();
+        } else {
+            self.task.wake();
+        }
+    }
+
+    /// The task or the backplane has ended.
+    fn stopped(&self) {
+        let phase = mem::replace(&mut self.lock().phase, Phase::Stopped);
+        if phase == Phase::Ending {
+            self.events.end();
+        } else {
+            self.disconnected(Ended.into());
+        }
+    }
+
+    /// Waits for something to do.
+    pub(super) fn poll_work(&self, cx: &Context<'_>) -> Poll<Work> {
+        self.task.register(cx.waker());
+        let mut state = self.lock();
+        let is_up = state.status == Status::Up;
+        let is_publishing = is_up && !state.outbox.is_empty();
+        // What was published before the first connection still gets its chance.
+        let is_waiting = state.status == Status::Starting && !state.outbox.is_empty();
+        let is_over = state.phase == Phase::Ending && !is_waiting;
+        if !state.is_reset && !is_over && state.listed.is_empty() && !is_publishing {
+            return Poll::Pending;
+        }
+        Poll::Ready(Work {
+            is_up,
+            is_reset: mem::take(&mut state.is_reset),
+            is_over,
+            listed: mem::take(&mut state.listed),
+            batch: if is_up {
+                state.outbox.take()
+            } else {
+                Vec::new()
+            },
+        })
+    }
+
+    /// Returns that there is nothing new.
+    pub(super) fn no_work(&self) -> Work {
+        let state = self.lock();
+        Work {
+            is_up: state.status == Status::Up && !state.is_reset,
+            is_reset: false,
+            is_over: false,
+            listed: Vec::new(),
+            batch: Vec::new(),
+        }
+    }
+
+    /// Nothing that runs under the lock panics.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.lock().status;
+        f.debug_struct("Link")
+            .field("status", &status)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,85 @@
+//! What waits to be published by the backplane.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use super::{
+    envelope::{Envelope, MAX_PAYLOAD},
+    recent::Recent,
+    sequence::Sequence,
+};
+
+/// How many messages wait for the backplane: a second of many busy rooms.
+const MAX_MESSAGES: usize = 10_000;
+/// How many bytes wait for the backplane, with the headers.
+const MAX_BYTES: usize = MAX_PAYLOAD;
+/// How many messages the backplane gets at once, so that it needs one round trip for them.
+const BATCH: usize = 256;
+/// How many bytes the backplane gets at once, if they are several messages.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// On how many topics the number of the last message is remembered, at some 100 bytes each.
+const MAX_TOPICS: usize = 64 * 1024;
+
+/// The messages that wait for the backplane, in order, and the numbers of the last ones.
+pub(super) struct Outbox {
+    waiting: VecDeque<Outbound>,
+    bytes: usize,
+    sequences: Recent<Arc<str>, Sequence>,
+}
+
+/// A message for the hubs of other processes.
+pub(super) struct Outbound {
+    pub(super) topic: Arc<str>,
+    pub(super) envelope: Envelope,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            sequences: Recent::new(MAX_TOPICS),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Returns the place of the next message on a topic. It is used up even if the message is lost,
+    /// so that other hubs notice.
+    pub(super) fn number(&mut self, topic: &Arc<str>) -> Sequence {
+        self.sequences.entry(topic, Sequence::start).next()
+    }
+
+    /// Queues a message, or returns it if there is no space.
+    pub(super) fn push(&mut self, outbound: Outbound) -> Result<(), Outbound> {
+        let size = outbound.envelope.size();
+        if self.waiting.len() >= MAX_MESSAGES || self.bytes + size > MAX_BYTES {
+            return Err(outbound);
+        }
+        self.bytes += size;
+        self.waiting.push_back(outbound);
+        Ok(())
+    }
+
+    /// Takes the next messages: as many as the backplane gets at once.
+    pub(super) fn take(&mut self) -> Vec<Outbound> {
+        let mut sum = 0;
+        let fits = |outbound: &&Outbound| {
+            sum += outbound.envelope.size();
+            sum <= BATCH_BYTES
+        };
+        let fitting = self.waiting.iter().take(BATCH).take_while(fits).count();
+        let first = usize::from(!self.waiting.is_empty());
+        let batch: Vec<_> = self.waiting.drain(..fitting.max(first)).collect();
+        let sizes = batch.iter().map(|outbound| outbound.envelope.size());
+        self.bytes -= sizes.sum::<usize>();
+        batch
+    }
+
+    /// Takes all messages.
+    pub(super) fn clear(&mut self) -> VecDeque<Outbound> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}

@@ -1,0 +1,203 @@
+//! The task of a hub that has a backplane: it subscribes, publishes, and tells what was lost.
+
+use std::{
+    collections::VecDeque,
+    error::Error,
+    future::{pending, poll_fn},
+    pin::pin,
+    sync::{Arc, Weak},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::{join_all, select};
+
+use super::{
+    backplane::{Backplane, Publication},
+    event::Event,
+    inbox::Inbox,
+    link::{Link, Running, Work},
+    outbox::Outbound,
+    topic::{Grace, Topic, Wanted},
+    topics::Topics,
+};
+use crate::rt::{Deadline, Runtime};
+
+/// How long a topic without members stays subscribed: pages that are reloaded cost nothing.
+const GRACE: Duration = Duration::from_secs(10);
+/// How many subscriptions are on their way at once.
+const AT_ONCE: usize = 256;
+
+/// Speaks to the backplane until the hub is dropped.
+pub(super) async fn run(
+    topics: Weak<Topics>,
+    running: Running,
+    backplane: impl Backplane,
+    runtime: Arc<dyn Runtime>,
+) {
+    let link = Arc::clone(running.link());
+    let inbox = Inbox::new(topics.clone(), Arc::clone(&link));
+    let mut task = Task {
+        topics,
+        link,
+        backplane: &backplane,
+        runtime,
+        leaving: VecDeque::new(),
+        timer: None,
+    };
+    let connection = async {
+        backplane.run(inbox).await;
+        drop(running);
+        pending::<()>().await;
+    };
+    select(pin!(task.serve()), pin!(connection)).await;
+}
+
+/// What the task knows.
+struct Task<'a> {
+    topics: Weak<Topics>,
+    link: Arc<Link>,
+    backplane: &'a dyn Backplane,
+    runtime: Arc<dyn Runtime>,
+    /// Topics without members, with the end of their grace and the number of departures.
+    leaving: VecDeque<(Instant, Arc<Topic>, u64)>,
+    /// The end of the first grace.
+    timer: Option<Deadline>,
+}
+
+impl Task<'_> {
+    async fn serve(&mut self) {
+        loop {
+            let work = poll_fn(|cx| self.poll_work(cx)).await;
+            let is_over = work.is_over && work.batch.is_empty();
+            self.follow(work).await;
+            if is_over {
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do, or for the end of a grace.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<Work> {
+        if let Poll::Ready(work) = self.link.poll_work(cx) {
+            return Poll::Ready(work);
+        }
+        let Some((end, ..)) = self.leaving.front() else {
+            return Poll::Pending;
+        };
+        let timer = self.timer.get_or_insert_with(|| {
+            let left = end.saturating_duration_since(self.runtime.now());
+            Deadline::start(left, Some(&self.runtime))
+        });
+        timer.poll_passed(cx).map(|()| self.link.no_work())
+    }
+
+    async fn follow(&mut self, work: Work) {
+        let mut looked_at = work.listed;
+        if work.is_reset {
+            // What is listed is among all.
+            looked_at = self
+                .topics
+                .upgrade()
+                .map_or(Vec::new(), |topics| topics.all());
+            for topic in &looked_at {
+                topic.set_subscribed(false);
+            }
+        }
+        self.end_graces().await;
+        let wanted = self.look_at(&looked_at);
+        if work.is_up {
+            self.subscribe(&wanted).await;
+        }
+        if work.is_up && work.is_reset && self.link.tell_up() {
+            for topic in looked_at.iter().filter(|topic| topic.members() > 0) {
+                let topic = Arc::clone(topic.name());
+                self.link.events.push(Event::Gap { topic, lost: None });
+            }
+        }
+        if !work.batch.is_empty() {
+            self.publish(&work.batch).await;
+        }
+    }
+
+    /// Returns the topics to subscribe to.
+    fn look_at<'t>(&mut self, topics: &'t [Arc<Topic>]) -> Vec<&'t Arc<Topic>> {
+        let mut wanted = Vec::new();
+        for topic in topics {
+            match topic.look() {
+                Wanted::Nothing => {}
+                Wanted::Subscribe => wanted.push(topic),
+                Wanted::Grace(departures) => self.start_grace(topic, departures),
+            }
+        }
+        wanted
+    }
+
+    fn start_grace(&mut self, topic: &Arc<Topic>, departures: u64) {
+        let now = self.runtime.now();
+        // Without timers there is no grace, as nothing would end it.
+        let has_timers = self.runtime.has_timers();
+        let end = if has_timers { now + GRACE } else { now };
+        self.leaving.push_back((end, Arc::clone(topic), departures));
+    }
+
+    /// Removes topics that have had no members for long enough.
+    async fn end_graces(&mut self) {
+        let now = self.runtime.now();
+        let mut ended = Vec::new();
+        while self.leaving.front().is_some_and(|(end, ..)| *end <= now)
+            && let Some((_, topic, departures)) = self.leaving.pop_front()
+        {
+            match topic.end_grace(departures) {
+                Grace::Ended => {}
+                Grace::Again(departures) => self.start_grace(&topic, departures),
+                Grace::Removed { was_subscribed } => {
+                    if let Some(topics) = self.topics.upgrade() {
+                        topics.remove(&topic);
+                    }
+                    if was_subscribed {
+                        ended.push(topic);
+                    }
+                }
+            }
+        }
+        self.timer = None;
+        for chunk in ended.chunks(AT_ONCE) {
+            let ends = chunk
+                .iter()
+                .map(|topic| self.backplane.unsubscribe(topic.name()));
+            // If it fails, messages come for nobody.
+            join_all(ends).await;
+        }
+    }
+
+    async fn subscribe(&self, topics: &[&Arc<Topic>]) {
+        for chunk in topics.chunks(AT_ONCE) {
+            let subscribed = chunk.iter().map(|topic| self.subscribe_to(topic));
+            join_all(subscribed).await;
+        }
+    }
+
+    async fn subscribe_to(&self, topic: &Topic) {
+        if !Link::carries(topic.name()) {
+            return self.link.refuse_long(topic.name());
+        }
+        match self.backplane.subscribe(topic.name()).await {
+            Ok(()) => topic.set_subscribed(true),
+            // Otherwise the next connection subscribes again.
+            Err(error) if self.link.is_still_up() => self.link.refuse(topic.name(), error),
+            Err(_) => {}
+        }
+    }
+
+    async fn publish(&self, batch: &[Outbound]) {
+        let batch: Vec<_> = batch.iter().map(Publication::new).collect();
+        let Err(error) = self.backplane.publish(&batch).await else {
+            return;
+        };
+        let error: Arc<dyn Error + Send + Sync> = error.into();
+        for publication in &batch {
+            self.link.lose(publication.shared_topic(), 1, &error);
+        }
+    }
+}

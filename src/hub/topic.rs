@@ -1,0 +1,309 @@
+//! One topic: its members, and the one order in which they get what is published.
+
+use std::{
+    sync::{Arc, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use super::{envelope::Envelope, link::Link, members::Members, remote::Remote, sequence::Heard};
+use crate::{
+    life::{Delivered, Later, Queue},
+    proto::PreparedMessage,
+    sync::{AtomicUsize, Mutex, MutexGuard, Ordering},
+};
+
+/// A topic of a hub.
+///
+/// Publishing holds its lock to the end: that gives all members one order, and a member that joins
+/// meanwhile gets everything from that point on, once.
+pub(super) struct Topic {
+    name: Arc<str>,
+    /// How many topics of the hub have members.
+    populated: Arc<AtomicUsize>,
+    state: Mutex<State>,
+}
+
+struct State {
+    members: Members,
+    /// What members get when they join.
+    latest: Option<PreparedMessage>,
+    /// The hub does not know the topic any more.
+    is_removed: bool,
+    /// `None` without a backplane.
+    remote: Option<Box<Remote>>,
+}
+
+/// The hub has removed the topic: look for its successor.
+pub(super) struct Removed;
+
+/// A member that has joined.
+pub(super) struct Joined {
+    pub(super) id: u64,
+    /// The hub's task has to look at the topic.
+    pub(super) is_news: bool,
+}
+
+/// What the hub does for a member that has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    /// The topic is gone.
+    Remove,
+    /// The hub's task has to look at the topic.
+    List,
+}
+
+/// What the hub's task does with a topic.
+pub(super) enum Wanted {
+    Nothing,
+    Subscribe,
+    /// Look again at the end of the grace, with the number of departures.
+    Grace(u64),
+}
+
+/// What becomes of a topic at the end of its grace.
+pub(super) enum Grace {
+    /// It has members again.
+    Ended,
+    /// The last member has left again since: another grace, with the number of departures.
+    Again(u64),
+    Removed {
+        was_subscribed: bool,
+    },
+}
+
+impl Topic {
+    pub(super) fn new(name: Arc<str>, populated: Arc<AtomicUsize>, has_backplane: bool) -> Self {
+        Self {
+            name,
+            populated,
+            state: Mutex::new(State {
+                members: Members::default(),
+                latest: None,
+                is_removed: false,
+                remote: has_backplane.then(|| Box::new(Remote::new())),
+            }),
+        }
+    }
+
+    pub(super) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.lock().members.len()
+    }
+
+    /// Adds a member.
+    pub(super) fn join(&self, queue: &Arc<Queue>) -> Result<Joined, Removed> {
+        // Declared before the lock, so it is dropped after it.
+        let mut later = Later::default();
+        let mut state = self.lock();
+        if state.is_removed {
+            return Err(Removed);
+        }
+        if let Some(latest) = state.latest.clone() {
+            queue.deliver(&[latest], &mut Delivered::default(), &mut later);
+        }
+        if state.members.is_empty() {
+            self.populated.fetch_add(1, Ordering::Relaxed);
+        }
+        let id = state.members.add(Arc::clone(queue));
+        let remote = state.remote.as_mut();
+        let is_news = remote.is_some_and(|remote| !remote.is_subscribed && remote.list());
+        Ok(Joined { id, is_news })
+    }
+
+    /// Removes a member.
+    pub(super) fn leave(&self, id: u64) -> Left {
+        let mut state = self.lock();
+        let queue = state.members.remove(id);
+        let mut waker = None;
+        let mut left = Left::Nothing;
+        if queue.is_some() && state.members.is_empty() {
+            self.populated.fetch_sub(1, Ordering::Relaxed);
+            left = state.empty();
+        }
+        if let Some(remote) = &mut state.remote {
+            waker = remote.waiting.remove(&id);
+        }
+        drop(state);
+        // They are the user's.
+        drop((queue, waker));
+        left
+    }
+
+    /// Queues messages for the members, but for `except`, and for the backplane.
+    pub(super) fn publish(
+        &self,
+        messages: &[PreparedMessage],
+        except: Option<&Arc<Queue>>,
+        link: Option<&Link>,
+    ) -> Delivered {
+        let mut later = Later::default();
+        let state = self.lock();
+        let delivered = state.deliver(messages, except, &mut later);
+        let posted = link.map(|link| link.publish(&self.name, messages, false));
+        drop(state);
+        drop(posted);
+        delivered
+    }
+
+    /// Queues a message for the members and for the backplane, and keeps it.
+    pub(super) fn publish_latest(
+        &self,
+        message: PreparedMessage,
+        link: Option<&Link>,
+    ) -> Result<Delivered, Removed> {
+        let mut later = Later::default();
+        let mut state = self.lock();
+        if state.is_removed {
+            return Err(Removed);
+        }
+        let messages = [message];
+        let delivered = state.deliver(&messages, None, &mut later);
+        let posted = link.map(|link| link.publish(&self.name, &messages, true));
+        let [message] = messages;
+        let replaced = state.latest.replace(message);
+        drop(state);
+        drop((posted, replaced));
+        Ok(delivered)
+    }
+
+    /// Forgets the latest message. Returns whether the topic is gone with it.
+    pub(super) fn clear_latest(&self) -> bool {
+        let mut state = self.lock();
+        let latest = state.latest.take();
+        let is_gone = state.members.is_empty() && state.remote.is_none();
+        state.is_removed |= is_gone;
+        drop(state);
+        drop(latest);
+        is_gone
+    }
+
+    /// Queues a message of another process for the members.
+    pub(super) fn receive(&self, envelope: Envelope) -> Heard {
+        let mut later = Later::default();
+        let mut state = self.lock();
+        let Some(remote) = &mut state.remote else {
+            return Heard::Next;
+        };
+        let heard = remote.hear(envelope.node, envelope.sequence);
+        if heard == Heard::Again {
+            return heard;
+        }
+        let messages = [envelope.message];
+        state.deliver(&messages, None, &mut later);
+        let [message] = messages;
+        let mut replaced = None;
+        if envelope.is_latest {
+            replaced = state.latest.replace(message);
+        }
+        drop(state);
+        drop(replaced);
+        heard
+    }
+
+    /// Waits until the backplane delivers messages on the topic.
+    pub(super) fn poll_subscribed(&self, id: u64, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        let remote = state.remote.as_mut();
+        let Some(remote) = remote.filter(|remote| !remote.is_subscribed) else {
+            return Poll::Ready(());
+        };
+        let replaced = remote.waiting.insert(id, cx.waker().clone());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+
+    /// Returns what the hub's task does with the topic now.
+    pub(super) fn look(&self) -> Wanted {
+        let mut state = self.lock();
+        let has_members = !state.members.is_empty();
+        let Some(remote) = &mut state.remote else {
+            return Wanted::Nothing;
+        };
+        remote.is_listed = false;
+        match (has_members, remote.is_subscribed) {
+            (true, false) => Wanted::Subscribe,
+            (false, _) if !remote.is_leaving => {
+                remote.is_leaving = true;
+                Wanted::Grace(remote.departures)
+            }
+            _ => Wanted::Nothing,
+        }
+    }
+
+    /// Ends the grace that began with the last of so many departures.
+    pub(super) fn end_grace(&self, departures: u64) -> Grace {
+        let mut state = self.lock();
+        let is_empty = state.members.is_empty();
+        let Some(remote) = &mut state.remote else {
+            return Grace::Ended;
+        };
+        if is_empty && remote.departures != departures {
+            return Grace::Again(remote.departures);
+        }
+        remote.is_leaving = false;
+        let was_subscribed = remote.is_subscribed;
+        state.is_removed = is_empty;
+        match (is_empty, was_subscribed) {
+            (false, _) => Grace::Ended,
+            (true, was_subscribed) => Grace::Removed { was_subscribed },
+        }
+    }
+
+    /// Notes whether the topic is subscribed.
+    pub(super) fn set_subscribed(&self, is_subscribed: bool) {
+        let mut wakers = Vec::new();
+        if let Some(remote) = &mut self.lock().remote {
+            remote.is_subscribed = is_subscribed;
+            if is_subscribed {
+                wakers.extend(remote.waiting.drain().map(|(_, waker)| waker));
+            }
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Nothing that runs under the lock panics.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn deliver(
+        &self,
+        messages: &[PreparedMessage],
+        except: Option<&Arc<Queue>>,
+        later: &mut Later,
+    ) -> Delivered {
+        let mut delivered = Delivered::default();
+        for queue in self.members.iter() {
+            if except.is_none_or(|except| !Arc::ptr_eq(except, queue)) {
+                queue.deliver(messages, &mut delivered, later);
+            }
+        }
+        delivered
+    }
+
+    /// Notes that the last member has left.
+    fn empty(&mut self) -> Left {
+        match &mut self.remote {
+            Some(remote) => {
+                remote.departures += 1;
+                if !remote.is_leaving && remote.list() {
+                    Left::List
+                } else {
+                    Left::Nothing
+                }
+            }
+            None if self.latest.is_none() => {
+                self.is_removed = true;
+                Left::Remove
+            }
+            None => Left::Nothing,
+        }
+    }
+}

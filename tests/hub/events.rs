@@ -1,0 +1,91 @@
+//! What a hub tells about its backplane, and how much of it is kept.
+
+use std::sync::Arc;
+
+use anyws::{
+    Runtime,
+    hub::{Event, Events, Hub},
+};
+use futures::StreamExt;
+use support::{
+    broker::{Broker, Plane},
+    runtimes,
+    tasks::assert_pending,
+};
+
+use super::Member;
+
+/// Returns a hub whose backplane is up.
+async fn hub(rt: &Arc<dyn Runtime>) -> (Hub, Events, Plane) {
+    let plane = Broker::default().plane();
+    let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::clone(rt));
+    assert!(matches!(events.next().await, Some(Event::Up)));
+    (hub, events, plane)
+}
+
+runtimes! {
+    async fn the_latest_events_are_kept_and_the_rest_is_counted(rt) {
+        let (_hub, mut events, plane) = hub(&rt).await;
+        for _ in 0..1024 + 76 {
+            plane.event(Event::Skipped(7));
+        }
+        assert!(matches!(events.next().await, Some(Event::Skipped(76))));
+        for _ in 0..1024 {
+            assert!(matches!(events.next().await, Some(Event::Skipped(7))));
+        }
+        assert_pending(events.next());
+    }
+
+    async fn failures_of_one_kind_are_one_event(rt) {
+        let (hub, mut events, plane) = hub(&rt).await;
+        plane.down("away");
+        assert!(matches!(events.next().await, Some(Event::Down(_))));
+        for _ in 0..10_000 {
+            hub.publish("room", "x");
+        }
+        hub.publish("other", "x");
+        let Some(Event::PublishFailed {
+            topic, lost, error, ..
+        }) = events.next().await
+        else {
+            panic!("no failure");
+        };
+        assert_eq!((&*topic, lost), ("room", 10_000));
+        assert_eq!(error.to_string(), "the backplane is down");
+        let next = events.next().await;
+        let Some(Event::PublishFailed { topic, lost: 1, .. }) = next else {
+            panic!("{next:?}");
+        };
+        assert_eq!(&*topic, "other");
+    }
+
+    async fn the_stream_ends_with_the_last_clone_of_the_hub(rt) {
+        let (hub, mut events, plane) = hub(&rt).await;
+        let clone = hub.clone();
+        let ann = Member::new(&rt);
+        let membership = hub.join("room", &ann.sender);
+        drop(hub);
+        assert_pending(events.next());
+        plane.event(Event::Skipped(1));
+        drop(clone);
+        assert!(matches!(
+            StreamExt::next(&mut events).await,
+            Some(Event::Skipped(1))
+        ));
+        assert!(events.next().await.is_none());
+        assert!(events.next().await.is_none());
+        drop(membership);
+    }
+
+    async fn nobody_has_to_read_them(rt) {
+        let (hub, events, plane) = hub(&rt).await;
+        drop(events);
+        let cost = allocation_counter::measure(|| {
+            for _ in 0..100 {
+                plane.event(Event::Skipped(7));
+            }
+        });
+        assert_eq!(cost.bytes_current, 0);
+        assert_eq!(hub.publish("room", "x").total(), 0);
+    }
+}

@@ -29,6 +29,7 @@ pub mod network;
 pub mod owning;
 pub mod random;
 pub mod raw;
+pub mod redis;
 pub mod room;
 #[cfg(feature = "testing")]
 pub mod scripted;

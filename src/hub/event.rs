@@ -60,15 +60,17 @@ pub enum Event {
         /// Why the backplane has refused.
         error: BoxError,
     },
-    /// So many events are missing here, because nobody has read them in time.
+    /// So many events were dropped since the last one of this kind, because nobody has read them in
+    /// time. [`Up`](Self::Up) and [`Down`](Self::Down) are dropped last.
     Skipped(u64),
 }
 
 /// The events of a hub with a backplane.
 ///
 /// It is a stream that ends once all clones of the hub are dropped. Events wait here until they are
-/// read, 1,024 at most. Then the oldest are dropped, and [`Event::Skipped`] says how many.
-/// If you drop the stream, the events are dropped, too; the hub works on.
+/// read, 1,024 at most, and a gap for each topic. What comes then is dropped, and
+/// [`Event::Skipped`] says how many events were. If you drop the stream, the events are dropped,
+/// too; the hub works on.
 pub struct Events(Arc<EventQueue>);
 
 #[derive(Default)]
@@ -79,28 +81,53 @@ pub(super) struct EventQueue {
 
 #[derive(Default)]
 struct State {
-    events: VecDeque<Event>,
+    entries: VecDeque<Entry>,
+    /// The topics of [`Entry::Gaps`].
+    gaps: VecDeque<Arc<str>>,
     skipped: u64,
     is_over: bool,
     /// Nobody reads.
     is_abandoned: bool,
 }
 
+enum Entry {
+    Event(Event),
+    /// A gap of unknown size for each of many topics. There is one such entry at most.
+    Gaps,
+}
+
 impl EventQueue {
     pub(super) fn push(&self, event: Event) {
-        let mut state = self.lock();
-        if state.is_abandoned {
-            return;
-        }
-        let dropped = state.push(event);
-        drop(state);
-        drop(dropped);
-        self.reader.wake();
+        self.change(|state| state.push(event));
+    }
+
+    /// Tells that messages may be missing on topics.
+    pub(super) fn push_gaps(&self, topics: VecDeque<Arc<str>>) {
+        self.change(|state| {
+            state.entries.retain(|entry| !matches!(entry, Entry::Gaps));
+            state.entries.push_back(Entry::Gaps);
+            state.gaps = topics;
+            None
+        });
     }
 
     /// Ends the stream of events, behind those that wait.
     pub(super) fn end(&self) {
-        self.lock().is_over = true;
+        self.change(|state| {
+            state.is_over = true;
+            None
+        });
+    }
+
+    /// Changes the state, and drops what it returns after the lock.
+    fn change(&self, change: impl FnOnce(&mut State) -> Option<Event>) {
+        let mut state = self.lock();
+        if state.is_abandoned {
+            return;
+        }
+        let dropped = change(&mut state);
+        drop(state);
+        drop(dropped);
         self.reader.wake();
     }
 
@@ -110,36 +137,62 @@ impl EventQueue {
 }
 
 impl State {
-    /// Queues an event. Returns one that is dropped, which the caller does after its lock.
-    fn push(&mut self, mut event: Event) -> Option<Event> {
-        if self
-            .events
-            .back_mut()
-            .is_some_and(|last| last.merge(&event))
+    /// Queues an event. Returns one that is dropped.
+    fn push(&mut self, event: Event) -> Option<Event> {
+        if let Some(Entry::Event(last)) = self.entries.back_mut()
+            && last.merge(&event)
         {
             return Some(event);
         }
-        if self.events.len() < MAX_EVENTS {
-            self.events.push_back(event);
+        if self.entries.len() < MAX_EVENTS {
+            self.entries.push_back(Entry::Event(event));
             return None;
         }
         self.skipped += 1;
-        self.events.rotate_left(1);
-        if let Some(oldest) = self.events.back_mut() {
-            mem::swap(oldest, &mut event);
+        if !event.is_of_connection() {
+            return Some(event);
         }
-        Some(event)
+        // Whether the hub is up is never lost. Only if that changes again and again, the oldest
+        // change is.
+        let is_droppable =
+            |entry: &Entry| matches!(entry, Entry::Event(it) if !it.is_of_connection());
+        let oldest = self.entries.iter().position(is_droppable);
+        let dropped = self.entries.remove(oldest.unwrap_or_default());
+        self.entries.push_back(Entry::Event(event));
+        match dropped {
+            Some(Entry::Event(dropped)) => Some(dropped),
+            _ => None,
+        }
     }
 
     fn pop(&mut self) -> Option<Event> {
-        match mem::take(&mut self.skipped) {
-            0 => self.events.pop_front(),
-            skipped => Some(Event::Skipped(skipped)),
+        let skipped = mem::take(&mut self.skipped);
+        if skipped > 0 {
+            return Some(Event::Skipped(skipped));
         }
+        loop {
+            if let Some(Entry::Gaps) = self.entries.front()
+                && let Some(topic) = self.gaps.pop_front()
+            {
+                return Some(Event::Gap { topic, lost: None });
+            }
+            if let Entry::Event(event) = self.entries.pop_front()? {
+                return Some(event);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.skipped == 0
     }
 }
 
 impl Event {
+    /// Returns whether it tells of the connection, and not of messages.
+    fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Up | Self::Down(_))
+    }
+
     /// Adds failures of the same kind. Returns whether it was one.
     fn merge(&mut self, other: &Self) -> bool {
         match (self, other) {
@@ -195,7 +248,7 @@ impl Stream for Events {
 impl FusedStream for Events {
     fn is_terminated(&self) -> bool {
         let state = self.0.lock();
-        state.is_over && state.skipped == 0 && state.events.is_empty()
+        state.is_over && state.is_empty()
     }
 }
 
@@ -203,7 +256,7 @@ impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.lock();
         f.debug_struct("Events")
-            .field("unread", &state.events.len())
+            .field("unread", &state.entries.len())
             .finish_non_exhaustive()
     }
 }
@@ -212,7 +265,7 @@ impl Drop for Events {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.is_abandoned = true;
-        let unread = mem::take(&mut state.events);
+        let unread = (mem::take(&mut state.entries), mem::take(&mut state.gaps));
         drop(state);
         drop(unread);
     }

@@ -14,7 +14,6 @@ use futures_util::future::{join_all, select};
 
 use super::{
     backplane::{Backplane, Publication},
-    event::Event,
     inbox::Inbox,
     link::{Link, Running, Work},
     outbox::Outbound,
@@ -110,10 +109,9 @@ impl Task<'_> {
             self.subscribe(&wanted).await;
         }
         if work.is_up && work.is_reset && self.link.tell_up() {
-            for topic in looked_at.iter().filter(|topic| topic.members() > 0) {
-                let topic = Arc::clone(topic.name());
-                self.link.events.push(Event::Gap { topic, lost: None });
-            }
+            let populated = looked_at.iter().filter(|topic| topic.members() > 0);
+            let names = populated.map(|topic| Arc::clone(topic.name()));
+            self.link.events.push_gaps(names.collect());
         }
         if !work.batch.is_empty() {
             self.publish(&work.batch).await;

@@ -1,6 +1,6 @@
 //! What a hub tells about its backplane, and how much of it is kept.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use anyws::{
     Runtime,
@@ -24,16 +24,76 @@ async fn hub(rt: &Arc<dyn Runtime>) -> (Hub, Events, Plane) {
 }
 
 runtimes! {
-    async fn the_latest_events_are_kept_and_the_rest_is_counted(rt) {
+    async fn the_first_events_are_kept_and_the_rest_is_counted(rt) {
         let (_hub, mut events, plane) = hub(&rt).await;
-        for _ in 0..1024 + 76 {
-            plane.event(Event::Skipped(7));
+        for number in 0..1024 + 76 {
+            plane.event(Event::Skipped(number));
         }
         assert!(matches!(events.next().await, Some(Event::Skipped(76))));
-        for _ in 0..1024 {
-            assert!(matches!(events.next().await, Some(Event::Skipped(7))));
+        for number in 0..1024 {
+            let event = events.next().await;
+            assert!(
+                matches!(event, Some(Event::Skipped(it)) if it == number),
+                "{event:?}"
+            );
         }
         assert_pending(events.next());
+    }
+
+    async fn whether_the_hub_is_up_is_kept_for_a_late_reader(rt) {
+        let (_hub, mut events, plane) = hub(&rt).await;
+        for _ in 0..2000 {
+            plane.event(Event::Skipped(7));
+        }
+        plane.down("lost");
+        for _ in 0..2000 {
+            plane.event(Event::Skipped(7));
+        }
+        assert!(matches!(events.next().await, Some(Event::Skipped(2977))));
+        for _ in 0..1023 {
+            assert!(matches!(events.next().await, Some(Event::Skipped(7))));
+        }
+        assert!(matches!(events.next().await, Some(Event::Down(_))));
+        // Changes alone have the same bound.
+        for _ in 0..5000 {
+            plane.down("lost");
+        }
+        let cost = allocation_counter::measure(|| {
+            for _ in 0..5000 {
+                plane.down("lost again");
+            }
+        });
+        assert!(
+            cost.bytes_current < 64 * 1024,
+            "{} bytes",
+            cost.bytes_current
+        );
+    }
+
+    async fn a_gap_of_each_topic_is_told_however_many_there_are(rt) {
+        let (hub, mut events, plane) = hub(&rt).await;
+        let ann = Member::new(&rt);
+        let names: Vec<_> = (0..3000).map(|at| at.to_string()).collect();
+        let mut memberships: Vec<_> = names
+            .iter()
+            .map(|name| hub.join(name, &ann.sender))
+            .collect();
+        for _ in 0..2 {
+            plane.down("lost");
+            plane.up();
+            for membership in &mut memberships {
+                membership.ready().await;
+            }
+        }
+        let mut told = BTreeSet::new();
+        while told.len() < names.len() {
+            match events.next().await.unwrap() {
+                Event::Gap { topic, lost: None, .. } => told.insert(topic.to_string()),
+                Event::Up | Event::Down(_) => continue,
+                other => panic!("{other:?}"),
+            };
+        }
+        assert!(told == names.into_iter().collect());
     }
 
     async fn failures_of_one_kind_are_one_event(rt) {

@@ -11,6 +11,8 @@ mod latest;
 mod members;
 mod memory;
 mod order;
+#[cfg(all(feature = "redis", any(feature = "rt-tokio", feature = "rt-smol")))]
+mod redis;
 mod wire;
 
 /// A member of a topic: its socket, and the peer that reads.

@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::Result;
-use crate::process;
+use crate::{Result, figures, process};
 
 /// The name in tables and on the command line.
 pub const NAME: &str = "json-in-memory";
@@ -42,33 +41,14 @@ pub const FIGURES: [(&str, &str); 9] = [
     (IDLE_WINDOW, "bytes"),
 ];
 
-/// Writes a figure as [`measure`] reads it.
-#[must_use]
-pub fn line(figure: &str, value: f64) -> String {
-    format!("{figure}: {value:.4}")
-}
-
 /// Measures all figures once, each of the times for as long as `measured`.
 ///
 /// # Errors
 ///
 /// When one of them is missing.
 pub fn measure(folder: &Path, measured: Duration) -> Result<Vec<(&'static str, f64)>> {
-    let path = folder.join(BINARY);
-    let mut command = Command::new(&path);
+    let mut command = Command::new(folder.join(BINARY));
     command.arg(measured.as_millis().to_string());
     let output = process::run(&mut command)?;
-    FIGURES
-        .into_iter()
-        .map(|(figure, _)| {
-            let value = output.lines().find_map(|line| {
-                let value = line.strip_prefix(figure)?.strip_prefix(": ")?;
-                value.parse().ok()
-            });
-            Ok((
-                figure,
-                value.ok_or_else(|| format!("no figure of {figure}"))?,
-            ))
-        })
-        .collect()
+    figures::read(&output, &FIGURES.map(|(figure, _)| figure))
 }

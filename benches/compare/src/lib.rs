@@ -20,6 +20,7 @@
 //! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`] | measurements of busy servers |
 //! | [`echo`], [`client_handshakes`] | measurements of clients |
 //! | [`idle`], [`bomb`], [`in_memory`] | measurements of memory, and without a network |
+//! | [`stopwatch`], [`figures`] | what a process measures of itself, and prints |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
 
@@ -34,6 +35,7 @@ pub mod courses;
 pub mod deflate;
 pub mod echo;
 pub mod fanout;
+pub mod figures;
 pub mod handshakes;
 pub mod idle;
 pub mod in_memory;
@@ -52,6 +54,7 @@ pub mod report;
 pub mod results;
 pub mod rounds;
 pub mod server;
+pub mod stopwatch;
 pub mod targets;
 pub mod tls;
 pub mod ways;

@@ -19,15 +19,16 @@ use allocation_counter::{measure, opt_out};
 use anyws_compare::Result;
 use anyws_compare::courses::Courses;
 use anyws_compare::deflate::{Deflate, Packer, Takeover, Unpacker};
+use anyws_compare::figures::line;
 use anyws_compare::in_memory::{
     BURST_DEDICATED, BURST_WINDOW, CODEC_MEDIUM, CODEC_SMALL, ECHO_MEDIUM, ECHO_SMALL, IDLE_NONE,
-    IDLE_PLAIN, IDLE_WINDOW, line,
+    IDLE_PLAIN, IDLE_WINDOW,
 };
 use anyws_compare::reply::Reply;
 use anyws_compare::server;
+use anyws_compare::stopwatch::Stopwatch;
 use anyws_compare::wire;
 use futures_util::io::{AsyncRead, AsyncWrite};
-use rustix::time::{ClockId, clock_gettime};
 
 /// Messages between two looks at the clock.
 const SLICE: usize = 256;
@@ -72,7 +73,7 @@ fn codec_and_echo(payload: usize, deflate: Deflate, measured: Duration) -> Resul
     let courses = Arc::new(Courses::new(payload, 1, Some(deflate))?);
     let mut codec = Codec::new(&courses, deflate)?;
     let mut echo = Echo::new(&courses, Some(deflate), 0)?;
-    let mut times = [Time::default(), Time::default()];
+    let mut times = [Stopwatch::default(), Stopwatch::default()];
     let started = Instant::now();
     while started.elapsed() < 2 * measured {
         times[0].take(SLICE, || codec.run(SLICE))?;
@@ -93,7 +94,7 @@ fn bursts(measured: Duration) -> Result<[f64; 2]> {
         let echo = |number| Echo::new(&courses, Some(deflate), number);
         sockets.push([echo(0)?, echo(1)?]);
     }
-    let mut times = [Time::default(), Time::default()];
+    let mut times = [Stopwatch::default(), Stopwatch::default()];
     let started = Instant::now();
     while started.elapsed() < 2 * measured {
         for (pair, time) in sockets.iter_mut().zip(&mut times) {
@@ -339,32 +340,4 @@ impl AsyncWrite for Client {
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// Processor time of this thread, for a number of messages.
-#[derive(Default)]
-struct Time {
-    messages: usize,
-    taken: Duration,
-}
-
-impl Time {
-    fn take(&mut self, messages: usize, run: impl FnOnce() -> Result<()>) -> Result<()> {
-        let before = processor_time()?;
-        run()?;
-        self.taken += processor_time()?.saturating_sub(before);
-        self.messages += messages;
-        Ok(())
-    }
-
-    fn each(&self) -> f64 {
-        // Exact up to 2^53.
-        #[expect(clippy::cast_precision_loss)]
-        let messages = self.messages as f64;
-        self.taken.as_secs_f64() * 1e6 / messages
-    }
-}
-
-fn processor_time() -> Result<Duration> {
-    Ok(Duration::try_from(clock_gettime(ClockId::ThreadCPUTime))?)
 }

@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::courses::Courses;
 use crate::deflate::{Deflate, Packer, Takeover};
 use crate::echo::{Sample, Window};
+use crate::figures::percentile;
 use crate::json;
 use crate::load::{Load, Until};
 use crate::orders::{FILLING, Order};
@@ -79,6 +80,7 @@ pub const COMPRESSED: Way = Way {
     how: "the same as `sender`, of JSON, to members that have agreed to compress it",
     is_raw: false,
     waits: false,
+    threads: 1,
 };
 pub const UNCOMPRESSED: &str = "uncompressed";
 
@@ -248,7 +250,7 @@ impl Broadcast {
         let elapsed = started.elapsed();
         let processor_time = server.process().processor_time()?.saturating_sub(before);
         let deliveries = Deliveries {
-            p99: percentile_99(&mut times).as_secs_f64() * 1e3,
+            p99: percentile(&mut times, 99).as_secs_f64() * 1e3,
             memory: (f64::from(resident_memory(server.process().pid())?) - f64::from(memory))
                 / 1024.0,
         };
@@ -299,32 +301,4 @@ fn encode(order: &Order, is_raw: bool) -> Vec<u8> {
     let mut frame = Vec::new();
     wire::write_frame(&mut frame, true, TEXT, MASK, text.as_bytes());
     frame
-}
-
-/// The least of the times that 99 % of them do not exceed; zero if there are none.
-fn percentile_99(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    let rank = (times.len() * 99).div_ceil(100);
-    times
-        .get(rank.saturating_sub(1))
-        .copied()
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_percentile_is_one_of_the_times() {
-        let p99 = |count: u64| {
-            let mut times: Vec<_> = (1..=count).rev().map(Duration::from_millis).collect();
-            percentile_99(&mut times).as_millis()
-        };
-        assert_eq!(p99(0), 0);
-        assert_eq!(p99(1), 1);
-        assert_eq!(p99(100), 99);
-        assert_eq!(p99(101), 100);
-        assert_eq!(p99(1000), 990);
-    }
 }

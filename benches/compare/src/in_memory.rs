@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::cores::Cores;
 use crate::{Result, figures, process};
 
 /// The name in tables and on the command line.
@@ -49,6 +50,6 @@ pub const FIGURES: [(&str, &str); 9] = [
 pub fn measure(folder: &Path, measured: Duration) -> Result<Vec<(&'static str, f64)>> {
     let mut command = Command::new(folder.join(BINARY));
     command.arg(measured.as_millis().to_string());
-    let output = process::run(&mut command)?;
+    let output = process::run(&mut command, Cores::One)?;
     figures::read(&output, &FIGURES.map(|(figure, _)| figure))
 }

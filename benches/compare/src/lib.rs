@@ -16,7 +16,7 @@
 //! | [`listener`], [`tls`] | where clients connect to |
 //! | [`batch`], [`courses`], [`reply`] | what is sent at once, and what has to come back |
 //! | [`load`] | many connections on one thread |
-//! | [`process`] | the process of a server or client: start, processor time, memory |
+//! | [`process`], [`cores`] | the process of a server or client: start, processor time, memory |
 //! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`] | measurements of busy servers |
 //! | [`echo`], [`client_handshakes`] | measurements of clients |
 //! | [`idle`], [`bomb`], [`in_memory`] | measurements of memory, and without a network |
@@ -31,6 +31,7 @@ pub mod client;
 pub mod client_handshakes;
 pub mod compressed;
 pub mod contestants;
+pub mod cores;
 pub mod courses;
 pub mod deflate;
 pub mod echo;

@@ -11,21 +11,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Result;
 use crate::client::CLIENT;
 use crate::compressed::Compressor;
 use crate::contestants::Contestant;
+use crate::cores::Cores;
 use crate::server::{DEFLATE, ORDERS, TUNED};
 use crate::ways::Way;
 
-/// The processor cores: what is measured has one for itself, and so has the load.
-const MEASURED_CORE: usize = 0;
-const LOAD_CORE: usize = 1;
-
-/// How long a server may take until it listens.
+/// How long a process may take until it says that it is ready.
 const STARTING: Duration = Duration::from_secs(10);
+/// Where a server listens: on a port that the system chooses.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// How the runtimes are told on how many threads to run tasks.
+const THREADS: [&str; 2] = ["SMOL_THREADS", "TOKIO_WORKER_THREADS"];
+
 /// Time for a process to go to sleep after its last reply.
 const FALLING_ASLEEP: Duration = Duration::from_millis(2);
 
@@ -35,18 +37,20 @@ const SETTLING: Duration = Duration::from_secs(20);
 const SAMPLE: Duration = Duration::from_millis(100);
 const SAMPLES: u32 = 10;
 
-/// A process that runs on its own core, and is killed when this is dropped.
+/// A process that runs on cores of its own, and is killed when this is dropped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
 }
 
 impl Process {
-    fn start(command: &mut Command) -> Result<Self> {
-        // A child runs where the thread that makes it runs.
-        pin(MEASURED_CORE)?;
-        let child = command.spawn();
-        pin(LOAD_CORE)?;
+    /// Starts a program.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn start(command: &mut Command, cores: Cores) -> Result<Self> {
+        let child = cores.start(|| command.spawn())?;
         let name = command.get_program().to_string_lossy();
         let child = child.map_err(|error| format!("{name}: {error}"))?;
         Ok(Self { child })
@@ -73,7 +77,16 @@ impl Process {
         if contestant.is_tuned() {
             command.arg(TUNED);
         }
-        Self::start(&mut command)
+        Self::start(&mut command, Cores::One)
+    }
+
+    /// Tells whether it has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
     }
 
     #[must_use]
@@ -113,13 +126,45 @@ impl Drop for Process {
     }
 }
 
+/// A process that has said that it is ready, and is killed when this is dropped.
+#[derive(Debug)]
+pub struct Ready {
+    process: Process,
+    /// How it has said so: its first line.
+    line: String,
+    /// Kept open, so that the process may go on to print.
+    _output: BufReader<ChildStdout>,
+}
+
+impl Ready {
+    /// Starts a program and waits for its first line.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, or prints nothing in time.
+    pub fn start(command: &mut Command, cores: Cores) -> Result<Self> {
+        let mut process = Process::start(command.stdout(Stdio::piped()), cores)?;
+        let output = process.child.stdout.take();
+        let (line, output) = first_line(output.ok_or("no output of the process")?)?;
+        Ok(Self {
+            process,
+            line,
+            _output: output,
+        })
+    }
+
+    /// The first line, without its end.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        self.line.trim_end()
+    }
+}
+
 /// A server that listens, and is killed when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    process: Process,
+    ready: Ready,
     address: SocketAddr,
-    /// Kept open, so that the server may go on to print.
-    _output: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -150,7 +195,13 @@ impl Server {
     ///
     /// As [`start`](Self::start).
     pub fn start_way(way: &Way, folder: &Path) -> Result<Self> {
-        Self::start_command(&folder.join(way.binary), &[way.name])
+        let mut command = Command::new(folder.join(way.binary));
+        command.args([ANY_PORT, way.name]);
+        if way.threads == 1 {
+            return Self::start_on(&mut command, Cores::One);
+        }
+        command.envs(THREADS.map(|runtime| (runtime, way.threads.to_string())));
+        Self::start_on(&mut command, Cores::Several)
     }
 
     /// Starts a server that compresses, if it can; tuned or not.
@@ -177,23 +228,19 @@ impl Server {
 
     fn start_command(path: &Path, options: &[&str]) -> Result<Self> {
         let mut command = Command::new(path);
-        command
-            .arg("127.0.0.1:0")
-            .args(options)
-            .stdout(Stdio::piped());
-        let mut process = Process::start(&mut command)?;
-        let output = process.child.stdout.take();
-        let (address, output) = listening_address(output.ok_or("no output of the server")?)?;
-        Ok(Self {
-            process,
-            address,
-            _output: output,
-        })
+        command.arg(ANY_PORT).args(options);
+        Self::start_on(&mut command, Cores::One)
+    }
+
+    fn start_on(command: &mut Command, cores: Cores) -> Result<Self> {
+        let ready = Ready::start(command, cores)?;
+        let address = listening_address(ready.line())?;
+        Ok(Self { ready, address })
     }
 
     #[must_use]
     pub fn process(&self) -> &Process {
-        &self.process
+        &self.ready.process
     }
 
     #[must_use]
@@ -202,16 +249,14 @@ impl Server {
     }
 }
 
-/// Runs a program to its end, on the core of the servers, and gives what it printed.
+/// Runs a program to its end and gives what it printed.
 ///
 /// # Errors
 ///
 /// When it fails.
-pub fn run(command: &mut Command) -> Result<String> {
+pub fn run(command: &mut Command, cores: Cores) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    pin(MEASURED_CORE)?;
-    let child = command.stdout(Stdio::piped()).spawn();
-    pin(LOAD_CORE)?;
+    let child = cores.start(|| command.stdout(Stdio::piped()).spawn())?;
     let output = child
         .and_then(Child::wait_with_output)
         .map_err(|error| format!("{name}: {error}"))?;
@@ -219,15 +264,6 @@ pub fn run(command: &mut Command) -> Result<String> {
         return Err(format!("{name}: {}", output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
-}
-
-/// Binds the calling thread to the core of the load.
-///
-/// # Errors
-///
-/// When the process may not use that core.
-pub fn pin_to_load_core() -> Result<()> {
-    pin(LOAD_CORE)
 }
 
 /// Raises the limit of open files as far as it goes, for this process and the servers.
@@ -307,15 +343,8 @@ fn running_time(schedstat: &str) -> Result<u64> {
     Ok(time.ok_or_else(|| format!("not a schedstat: {schedstat:?}"))?)
 }
 
-fn pin(core: usize) -> Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    sched_setaffinity(None, &cores)
-        .map_err(|error| format!("core {core} is needed and cannot be used: {error}").into())
-}
-
-fn listening_address(output: ChildStdout) -> Result<(SocketAddr, BufReader<ChildStdout>)> {
-    // Reading a pipe knows no timeout, so a thread does it. It ends with the server.
+fn first_line(output: ChildStdout) -> Result<(String, BufReader<ChildStdout>)> {
+    // Reading a pipe knows no timeout, so a thread does it. It ends with the process.
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let mut output = BufReader::new(output);
@@ -325,12 +354,13 @@ fn listening_address(output: ChildStdout) -> Result<(SocketAddr, BufReader<Child
         let _ = sender.send(read.map(|_| (line, output)));
     });
     let read = receiver.recv_timeout(STARTING);
-    let (line, output) = read.map_err(|_| "the server does not say that it listens")??;
+    Ok(read.map_err(|_| "the process does not say that it is ready")??)
+}
+
+fn listening_address(line: &str) -> Result<SocketAddr> {
     let address = line
-        .trim_end()
         .strip_prefix("listening on ws://")
         .and_then(|rest| rest.strip_suffix('/'))
-        .and_then(|address| address.parse().ok())
-        .ok_or_else(|| format!("the server says: {line:?}"))?;
-    Ok((address, output))
+        .and_then(|address| address.parse().ok());
+    Ok(address.ok_or_else(|| format!("the server says: {line:?}"))?)
 }

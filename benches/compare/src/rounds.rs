@@ -13,12 +13,13 @@ use crate::broadcast::{self, Broadcast, COMPRESSED, UNCOMPRESSED};
 use crate::client_handshakes;
 use crate::compressed;
 use crate::contestants::Contestant;
+use crate::cores::pin_to_load_core;
 use crate::echo::{self, Sample, Window};
 use crate::handshakes;
 use crate::idle::{self, Plan};
 use crate::in_memory;
 use crate::options::Options;
-use crate::process::{Server, allow_open_files, pin_to_load_core};
+use crate::process::{Server, allow_open_files};
 use crate::results::Results;
 use crate::ways::{SENDER, WAYS};
 

@@ -13,6 +13,8 @@ pub struct Way {
     pub is_raw: bool,
     /// Waits until each connection has accepted its messages: one that does not read stops all.
     pub waits: bool,
+    /// How many threads the tasks of the sockets run on.
+    pub threads: usize,
 }
 
 /// What the others are compared with.
@@ -31,6 +33,7 @@ pub const WAYS: &[Way] = &[
               connection",
         is_raw: true,
         waits: false,
+        threads: 1,
     },
     Way {
         name: "loop",
@@ -38,6 +41,7 @@ pub const WAYS: &[Way] = &[
         how: "the publisher's task calls `feed` and `flush` on one `SendHalf` after the other",
         is_raw: false,
         waits: true,
+        threads: 1,
     },
     Way {
         name: "tokio-broadcast",
@@ -45,6 +49,7 @@ pub const WAYS: &[Way] = &[
         how: "each socket's task waits for a `tokio::sync::broadcast` channel and for its socket",
         is_raw: false,
         waits: false,
+        threads: 1,
     },
     Way {
         name: "mpsc",
@@ -52,6 +57,7 @@ pub const WAYS: &[Way] = &[
         how: "the same with a `tokio::sync::mpsc` channel for each socket",
         is_raw: false,
         waits: false,
+        threads: 1,
     },
     Way {
         name: SENDER,
@@ -59,12 +65,14 @@ pub const WAYS: &[Way] = &[
         how: "an `anyws::Sender` for each socket, whose task only asks for the next message",
         is_raw: false,
         waits: false,
+        threads: 1,
     },
     Way {
         name: SENDER_ON_SMOL,
         binary: "broadcast_smol",
-        how: "the same on smol, all others are on tokio",
+        how: "the same on smol; a way that does not name smol is on tokio",
         is_raw: false,
         waits: false,
+        threads: 1,
     },
 ];

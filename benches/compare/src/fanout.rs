@@ -5,7 +5,8 @@
 use std::iter;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyws::{Message, PreparedMessage, SendHalf, Sender, WebSocket};
+use anyws::hub::Hub;
+use anyws::{Message, PreparedMessage, QueueConfig, SendHalf, Sender, WebSocket, WhenFull};
 use hyper::body::Bytes;
 use tokio::select;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
@@ -171,6 +172,38 @@ impl Fanout for Senders {
                 .map(|message| member.try_send(message.clone()))
                 .all(|sent| !matches!(sent, Err(anyws::TrySendError::Closed(_))))
         });
+    }
+}
+
+/// A [`Hub`] with one topic that all sockets join.
+#[derive(Debug, Default)]
+pub struct Topic {
+    hub: Hub,
+}
+
+impl Topic {
+    const NAME: &str = "all";
+}
+
+impl Fanout for Topic {
+    async fn join(&self, mut socket: WebSocket) -> anyws::Result<()> {
+        // A hub closes a slow reader whose queue has the default policy. Here it misses messages.
+        let queue = QueueConfig::default().when_full(WhenFull::DropNewest);
+        let sender = socket.sender_with(queue);
+        let _subscription = self.hub.join(Self::NAME, &sender);
+        socket.send(joined()).await?;
+        while socket.next().await.transpose()?.is_some() {}
+        Ok(())
+    }
+
+    async fn publish(&self, payload: Bytes, count: usize) {
+        let message = PreparedMessage::from(Message::Binary(payload));
+        if count == 1 {
+            self.hub.publish(Self::NAME, message);
+        } else {
+            let messages = iter::repeat_n(message, count);
+            self.hub.publish_all(Self::NAME, messages);
+        }
     }
 }
 

@@ -28,9 +28,10 @@ const RULES: &str = "\
 - What counts is the processor time that the server's process takes for each message, kernel
   included. Messages a second are given only where the server used at least 98 % of its core:
   otherwise they are the load's figure and not the server's.
-- Server and load have one processor core each. Every server is single-threaded, built in one
-  package, with one lock file, the allocator of the system, and the release profile with one
-  codegen unit and LTO. `benches/README.md` says what it is without.
+- Server and load have one processor core each. Every server is single-threaded, but for those
+  that broadcast on two threads. All are built in one package, with one lock file, the allocator of
+  the system, and the release profile with one codegen unit and LTO. `benches/README.md` says what
+  it is without.
 - The load never sleeps: no server has to wake it, which would cost the more, the slower the
   server is.
 - The load is the same for all: raw sockets, frames masked beforehand with random keys. Every

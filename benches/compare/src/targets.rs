@@ -7,7 +7,7 @@ use crate::client_handshakes;
 use crate::contestants::{CONTESTANTS, Contestant, Runtime};
 use crate::handshakes;
 use crate::results::Results;
-use crate::ways::{FLOOR, SENDER, SENDER_ON_SMOL};
+use crate::ways::{FLOOR, HUB, HUB_ON_SMOL, SENDER, SENDER_ON_SMOL};
 use crate::wire::Side;
 use crate::workload::WORKLOADS;
 
@@ -47,7 +47,7 @@ const BROADCASTS: [(&str, f64); 4] = [
     ("broadcast-100B-d1-c10000", 1.45),
     ("broadcast-100B-d16-c1000", 1.8),
 ];
-const SENDERS: [&str; 2] = [SENDER, SENDER_ON_SMOL];
+const SENDERS: [&str; 4] = [SENDER, SENDER_ON_SMOL, HUB, HUB_ON_SMOL];
 
 /// At most so many times the latency that there is without connections that do not read: none is
 /// meant, and the rest is for what else the machine does.

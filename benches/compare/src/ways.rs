@@ -14,7 +14,7 @@ pub struct Way {
     /// Waits until each connection has accepted its messages: one that does not read stops all.
     pub waits: bool,
     /// How many threads the tasks of the sockets run on.
-    pub threads: usize,
+    pub threads: u8,
 }
 
 /// What the others are compared with.
@@ -23,6 +23,10 @@ pub const FLOOR: &str = "floor";
 /// Those for which there are [targets](crate::targets).
 pub const SENDER: &str = "sender";
 pub const SENDER_ON_SMOL: &str = "sender on smol";
+pub const HUB: &str = "hub";
+pub const HUB_ON_SMOL: &str = "hub on smol";
+pub const HUB_ON_2_THREADS: &str = "hub on 2 threads";
+pub const HUB_ON_SMOL_ON_2_THREADS: &str = "hub on smol on 2 threads";
 
 /// All ways, in the order of the tables.
 pub const WAYS: &[Way] = &[
@@ -74,5 +78,38 @@ pub const WAYS: &[Way] = &[
         is_raw: false,
         waits: false,
         threads: 1,
+    },
+    Way {
+        name: HUB,
+        binary: "broadcast_tokio",
+        how: "an `anyws::hub::Hub` with one topic: `publish`, and `publish_all` for 16 messages; a \
+              socket's task only asks for the next message",
+        is_raw: false,
+        waits: false,
+        threads: 1,
+    },
+    Way {
+        name: HUB_ON_SMOL,
+        binary: "broadcast_smol",
+        how: "the same on smol",
+        is_raw: false,
+        waits: false,
+        threads: 1,
+    },
+    Way {
+        name: HUB_ON_2_THREADS,
+        binary: "broadcast_tokio",
+        how: "`hub` on a runtime of two threads",
+        is_raw: false,
+        waits: false,
+        threads: 2,
+    },
+    Way {
+        name: HUB_ON_SMOL_ON_2_THREADS,
+        binary: "broadcast_smol",
+        how: "`hub on smol` on an executor of two threads",
+        is_raw: false,
+        waits: false,
+        threads: 2,
     },
 ];

@@ -20,7 +20,8 @@ pub fn section(text: &mut String, options: &Options, results: &Results) -> Resul
     writeln!(
         text,
         "Ways to send the same binary message to all connections. Messages for a slow reader wait \
-         in a queue of 256 at most; it misses others.\n"
+         in a queue of 256 at most; it misses others. A server with two threads may use all cores \
+         but the load's; if the machine has two cores only, it shares the load's as well.\n"
     )?;
     for Way { name, how, .. } in &ways {
         writeln!(text, "- `{name}`: {how}.")?;
@@ -87,7 +88,8 @@ fn cost(results: &Results, way: &Way, load: &Broadcast) -> Option<String> {
 fn rate(results: &Results, way: &Way, load: &Broadcast) -> Option<String> {
     let rate = results.rate(load.name, way.name)?;
     let busy = results.busy(load.name, way.name)?;
-    (busy.median >= SATURATED).then(|| format!("{:.0}", rate.median))
+    let cores = f64::from(way.threads);
+    (busy.median >= SATURATED * cores).then(|| format!("{:.0}", rate.median))
 }
 
 /// What those that do not read cost the others, and the server.
@@ -95,28 +97,34 @@ fn sleepers_table(text: &mut String, ways: &[&Way], results: &Results) -> Result
     writeln!(
         text,
         "16 messages of 4 KiB at once to 90 connections that read, alone and with 10 that read \
-         nothing: µs for each delivery to the 90, the 99th percentile of the milliseconds until \
-         one of the 90 has all 16, and by how many MiB the server has grown at the end. A way \
-         without the second figure waits for those that do not read, and was not run.\n"
+         nothing: µs for each delivery to the 90, deliveries a second to all of them, which the \
+         load bounds as well, the 99th percentile of the milliseconds until one of the 90 has all \
+         16, and by how many MiB the server has grown at the end. A way without the second figure \
+         waits for those that do not read, and was not run.\n"
     )?;
     writeln!(
         text,
-        "| way | µs, alone | µs | p99, alone | p99 | ratio of p99 | MiB, alone | MiB |"
+        "| way | µs, alone | µs | deliveries/s, alone | deliveries/s | p99, alone | p99 | ratio \
+         of p99 | MiB, alone | MiB |"
     )?;
-    writeln!(text, "| --- |{}", " ---: |".repeat(7))?;
+    writeln!(text, "| --- |{}", " ---: |".repeat(9))?;
     let (alone, together) = (ALL_READ.name, SOME_SLEEP.name);
     for Way { name, .. } in ways {
         let [cost_alone, cost] = [alone, together].map(|load| {
             let cost = results.cost(load, name);
             spread(cost, cost.map_or(0, |cost| decimals(cost.median)))
         });
+        let [rate_alone, rate] = [alone, together].map(|load| {
+            let rate = results.rate(load, name);
+            rate.map_or_else(String::new, |rate| format!("{:.0}", rate.median))
+        });
         let [p99_alone, p99] = [alone, together].map(|load| spread(results.p99(load, name), 2));
         let ratio = median(results.p99_ratio(name, together, alone));
         let [grown_alone, grown] = [alone, together].map(|load| median(results.growth(load, name)));
         writeln!(
             text,
-            "| {name} | {cost_alone} | {cost} | {p99_alone} | {p99} | {ratio} | {grown_alone} | \
-             {grown} |"
+            "| {name} | {cost_alone} | {cost} | {rate_alone} | {rate} | {p99_alone} | {p99} | \
+             {ratio} | {grown_alone} | {grown} |"
         )?;
     }
     writeln!(text)?;

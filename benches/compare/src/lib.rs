@@ -20,6 +20,7 @@
 //! | [`echo`], [`compressed`], [`broadcast`], [`handshakes`] | measurements of busy servers |
 //! | [`echo`], [`client_handshakes`] | measurements of clients |
 //! | [`idle`], [`bomb`], [`in_memory`] | measurements of memory, and without a network |
+//! | [`churn`], [`hop`], [`redis_server`] | measurements of the hub |
 //! | [`stopwatch`], [`figures`] | what a process measures of itself, and prints |
 //! | [`options`], [`rounds`], [`results`] | what is run, in which order, and what came out |
 //! | [`targets`], [`report`], [`plot`], [`machine`] | what is made of it |
@@ -27,6 +28,7 @@
 pub mod batch;
 pub mod bomb;
 pub mod broadcast;
+pub mod churn;
 pub mod client;
 pub mod client_handshakes;
 pub mod compressed;
@@ -38,6 +40,7 @@ pub mod echo;
 pub mod fanout;
 pub mod figures;
 pub mod handshakes;
+pub mod hop;
 pub mod idle;
 pub mod in_memory;
 pub mod json;
@@ -50,6 +53,7 @@ pub mod pieces;
 pub mod plot;
 pub mod process;
 pub mod random;
+pub mod redis_server;
 pub mod reply;
 pub mod report;
 pub mod results;

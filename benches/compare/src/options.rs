@@ -8,10 +8,10 @@ use crate::broadcast::{self, Broadcast};
 use crate::compressed::{self, COMPRESSORS, Compressor, Json};
 use crate::contestants::{CONTESTANTS, Contestant};
 use crate::echo::Window;
-use crate::ways::{WAYS, Way};
+use crate::ways::{HUB, WAYS, Way};
 use crate::wire::Side;
 use crate::workload::{Group, Service, WORKLOADS, Workload};
-use crate::{bomb, client_handshakes, handshakes, idle, in_memory};
+use crate::{bomb, churn, client_handshakes, handshakes, hop, idle, in_memory};
 
 /// The text that `--help` prints.
 pub const USAGE: &str = "\
@@ -23,7 +23,10 @@ usage: benches/compare/run [--quick] [--only NAMES] [--servers NAMES] [--output 
   --output FOLDER   where RESULTS.md and results.svg go
   --list            only prints the names
 
-Without options it takes 40 to 50 minutes and writes to benches/. With any of the first three
+The loads hub-churn and hub-redis measure the hub by itself; hub-redis starts a redis-server. What
+a hub takes to broadcast is among the ways to do so: --only broadcast --servers floor,hub
+
+Without options it takes 45 to 55 minutes and writes to benches/. With any of the first three
 it writes to benches/compare/target/, so that a partial result does not replace a whole one.";
 
 /// What is to be run, and where the results go.
@@ -249,6 +252,21 @@ impl Options {
         self.workloads.contain(in_memory::NAME) && self.servers.contain(in_memory::SERVER)
     }
 
+    /// Whether joins and leaves of a hub are measured.
+    #[must_use]
+    pub fn has_churn(&self) -> bool {
+        self.workloads.contain(churn::NAME) && self.servers.contain(HUB)
+    }
+
+    /// The hubs that send through Redis.
+    #[must_use]
+    pub fn hops(&self) -> impl DoubleEndedIterator<Item = &'static str> {
+        let runs = self.workloads.contain(hop::NAME);
+        hop::HUBS
+            .into_iter()
+            .filter(move |hub| runs && self.servers.contain(hub))
+    }
+
     fn selected(&self) -> impl DoubleEndedIterator<Item = &'static Contestant> {
         CONTESTANTS
             .iter()
@@ -267,6 +285,7 @@ pub fn workload_names() -> impl Iterator<Item = &'static str> {
         .chain([broadcast::JSON.name])
         .chain([broadcast::OF_LIBRARIES.name])
         .chain(ways)
+        .chain([churn::NAME, hop::NAME])
         .chain([handshakes::NAME, idle::NAME])
         .chain(client_handshakes::NAMES)
 }
@@ -334,6 +353,25 @@ mod tests {
         assert!(parse("--only c1000").is_ok());
         let error = parse("--quick --only c1000").unwrap_err().to_string();
         assert_eq!(error, "--quick leaves out \"c1000\"");
+    }
+
+    #[test]
+    fn a_hub_is_selected_by_its_loads_and_by_its_runtime() {
+        let options = parse("--only hub-").unwrap();
+        assert!(options.has_churn());
+        assert_eq!(options.hops().collect::<Vec<_>>(), hop::HUBS);
+        assert_eq!(options.broadcasts().count(), 0);
+        let options = parse("--only hub-redis,100B --servers floor,smol").unwrap();
+        assert!(!options.has_churn());
+        assert_eq!(options.hops().collect::<Vec<_>>(), ["hub on smol"]);
+        let ways: Vec<_> = options.ways().map(|way| way.name).collect();
+        let on_smol = [
+            "floor",
+            "sender on smol",
+            "hub on smol",
+            "hub on smol on 2 threads",
+        ];
+        assert_eq!(ways, on_smol);
     }
 
     #[test]

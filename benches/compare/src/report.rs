@@ -2,6 +2,7 @@
 
 mod clients;
 mod compressed;
+mod hub;
 mod ways;
 
 use std::fmt::Write;
@@ -60,6 +61,7 @@ pub fn write(options: &Options, machine: &Machine, results: &Results) -> Result<
     compressed::section(&mut text, options, results)?;
     broadcast_table(&mut text, options, results)?;
     ways::section(&mut text, options, results)?;
+    hub::section(&mut text, options, results)?;
     handshake_table(&mut text, options, results)?;
     memory_table(&mut text, options, results)?;
     clients::section(&mut text, options, results)?;

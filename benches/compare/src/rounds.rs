@@ -10,16 +10,19 @@ use crate::Result;
 use crate::batch::Batch;
 use crate::bomb::{self, Bomb};
 use crate::broadcast::{self, Broadcast, COMPRESSED, UNCOMPRESSED};
+use crate::churn;
 use crate::client_handshakes;
 use crate::compressed;
 use crate::contestants::Contestant;
 use crate::cores::pin_to_load_core;
 use crate::echo::{self, Sample, Window};
 use crate::handshakes;
+use crate::hop;
 use crate::idle::{self, Plan};
 use crate::in_memory;
 use crate::options::Options;
 use crate::process::{Server, allow_open_files};
+use crate::redis_server;
 use crate::results::Results;
 use crate::ways::{SENDER, WAYS};
 
@@ -34,6 +37,10 @@ const OPEN_FILES: u64 = 2048;
 pub fn run(options: &Options, folder: &Path) -> Result<Results> {
     pin_to_load_core()?;
     allow_open_files(OPEN_FILES)?;
+    if options.hops().next().is_some() {
+        // Or its absence would be known only after all other loads of the first round.
+        redis_server::version()?;
+    }
     let mut results = Results::default();
     let broadcasts = possible(options, &mut results);
     for round in 0..options.rounds {
@@ -42,6 +49,7 @@ pub fn run(options: &Options, folder: &Path) -> Result<Results> {
         for load in &broadcasts {
             run_broadcast(options, folder, round, load, &mut results)?;
         }
+        run_hub(options, folder, round, &mut results)?;
     }
     for contestant in options.idlers() {
         let memory = measure_memory(options, folder, contestant);
@@ -187,6 +195,25 @@ fn run_broadcast(
         print(load.name, way.name, sample);
         results.add(load.name, way.name, sample);
         results.add_deliveries(load.name, way.name, deliveries);
+    }
+    Ok(())
+}
+
+/// Measures what else than broadcasting a hub does.
+fn run_hub(options: &Options, folder: &Path, round: usize, results: &mut Results) -> Result<()> {
+    if options.has_churn() {
+        for (figure, value) in churn::measure(folder, options.window.measured)? {
+            eprintln!("  {:36} {figure:24} {value:10.3}", churn::NAME);
+            results.add_figure(churn::NAME, figure, value);
+        }
+    }
+    for hub in in_order(round, options.hops()) {
+        let figures = hop::measure(hub, folder, options.window.measured);
+        let figures = figures.map_err(|error| format!("{}, {hub}: {error}", hop::NAME))?;
+        for (figure, value) in figures {
+            eprintln!("  {figure:36} {hub:24} {value:10.1}");
+            results.add_figure(figure, hub, value);
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What anyws sets out to reach, held against what was measured.
 
 mod compressed;
+mod hub;
 
 use crate::broadcast::{ALL_READ, SOME_SLEEP};
 use crate::client_handshakes;
@@ -47,7 +48,8 @@ const BROADCASTS: [(&str, f64); 4] = [
     ("broadcast-100B-d1-c10000", 1.45),
     ("broadcast-100B-d16-c1000", 1.8),
 ];
-const SENDERS: [&str; 4] = [SENDER, SENDER_ON_SMOL, HUB, HUB_ON_SMOL];
+/// The ways to broadcast that these are for.
+const WAYS: [&str; 4] = [SENDER, SENDER_ON_SMOL, HUB, HUB_ON_SMOL];
 
 /// At most so many times the latency that there is without connections that do not read: none is
 /// meant, and the rest is for what else the machine does.
@@ -103,19 +105,20 @@ pub fn all(results: &Results) -> Vec<Target> {
         ));
     }
     for (load, limit) in BROADCASTS {
-        for sender in SENDERS {
-            let ratio = results.ratio(load, sender, FLOOR);
+        for way in WAYS {
+            let ratio = results.ratio(load, way, FLOOR);
             let what = format!("{load}: cost against the floor");
             let measured = ratio.map(|ratio| ratio.median);
-            targets.push(Target::times(sender, what, limit, measured));
+            targets.push(Target::times(way, what, limit, measured));
         }
     }
-    for sender in SENDERS {
-        let ratio = results.p99_ratio(sender, SOME_SLEEP.name, ALL_READ.name);
+    for way in WAYS {
+        let ratio = results.p99_ratio(way, SOME_SLEEP.name, ALL_READ.name);
         let what = format!("{}: p99 against none asleep", SOME_SLEEP.name);
         let measured = ratio.map(|ratio| ratio.median);
-        targets.push(Target::times(sender, what, BESIDE_SLEEPERS, measured));
+        targets.push(Target::times(way, what, BESIDE_SLEEPERS, measured));
     }
+    targets.extend(hub::all(results));
     for (server, peer) in handshakes::PAIRS {
         if server == HANDSHAKES_OF {
             let ratio = results.ratio(handshakes::NAME, server, peer);

@@ -13,6 +13,7 @@ mod memory;
 mod order;
 #[cfg(all(feature = "redis", any(feature = "rt-tokio", feature = "rt-smol")))]
 mod redis;
+mod redis_server;
 mod wire;
 
 /// A member of a topic: its socket, and the peer that reads.

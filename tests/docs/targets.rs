@@ -23,7 +23,7 @@ fn every_example_is_in_a_manifest() {
     let manifest = Manifest::of_all();
     let files = files().into_iter().filter_map(|path| {
         // What drives a check of conformance is an example, too, of a kind.
-        rust_file_in("examples", &path).or_else(|| rust_file_in("conformance", &path))
+        target_in("examples", &path).or_else(|| target_in("conformance", &path))
     });
     assert_eq!(
         files.collect::<Names>(),
@@ -104,8 +104,13 @@ fn commands_that_run_examples_work() {
     );
 }
 
-/// Returns the name of a Rust file, if it is one in `folder`.
-fn rust_file_in(folder: &str, path: &Path) -> Option<String> {
+/// Returns the name of a target in `folder`: a Rust file, or a folder with a `main.rs`.
+fn target_in(folder: &str, path: &Path) -> Option<String> {
+    let path = if path.ends_with("main.rs") {
+        &path.parent()?.with_extension("rs")
+    } else {
+        path
+    };
     let is_rust = path.extension().is_some_and(|extension| extension == "rs");
     let name = path.file_stem()?.to_str()?;
     (is_rust && path.parent() == Some(Path::new(folder))).then(|| name.to_owned())

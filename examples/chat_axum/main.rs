@@ -3,20 +3,28 @@
 //!
 //! `cargo run --example chat_axum --features axum,rt-tokio [ADDRESS [ORIGIN...]]`
 //!
+//! As many processes as you like share their rooms through Redis 6 or later. Debian's package is
+//! `redis-server`. Start it, and then each process with an address of its own, and
+//! `redis://127.0.0.1:6379` as the URL:
+//!
+//! `redis-server --save "" --bind 127.0.0.1`
+//! `cargo run --example chat_axum --features axum,rt-tokio,redis -- ADDRESS --redis URL`
+//!
 //! Every message is a text of several lines, and the first line is its type; names therefore cannot
 //! contain line breaks. A page first sends `ROOM` and `NAME`; everything after that is what the
 //! person says. The server answers with `people` and a line for each name. After that it sends
-//! `joined` and a name, `left` and a name, or `said` with a name and the text.
+//! `joined` and a name, `left` and a name, or `said` with a name and the text. What else
+//! it sends if there are several processes is in `processes.rs`.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod processes;
+mod rooms;
+
+use std::{sync::Arc, time::Duration};
 
 use anyws::{
-    DeflateConfig, Drain, PreparedMessage, QueueConfig, Sender, Tracker, WhenFull,
+    BoxError, DeflateConfig, Drain, QueueConfig, Tracker, WhenFull,
     axum::{CloseCode, Message, TransportConfig, WebSocket, WebSocketConfig, WebSocketUpgrade},
+    hub::Hub,
     metrics::Facade,
 };
 use axum::{
@@ -33,6 +41,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use crate::rooms::{Rooms, Seat};
+
 /// How many lines wait for a member who reads slowly. After that, the member is closed with 1013.
 const BACKLOG: usize = 128;
 /// How long a member may take to introduce themselves.
@@ -48,90 +58,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 struct Chat {
     config: WebSocketConfig,
-    /// The members of each room.
-    rooms: Mutex<HashMap<String, BTreeMap<String, Sender>>>,
+    rooms: Arc<Rooms>,
 }
 
-/// A member's seat in a room. Dropping it leaves the room.
-struct Seat {
-    chat: Arc<Chat>,
-    room: String,
-    name: String,
-}
-
-impl Chat {
-    fn rooms(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Sender>>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seat {
-    /// Lets a member in, and sends them the list of people.
-    fn take(chat: &Arc<Chat>, introduction: &str, sender: &Sender) -> Result<Self, &'static str> {
-        let is_name = |text: &str| {
-            (1..=32).contains(&text.chars().count()) && !text.contains(char::is_control)
-        };
-        let (room, name) = introduction
-            .split_once('\n')
-            .map(|(room, name)| (room.trim(), name.trim()))
-            .filter(|(room, name)| is_name(room) && is_name(name))
-            .ok_or("A room and a name have 1 to 32 characters each.")?;
-
-        // Hold the lock to the end, so that the list and the lines after it are consistent.
-        let mut rooms = chat.rooms();
-        let people = rooms.entry(room.to_owned()).or_default();
-        if people.contains_key(name) {
-            return Err("Somebody in this room has that name already.");
-        }
-        people.insert(name.to_owned(), sender.clone());
-        let list = people
-            .keys()
-            .fold("people".to_owned(), |list, name| list + "\n" + name);
-        // A new queue is empty, and a socket that has closed meanwhile needs no list.
-        let _ = sender.try_send(list);
-        announce(people, format!("joined\n{name}"));
-        Ok(Self {
-            chat: Arc::clone(chat),
-            room: room.to_owned(),
-            name: name.to_owned(),
-        })
-    }
-
-    fn say(&self, text: &str) {
-        if let Some(people) = self.chat.rooms().get(&self.room) {
-            announce(people, format!("said\n{}\n{text}", self.name));
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut rooms = self.chat.rooms();
-        if let Some(people) = rooms.get_mut(&self.room) {
-            people.remove(&self.name);
-            announce(people, format!("left\n{}", self.name));
-            if people.is_empty() {
-                rooms.remove(&self.room);
-            }
-        }
-    }
-}
-
-/// Sends a line to everybody in a room. All of them share its memory, and nobody waits.
-fn announce(people: &BTreeMap<String, Sender>, line: String) {
-    let line = PreparedMessage::from(line);
-    for member in people.values() {
-        // A member who is closing or too slow misses it.
-        let _ = member.try_send(&line);
-    }
-}
-
-async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
+async fn handle_socket(mut socket: WebSocket, rooms: Arc<Rooms>) {
     let introduction = timeout(PATIENCE, socket.next_data()).await;
     let Ok(Some(Ok(Message::Text(introduction)))) = introduction else {
         return;
     };
-    let seat = match Seat::take(&chat, &introduction, &socket.sender()) {
+    let seat = match Seat::take(&rooms, &introduction, socket.sender()) {
         Ok(seat) => seat,
         Err(reason) => {
             // Nobody needs the error of a client that does not answer.
@@ -150,15 +85,23 @@ async fn handle_socket(mut socket: WebSocket, chat: Arc<Chat>) {
 async fn ws_handler(ws: WebSocketUpgrade, State(chat): State<Arc<Chat>>) -> Response {
     ws.set_config(chat.config.clone())
         .on_failed_upgrade(|error| eprintln!("no upgrade: {error:#}"))
-        .on_upgrade(|socket| handle_socket(socket, chat))
+        .on_upgrade(move |socket| handle_socket(socket, chat.rooms.clone()))
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
+async fn main() -> Result<(), BoxError> {
+    let mut arguments: Vec<_> = std::env::args().skip(1).collect();
+    let redis = arguments.iter().position(|it| it == "--redis");
+    let redis = redis.map(|at| arguments.split_off(at));
+    let mut arguments = arguments.into_iter();
     let address = arguments
         .next()
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
+    let rooms = match redis.as_deref() {
+        None => Arc::new(Rooms::new(Hub::new())),
+        Some([_, url]) => processes::share_rooms(url)?,
+        Some(_) => return Err("a URL follows --redis, and nothing else".into()),
+    };
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
 
@@ -181,10 +124,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .when_full(WhenFull::Close),
         );
     config.validate()?;
-    let chat = Arc::new(Chat {
-        config,
-        rooms: Mutex::default(),
-    });
+    let chat = Arc::new(Chat { config, rooms });
 
     let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?

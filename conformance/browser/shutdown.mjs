@@ -1,11 +1,8 @@
 // Checks what browsers see when the chat server is stopped with Ctrl-C, and what its metrics say
 // before: shutdown.mjs BINARY
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { createInterface } from 'node:readline';
-
 import { browse, check } from './browser.mjs';
+import { start } from './server.mjs';
 
 const TABS = 3;
 
@@ -30,10 +27,7 @@ function open(page) {
 }
 
 const [binary] = process.argv.slice(2);
-const server = spawn(binary, ['127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'inherit'] });
-process.on('exit', () => server.kill('SIGKILL'));
-const lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]();
-const { value: line = '' } = await lines.next();
+const [server, address] = await start(binary);
 
 await browse(async (context, url) => {
   const tabs = [];
@@ -48,12 +42,11 @@ await browse(async (context, url) => {
   await check('the metrics count the tabs', (async () => same(active, `${TABS}`))());
 
   const closed = Promise.all(tabs.map((page) => page.evaluate(() => window.ended)));
-  const ended = once(server, 'exit');
-  server.kill('SIGINT');
+  const ended = server.kill('SIGINT');
   const close = { code: 1001, reason: 'shutting down', wasClean: true };
   await check('each tab is closed cleanly', closed.then((all) => same(all, tabs.map(() => close))));
-  await check('the server says so', lines.next().then(
-    ({ value }) => same(value, `${TABS} closed, 0 aborted`),
+  await check('the server says so', server.line().then(
+    (line) => same(line, `${TABS} closed, 0 aborted`),
   ));
   await check('the server ends', ended.then((status) => same(status, [0, null])));
-}, line.replace('listening on ', ''));
+}, address);

@@ -44,16 +44,23 @@ fn every_test_is_in_a_manifest() {
 
 #[test]
 fn every_file_of_tests_is_a_module_of_its_folder() {
+    let files = rust_files_of_tests();
     let is_root = |path: &Path| path.ends_with("main.rs") || path.ends_with("support/lib.rs");
-    let (roots, modules): (Vec<_>, Vec<_>) = rust_files_of_tests()
-        .into_iter()
-        .partition(|path| is_root(path));
-    assert!(!modules.is_empty());
+    let modules = files.iter().filter(|path| !is_root(path));
+    assert!(modules.clone().next().is_some());
     for path in modules {
         let place = path.display();
-        let root = roots.iter().find(|root| root.parent() == path.parent());
+        // A folder in that of a target is a module, too.
+        let module = if path.ends_with("mod.rs") {
+            path.parent().expect("a folder")
+        } else {
+            path
+        };
+        let root = files.iter().find(|root| {
+            (is_root(root) || root.ends_with("mod.rs")) && root.parent() == module.parent()
+        });
         let root = root.unwrap_or_else(|| panic!("{place} is in no folder of a target"));
-        let name = path.file_stem().and_then(|stem| stem.to_str());
+        let name = module.file_stem().and_then(|stem| stem.to_str());
         let item = format!("mod {};", name.expect("a name"));
         let text = read(root);
         let mut lines = text.lines();

@@ -242,6 +242,12 @@ impl Lanes {
         messages == 0 || (messages < self.bounds.messages() && fits)
     }
 
+    /// Makes space for several messages at once.
+    pub(super) fn reserve(&mut self, messages: usize) {
+        let most = self.bounds.messages().saturating_sub(self.messages());
+        self.entries.reserve_exact(messages.min(most));
+    }
+
     fn append(&mut self, entry: Entry) -> Pushed {
         self.bytes += entry.size();
         self.queued += 1;

@@ -112,6 +112,7 @@ impl Queue {
         later: &mut Later,
     ) {
         let ((), is_new, deferred) = self.change_state(|state, deferred| {
+            state.lanes.reserve(messages.len());
             for message in messages {
                 state.deliver(message.clone(), delivered, deferred);
             }

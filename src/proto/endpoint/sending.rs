@@ -37,7 +37,17 @@ impl Endpoint {
 
     /// Does the same with a message that was prepared, if it is a valid one.
     pub(crate) fn send_prepared(&mut self, message: PreparedMessage) -> u32 {
-        let is_compressed = self.compressor.is_some() && !message.is_control();
+        let is_data = !message.is_control();
+        if self.compressor.is_none()
+            && is_data
+            && message
+                .check()
+                .is_ok_and(|it| self.write_buffer.push_short(it, self.fragment))
+        {
+            self.has_sent_data = true;
+            return 1;
+        }
+        let is_compressed = self.compressor.is_some() && is_data;
         let prepared = (is_compressed && message.is_special()).then(|| message.clone());
         let Ok(mut message) = message.into_outgoing() else {
             return 0;

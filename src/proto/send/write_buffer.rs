@@ -116,6 +116,18 @@ impl WriteBuffer {
         frames
     }
 
+    /// Buffers a short message that others send, too: its payload is copied in any case, so it need
+    /// not be shared before. Returns whether the message is short.
+    pub(crate) fn push_short(&mut self, message: &Outgoing, fragment: usize) -> bool {
+        let payload = &message.payload;
+        let is_short = payload.len() < MIN_UNCOPIED && payload.len() <= fragment;
+        if is_short {
+            let key = self.push_header::<0>(message.opcode, payload.len(), true, true);
+            extend_masked(&mut self.small, payload, key);
+        }
+        is_short
+    }
+
     /// Does the same with a compressed message: its first frame says so (RFC 7692, section 6).
     pub(crate) fn push_compressed(&mut self, message: &mut Outgoing, fragment: usize) -> u32 {
         if message.payload.len() <= fragment {
@@ -195,33 +207,52 @@ impl WriteBuffer {
     }
 
     /// Buffers a frame. Takes a large payload out of `payload`.
+    #[inline]
+    fn push_frame<const RESERVED: u8>(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
+        let min_uncopied = match self.role {
+            Role::Server => MIN_UNCOPIED,
+            Role::Client => MIN_UNCOPIED_MASKED,
+        };
+        let is_copied = payload.len() < min_uncopied;
+        let key = self.push_header::<RESERVED>(opcode, payload.len(), fin, is_copied);
+        if is_copied {
+            extend_masked(&mut self.small, payload, key);
+        } else {
+            self.push_large(mem::take(payload), key);
+        }
+    }
+
+    /// Buffers the header of a frame, and makes space for a payload that is copied. Returns the key
+    /// of a client's frame.
     ///
     /// The reserved bits are a parameter of the type, because most messages have none, and would
     /// pay for the question.
-    fn push_frame<const RESERVED: u8>(&mut self, opcode: OpCode, payload: &mut Bytes, fin: bool) {
-        let (key, min_uncopied) = match self.role {
-            Role::Server => (None, MIN_UNCOPIED),
-            Role::Client => (Some(Key::random()), MIN_UNCOPIED_MASKED),
+    #[inline]
+    fn push_header<const RESERVED: u8>(
+        &mut self,
+        opcode: OpCode,
+        length: usize,
+        fin: bool,
+        is_copied: bool,
+    ) -> Option<Key> {
+        let key = match self.role {
+            Role::Server => None,
+            Role::Client => Some(Key::random()),
         };
         let header = Header {
             fin,
             reserved: RESERVED,
             opcode,
             key,
-            length: payload.len() as u64,
+            length: length as u64,
         };
-        if self.small.spare() < Header::MAX_LEN + payload.len() {
-            let is_copied = payload.len() < min_uncopied;
-            self.make_room(if is_copied { payload.len() } else { 0 });
+        if self.small.spare() < Header::MAX_LEN + length {
+            self.make_room(if is_copied { length } else { 0 });
         }
         let before = self.small.len();
         header.write(&mut self.small);
-        self.len += self.small.len() - before + payload.len();
-        if payload.len() < min_uncopied {
-            extend_masked(&mut self.small, payload, key);
-        } else {
-            self.push_large(mem::take(payload), key);
-        }
+        self.len += self.small.len() - before + length;
+        key
     }
 
     /// Makes space for the header of the next frame, and for as much of its payload as is copied.

@@ -34,10 +34,12 @@ pub enum Event {
     Gap {
         /// The topic.
         topic: Arc<str>,
-        /// How many messages of one hub are missing before one that has just arrived. `None` if
-        /// that is unknown: after each [`Down`](Self::Down), for each topic with members, because
-        /// messages of that time may be missing; and if the other hub does not remember the number
-        /// of its last message on the topic.
+        /// How many messages of one hub are missing before one that has just arrived. A hub that
+        /// was not heard of before on the topic has no gap: nobody knows since when it publishes.
+        ///
+        /// `None` if the number is unknown: after each [`Down`](Self::Down), for each topic with
+        /// members, because messages of that time may be missing; and if the other hub does not
+        /// remember the number of its last message on the topic.
         lost: Option<u64>,
     },
     /// Messages of this process may not have reached other processes.

@@ -108,13 +108,18 @@ pub fn on_threads<F: Future<Output = ()>>(
 
 /// Runs a test on a thread of its own and fails it when it hangs.
 pub fn bounded(test: impl FnOnce() + Send + 'static) {
+    bounded_by(TEST_LIMIT, test);
+}
+
+/// Does the same with a limit of the test's own.
+pub fn bounded_by(limit: Duration, test: impl FnOnce() + Send + 'static) {
     let (done, finished) = mpsc::channel();
     let thread = thread::spawn(move || {
         test();
         // The receiver is gone only if the test has hung before.
         let _ = done.send(());
     });
-    match finished.recv_timeout(TEST_LIMIT) {
+    match finished.recv_timeout(limit) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("the test hangs"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
             thread

@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 use anyws::{
@@ -28,7 +29,7 @@ use futures::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use support::{
-    bounded,
+    bounded, bounded_by,
     redis::Redis,
     tasks::{spawn, yield_to_tasks},
 };
@@ -126,8 +127,9 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn end(mut self) {
-        self.say("end");
+    /// Ends the process, once its hub has told everything.
+    fn end(&mut self) {
+        self.ask("end", "over");
         assert!(self.child.wait().unwrap().success());
     }
 }
@@ -257,7 +259,7 @@ async fn process(rt: Arc<dyn Runtime>) {
     let url = env::var(URL).expect("the test below starts this one");
     let backplane = RedisBackplane::new(url).unwrap();
     let (hub, events) = Hub::with_backplane(backplane, Arc::clone(&rt));
-    drop(spawn(&rt, tell(events)));
+    let told = spawn(&rt, tell(events));
     let mut clients = connect(&rt, &hub).await;
     println!("ready");
     let mut commands = commands();
@@ -281,9 +283,13 @@ async fn process(rt: Arc<dyn Runtime>) {
                 }
             }
             ["report"] => report(mem::take(&mut clients)).await,
+            ["sync"] => println!("synced"),
             _ => break,
         }
     }
+    drop(hub);
+    told.await.unwrap();
+    println!("over");
 }
 
 #[cfg(feature = "rt-tokio")]
@@ -309,6 +315,19 @@ fn start(redis: &Redis) -> (Process, Process) {
     )
 }
 
+/// Checks that what was heard of the other process, and what was told to be missing, is all.
+#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
+fn assert_adds_up(process: &Process, heard: &[String], other: &str, published: usize) {
+    for (topic, heard) in heard.iter().enumerate() {
+        let mut counts = heard.split(' ').filter_map(|it| it.split_once('='));
+        let heard =
+            counts.find_map(|(name, count)| (name == other).then(|| count.parse::<usize>()));
+        let heard = heard.map_or(0, Result::unwrap);
+        let lost = process.gaps.get(&topic).copied().unwrap_or_default();
+        assert_eq!(heard + lost, published, "of topic {topic}");
+    }
+}
+
 #[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 #[test]
 fn two_processes_with_two_thousand_sockets_each_hear_all() {
@@ -323,10 +342,9 @@ fn two_processes_with_two_thousand_sockets_each_hear_all() {
         }
         for process in [&mut tokio, &mut smol] {
             assert_eq!(process.report(), ["smol=50 tokio=50"; TOPICS]);
+            process.end();
             assert!(process.gaps.is_empty() && process.failed == 0);
         }
-        tokio.end();
-        smol.end();
     });
 }
 
@@ -354,12 +372,12 @@ fn a_restart_in_the_middle_loses_what_is_told() {
         smol.say("finish");
         assert_eq!(tokio.report(), ["smol=10 tokio=20"; TOPICS]);
         assert_eq!(smol.report(), ["smol=10 tokio=15"; TOPICS]);
+        tokio.end();
+        smol.end();
         assert_eq!((tokio.failed, smol.failed), (5 * TOPICS, 0));
         assert_eq!((tokio.unknown, smol.unknown), (TOPICS, TOPICS));
         assert_eq!((tokio.gaps.len(), smol.gaps.len()), (0, TOPICS));
         assert!(smol.gaps.values().all(|&lost| lost == 5), "{:?}", smol.gaps);
-        tokio.end();
-        smol.end();
     });
 }
 
@@ -398,5 +416,47 @@ fn a_process_that_stalls_is_cut_off_and_told_what_it_missed() {
         assert!(smol.gaps.values().sum::<usize>() > 0);
         tokio.end();
         smol.end();
+    });
+}
+
+#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
+#[test]
+fn restarts_at_any_moment_lose_nothing_that_is_not_told() {
+    let restarts = env::var("ANYWS_HUB_RESTARTS").map_or(3, |it| it.parse().unwrap());
+    bounded_by(Duration::from_secs(60 + 2 * restarts as u64), move || {
+        let mut redis = Redis::start();
+        let (mut tokio, mut smol) = start(&redis);
+        // Only a hub that was heard before is missed.
+        tokio.say("publish tokio 1 2 0");
+        smol.say("publish smol 1 2 0");
+        for process in [&mut tokio, &mut smol] {
+            process.ask(&format!("wait {}", 2 * SOCKETS), "received");
+        }
+        for restart in 0..restarts {
+            let (from, to) = (20 * restart + 2, 20 * restart + 22);
+            tokio.say(&format!("publish tokio {from} {to} 100"));
+            smol.say(&format!("publish smol {from} {to} 100"));
+            redis.restart();
+            for process in [&mut tokio, &mut smol] {
+                process.expect("up");
+            }
+            for process in [&mut tokio, &mut smol] {
+                process.ask("sync", "synced");
+            }
+        }
+        tokio.say("finish");
+        smol.say("finish");
+        let heard = [tokio.report(), smol.report()];
+        tokio.end();
+        smol.end();
+        let published = 20 * restarts + 1;
+        assert_adds_up(&tokio, &heard[0], "smol", published);
+        assert_adds_up(&smol, &heard[1], "tokio", published);
+        let own = format!("tokio={published}");
+        assert!(
+            heard[0].iter().all(|heard| heard.ends_with(&own)),
+            "{:?}",
+            heard[0]
+        );
     });
 }

@@ -1,7 +1,7 @@
 //! Prepared messages: compressed once, and sent to many.
 
 use allocation_counter::measure;
-use anyws::{DeflateConfig, Message, PreparedMessage, Sender, Takeover, WebSocket};
+use anyws::{DeflateConfig, Message, PreparedMessage, Sender, Takeover, WebSocket, hub::Hub};
 use support::{
     frames::{Frame, Peer, Role, TEXT},
     runtimes,
@@ -52,6 +52,30 @@ runtimes! {
             for (_, peer) in &mut sockets[1..] {
                 assert_eq!(now(peer.frame()).unwrap(), first);
             }
+        }
+    }
+
+    async fn what_a_hub_publishes_is_compressed_once(runtime) {
+        let config = with(&runtime, deflate(Takeover::None));
+        let mut sockets: Vec<_> = (0..1000).map(|_| Role::Server.with_peer(&config)).collect();
+        let hub = Hub::new();
+        let memberships = sockets.iter_mut().map(|(socket, _)| hub.join("room", &socket.sender()));
+        let _memberships: Vec<_> = memberships.collect();
+        assert_eq!(hub.publish("room", json(1, 32 * 1024)).queued, 1000);
+        let (socket, peer) = &mut sockets[0];
+        soon(socket.flush()).unwrap();
+        let first = now(peer.frame()).unwrap();
+        assert!(first.has_bits(RSV1));
+        let info = measure(|| {
+            for (socket, _) in &mut sockets[1..] {
+                soon(socket.flush()).unwrap();
+            }
+        });
+        // What the streams of this test hold, as above.
+        let most = 999 * (2 * first.payload.len() as u64 + 768);
+        assert!(info.bytes_total <= most, "{info:?}");
+        for (_, peer) in &mut sockets[1..] {
+            assert_eq!(now(peer.frame()).unwrap(), first);
         }
     }
 

@@ -28,7 +28,11 @@ mod task;
 mod topic;
 mod topics;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 #[cfg(all(feature = "redis", any(feature = "rt-tokio", feature = "rt-smol")))]
 #[cfg_attr(
@@ -288,6 +292,11 @@ impl Inner {
         Delivered::default()
     }
 
+    fn poll_subscribed(&self, topic: &Topic, id: u64, cx: &Context<'_>) -> Poll<()> {
+        let link = self.link.as_ref();
+        link.map_or(Poll::Ready(()), |link| topic.poll_subscribed(id, link, cx))
+    }
+
     fn left(&self, topic: &Arc<Topic>, left: Left) {
         match left {
             Left::Nothing => {}
@@ -307,6 +316,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         if let Some(link) = &self.link {
             link.end();
+            for topic in self.topics.all() {
+                topic.wake_waiting();
+            }
         }
     }
 }

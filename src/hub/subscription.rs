@@ -4,6 +4,7 @@ use std::{
     fmt,
     future::Future,
     sync::{Arc, Weak},
+    task::Poll,
 };
 
 use super::{Inner, topic::Topic};
@@ -33,9 +34,10 @@ impl Subscription {
 
     /// Waits until what other processes publish on the topic arrives here.
     ///
-    /// Without a backplane that is at once. Otherwise it takes a round trip after the first member
-    /// of this process has joined, and as long as the backplane is down. Wait for it before you
-    /// load the history of a room, so that no message is missing between both.
+    /// Without a backplane that is at once, and also if the hub is dropped. Otherwise it takes a
+    /// round trip after the first member of this process has joined, and as long as the backplane
+    /// is down. Wait for it before you load the history of a room, so that no message is missing
+    /// between both.
     ///
     /// It never ends if the backplane refuses the topic, which is
     /// [`Event::SubscribeFailed`](super::Event::SubscribeFailed): use
@@ -46,7 +48,10 @@ impl Subscription {
     /// You can drop the future at any time: the next call continues to wait.
     #[must_use = "futures do nothing unless polled"]
     pub fn ready(&mut self) -> impl Future<Output = ()> + Send + Unpin {
-        PollFn::new(|cx| self.topic.poll_subscribed(self.id, cx))
+        PollFn::new(|cx| match self.hub.upgrade() {
+            Some(hub) => hub.poll_subscribed(&self.topic, self.id, cx),
+            None => Poll::Ready(()),
+        })
     }
 }
 

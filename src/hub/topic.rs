@@ -205,12 +205,16 @@ impl Topic {
     }
 
     /// Waits until the backplane delivers messages on the topic.
-    pub(super) fn poll_subscribed(&self, id: u64, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_subscribed(&self, id: u64, link: &Link, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        let remote = state.remote.as_mut();
-        let Some(remote) = remote.filter(|remote| !remote.is_subscribed) else {
+        let Some(remote) = &mut state.remote else {
             return Poll::Ready(());
         };
+        // The task has yet to see that the connection is lost. It wakes this member in any case,
+        // because it needs this lock to subscribe again.
+        if remote.is_subscribed && link.is_still_up() {
+            return Poll::Ready(());
+        }
         let replaced = remote.waiting.insert(id, cx.waker().clone());
         drop(state);
         drop(replaced);
@@ -256,12 +260,19 @@ impl Topic {
 
     /// Notes whether the topic is subscribed.
     pub(super) fn set_subscribed(&self, is_subscribed: bool) {
-        let mut wakers = Vec::new();
         if let Some(remote) = &mut self.lock().remote {
             remote.is_subscribed = is_subscribed;
-            if is_subscribed {
-                wakers.extend(remote.waiting.drain().map(|(_, waker)| waker));
-            }
+        }
+        if is_subscribed {
+            self.wake_waiting();
+        }
+    }
+
+    /// Wakes the members that wait until the topic is subscribed.
+    pub(super) fn wake_waiting(&self) {
+        let mut wakers = Vec::new();
+        if let Some(remote) = &mut self.lock().remote {
+            wakers.extend(remote.waiting.drain().map(|(_, waker)| waker));
         }
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -1,6 +1,6 @@
 //! Hubs that share their topics over a backplane in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use anyws::{
     Bytes, Message, PreparedMessage, QueueConfig, Runtime, WhenFull,
@@ -10,7 +10,7 @@ use futures::join;
 use support::{
     broker::{Broker, Plane},
     runtimes,
-    tasks::{assert_pending, yield_to_tasks},
+    tasks::{assert_pending, poll_with, waker, yield_to_tasks},
     time::Paused,
 };
 
@@ -205,8 +205,6 @@ runtimes! {
         node.expect_gap("room", None).await;
         node.plane.down("lost");
         node.expect_down("lost").await;
-        // The task has noticed, too.
-        yield_to_tasks(&rt).await;
         let mut second = node.hub.join("room", &ben.sender);
         assert_pending(second.ready());
         assert_pending(membership.ready());
@@ -214,6 +212,35 @@ runtimes! {
         second.ready().await;
         membership.ready().await;
         assert_eq!(node.plane.calls(), ["+room", "+room"]);
+    }
+
+    async fn whoever_waits_is_woken_when_the_hub_is_dropped(rt) {
+        let node = Node::starting(Broker::default().plane_that_is_away(), &rt).await;
+        let ann = Member::new(&rt);
+        let mut membership = node.hub.join("room", &ann.sender);
+        let (waker, woken) = waker();
+        let mut ready = membership.ready();
+        assert!(poll_with(&waker, Pin::new(&mut ready)).is_pending());
+        drop(node.hub);
+        assert!(woken.take());
+        ready.await;
+    }
+
+    async fn the_last_task_that_waits_is_woken(rt) {
+        let node = Node::starting(Broker::default().plane_that_is_away(), &rt).await;
+        let ann = Member::new(&rt);
+        let mut membership = node.hub.join("room", &ann.sender);
+        let wakers = [waker(), waker()];
+        let mut ready = membership.ready();
+        for (waker, _) in &wakers {
+            assert!(poll_with(waker, Pin::new(&mut ready)).is_pending());
+        }
+        node.plane.up();
+        while !wakers[1].1.take() {
+            yield_to_tasks(&rt).await;
+        }
+        assert!(!wakers[0].1.take());
+        ready.await;
     }
 
     async fn messages_wait_for_the_first_connection(rt) {

@@ -10,6 +10,7 @@ mod events;
 mod latest;
 mod members;
 mod memory;
+mod model;
 mod order;
 #[cfg(all(feature = "redis", any(feature = "rt-tokio", feature = "rt-smol")))]
 mod redis;

@@ -10,11 +10,12 @@
 //! `redis-server --save "" --bind 127.0.0.1`
 //! `cargo run --example chat_axum --features axum,rt-tokio,redis -- ADDRESS --redis URL`
 //!
-//! Every message is a text of several lines, and the first line is its type; names therefore cannot
-//! contain line breaks. A page first sends `ROOM` and `NAME`; everything after that is what the
-//! person says. The server answers with `people` and a line for each name. After that it sends
-//! `joined` and a name, `left` and a name, or `said` with a name and the text. What else
-//! it sends if there are several processes is in `processes.rs`.
+//! The WebSocket is at `/chat`, for clients whose `Origin` is that of the page. Every message is a
+//! text of several lines, and the first line is its type; names therefore cannot contain line
+//! breaks. A page first sends `ROOM` and `NAME`; everything after that is what the person says. The
+//! server answers with `people` and a line for each name. After that it sends `joined` and a name,
+//! `left` and a name, or `said` with a name and the text. What else it sends if there are several
+//! processes is in `processes.rs`.
 
 mod processes;
 mod rooms;

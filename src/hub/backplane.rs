@@ -100,7 +100,9 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     ///
     /// It says [`Event::Up`](super::Event::Up) whenever it has connected, before it delivers, and
     /// [`Event::Down`](super::Event::Down) whenever it has lost the connection or could not
-    /// connect. It reconnects by itself.
+    /// connect. It reconnects by itself. The hub's messages wait until it has said one of them.
+    ///
+    /// If the future ends, or if any method panics, the hub is down for good.
     fn run(&self, inbox: Inbox) -> BoxFuture<'_, ()>;
 }
 

@@ -42,12 +42,13 @@ pub enum Event {
         /// remember the number of its last message on the topic.
         lost: Option<u64>,
     },
-    /// Messages of this process may not have reached other processes.
+    /// Messages of this process may not have reached other processes. While the backplane is down,
+    /// each message can be an event of its own.
     #[non_exhaustive]
     PublishFailed {
         /// The topic.
         topic: Arc<str>,
-        /// How many messages on this topic: at most so many are lost.
+        /// How many messages on this topic may be lost.
         lost: u64,
         /// Why: the backplane is [`Down`](Self::Down), has refused the messages or not confirmed
         /// them in time, or the queue to it is full. It is shared by all topics that it concerns.
@@ -69,7 +70,8 @@ pub enum Event {
 
 /// The events of a hub with a backplane.
 ///
-/// It is a stream that ends once all clones of the hub are dropped. Events wait here until they are
+/// It is a stream that ends once all clones of the hub are dropped, and everything that they have
+/// published has reached the backplane or has failed. Events wait here until they are
 /// read, 1,024 at most, and a gap for each topic. What comes then is dropped, and
 /// [`Event::Skipped`] says how many events were. If you drop the stream, the events are dropped,
 /// too; the hub works on.
@@ -219,7 +221,8 @@ impl Events {
         Self(Arc::clone(queue))
     }
 
-    /// Waits for the next event. Returns `None` once all clones of the hub are dropped.
+    /// Waits for the next event. Returns `None` once all clones of the hub are dropped, and
+    /// everything that they have published has reached the backplane or has failed.
     ///
     /// # Cancel safety
     ///

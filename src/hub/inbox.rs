@@ -22,10 +22,13 @@ impl Inbox {
 
     /// Queues what was published on `topic` for its members in this process.
     ///
-    /// The `envelope` is that of a [`Publication`](super::Publication). The hub ignores its own
-    /// messages, and those on topics without members. Bytes that no hub of this version has sent
-    /// are ignored and counted ([`Hub::ignored`](super::Hub::ignored)), and so is a message that
-    /// comes again.
+    /// The `envelope` is that of a [`Publication`](super::Publication). Deliver the messages of one
+    /// hub on a topic in the order in which it has published them. The hub reports a message that
+    /// another one overtakes as a [`Event::Gap`], and ignores it when it comes.
+    ///
+    /// The hub ignores its own messages, and those on topics without members. Bytes that no hub of
+    /// this version has sent are ignored and counted ([`Hub::ignored`](super::Hub::ignored)), and
+    /// so is a message that comes again or too late.
     pub fn deliver(&self, topic: &str, envelope: Bytes) {
         let Ok(envelope) = Envelope::decode(envelope) else {
             return self.link.ignore();

@@ -120,11 +120,14 @@ impl Hub {
     /// [`publish`](Self::publish), and no socket.
     ///
     /// - Members of this process get a message at once, and other processes get it through the
-    ///   backplane, once at most. What is lost is told by [`Events`].
+    ///   backplane, at most once. [`Events`] report what is lost.
     /// - The messages of one hub on a topic arrive in their order. Those of several hubs may be in
     ///   another order in each process.
-    /// - Up to 10,000 messages, or 16 MiB, wait for the backplane. Beyond that, and while it is
-    ///   down, messages reach this process only: [`Event::PublishFailed`].
+    /// - Up to 10,000 messages, or 16 MiB, wait for the backplane, also while it connects for the
+    ///   first time. Beyond that, and while it is down, messages reach this process only:
+    ///   [`Event::PublishFailed`].
+    /// - If the process ends, what waits is lost. To wait for it, drop all clones of the hub, and
+    ///   read [`Events`] to their end.
     /// - Only text and binary messages travel, on topics of 4 KiB at most.
     /// - A topic is subscribed from its first member in this process until 10 seconds after the
     ///   last has left.
@@ -209,8 +212,11 @@ impl Hub {
     ///
     /// Only the latest message is kept, until [`clear_latest`](Self::clear_latest), also while the
     /// topic has no members. With a backplane, each process keeps the latest message that it has
-    /// seen, from its first member until 10 seconds after the last has left: nothing would tell it
-    /// of later ones. A ping, pong or Close is not kept.
+    /// seen, from its first member until 10 seconds after the last has left. Without members it
+    /// keeps none, because it would not notice later ones. A ping, pong or Close is not kept.
+    ///
+    /// This does not replace what is still queued for a member, as
+    /// [`Sender::send_latest`] does.
     pub fn publish_latest(&self, topic: &str, message: impl Into<PreparedMessage>) -> Delivered {
         let message = message.into();
         if !Envelope::carries(&message) {
@@ -256,7 +262,7 @@ impl Hub {
     }
 
     /// Returns how many messages of the backplane were ignored so far, because no hub of this
-    /// version has sent them, or because they came again.
+    /// version has sent them, or because they came again or too late.
     ///
     /// It is 0 without a backplane. If it grows, somebody else publishes on the hub's channels.
     #[must_use]

@@ -77,11 +77,13 @@ impl RedisBackplane {
     /// `redis+unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]`. Channels are not part of a
     /// database: all databases of a server share them. For `rediss://`, which is TLS, add the crate
     /// `redis` of the same version to your dependencies, with its feature `tokio-rustls-comp` or
-    /// `smol-rustls-comp`.
+    /// `smol-rustls-comp`, and a provider of cryptography for rustls: the guide on
+    /// [more than one machine](crate::guide::machines#safety) shows how.
     ///
     /// # Errors
     ///
-    /// If the URL is not one of these.
+    /// If the URL is not one of these, or if it is `rediss://` and the crate `redis` was built
+    /// without TLS.
     pub fn new(url: impl AsRef<str>) -> Result<Self, BoxError> {
         let info = url.as_ref().into_connection_info()?;
         // Messages and answers share the connection, which RESP2 does not allow.

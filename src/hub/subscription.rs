@@ -10,10 +10,11 @@ use std::{
 use super::{Inner, topic::Topic};
 use crate::future::PollFn;
 
-/// A socket's membership in a topic. Dropping it leaves the topic.
+/// A socket's membership in a topic. Dropping it leaves the topic; what is queued is still sent.
 ///
 /// [`Hub::join`](super::Hub::join) creates it. Keep it in the handler, so that the socket leaves
-/// when the handler ends. It does not keep the hub alive.
+/// when the handler ends. `let _ = hub.join(…)` drops it at once; `let _membership` keeps it. It
+/// does not keep the hub alive.
 #[must_use = "dropping it leaves the topic at once"]
 pub struct Subscription {
     hub: Weak<Inner>,
@@ -37,11 +38,13 @@ impl Subscription {
     /// Without a backplane that is at once, and also if the hub is dropped. Otherwise it takes a
     /// round trip after the first member of this process has joined, and as long as the backplane
     /// is down. Wait for it before you load the history of a room, so that no message is missing
-    /// between both.
+    /// between both. What was published since the socket joined is sent before what the handler
+    /// then sends: the guide on [more than one machine](crate::guide::machines#history) says what
+    /// that means for clients.
     ///
-    /// It never ends if the backplane refuses the topic, which is
-    /// [`Event::SubscribeFailed`](super::Event::SubscribeFailed): use
-    /// [`rt::timeout`](crate::rt::timeout).
+    /// It never ends if the topic is refused, which is
+    /// [`Event::SubscribeFailed`](super::Event::SubscribeFailed), and the socket sends and receives
+    /// nothing while its handler waits here: use [`rt::timeout`](crate::rt::timeout).
     ///
     /// # Cancel safety
     ///

@@ -11,7 +11,8 @@ use crate::proto::PreparedMessage;
 #[non_exhaustive]
 pub struct Delivered {
     /// Members in whose queue the message is. With
-    /// [`WhenFull::DropOldest`](crate::WhenFull::DropOldest), older messages may have made space.
+    /// [`WhenFull::DropOldest`](crate::WhenFull::DropOldest), older messages may have made space,
+    /// which only [`Sender::buffered`](crate::Sender::buffered) counts.
     pub queued: usize,
     /// Members that miss the message: their queue is full, and its policy is
     /// [`WhenFull::DropNewest`](crate::WhenFull::DropNewest). Also all members if the message may

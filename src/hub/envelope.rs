@@ -26,8 +26,9 @@ const LATEST: u8 = 1;
 /// The message is never compressed.
 const UNCOMPRESSED: u8 = 2;
 
-/// How many bytes of payload an envelope holds: what the queue to the backplane holds.
+/// The longest payload that travels: what waits for the backplane is bounded, too.
 pub(super) const MAX_PAYLOAD: usize = 16 * 1024 * 1024;
+pub(super) const MAX_ENVELOPE: usize = HEADER + MAX_PAYLOAD;
 
 /// A message on its way between hubs.
 pub(super) struct Envelope {
@@ -78,7 +79,7 @@ impl Envelope {
             return Err(Foreign);
         };
         let is_known = flags & !(LATEST | UNCOMPRESSED) == 0;
-        if [m0, m1, m2, m3] != MAGIC || !is_known || bytes.len() > HEADER + MAX_PAYLOAD {
+        if [m0, m1, m2, m3] != MAGIC || !is_known || bytes.len() > MAX_ENVELOPE {
             return Err(Foreign);
         }
         let payload = bytes.split_off(HEADER);

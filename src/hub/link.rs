@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    envelope::Envelope,
+    envelope::{Envelope, MAX_ENVELOPE, MAX_PAYLOAD},
     event::{Event, EventQueue},
     outbox::{Outbound, Outbox},
     topic::Topic,
@@ -29,6 +29,8 @@ enum NotPublished {
     Down,
     #[error("the queue to the backplane is full: it is slower than this process publishes")]
     Full,
+    #[error("the message is larger than {MAX_PAYLOAD} bytes")]
+    TooLarge,
     #[error("the topic is longer than {MAX_TOPIC} bytes")]
     TopicTooLong,
 }
@@ -128,6 +130,7 @@ impl Drop for Posted<'_> {
 struct Reasons {
     down: Arc<dyn Error + Send + Sync>,
     full: Arc<dyn Error + Send + Sync>,
+    too_large: Arc<dyn Error + Send + Sync>,
     too_long: Arc<dyn Error + Send + Sync>,
 }
 
@@ -149,6 +152,7 @@ impl Link {
             reasons: Reasons {
                 down: Arc::new(NotPublished::Down),
                 full: Arc::new(NotPublished::Full),
+                too_large: Arc::new(NotPublished::TooLarge),
                 too_long: Arc::new(NotPublished::TopicTooLong),
             },
         }
@@ -205,6 +209,9 @@ impl Link {
                 is_latest,
                 message: message.clone(),
             };
+            if envelope.size() > MAX_ENVELOPE {
+                posted.reason = &self.reasons.too_large;
+            }
             let topic = Arc::clone(topic);
             if is_down || state.outbox.push(Outbound { topic, envelope }).is_err() {
                 posted.lost += 1;

@@ -3,15 +3,15 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::{
-    envelope::{Envelope, MAX_PAYLOAD},
+    envelope::{Envelope, MAX_ENVELOPE},
     recent::Recent,
     sequence::Sequence,
 };
 
 /// How many messages wait for the backplane: a second of many busy rooms.
 const MAX_MESSAGES: usize = 10_000;
-/// How many bytes wait for the backplane, with the headers.
-const MAX_BYTES: usize = MAX_PAYLOAD;
+/// How many bytes wait for the backplane: the longest message at least.
+const MAX_BYTES: usize = MAX_ENVELOPE;
 /// How many messages the backplane gets at once, so that it needs one round trip for them.
 const BATCH: usize = 256;
 /// How many bytes the backplane gets at once, if they are several messages.

@@ -1,9 +1,11 @@
 //! Redis as a backplane: publish and subscribe, on one connection.
 
 use std::{
+    any::Any,
     convert::Infallible,
     fmt,
     future::{Future, pending},
+    panic::AssertUnwindSafe,
     str,
     sync::{Arc, PoisonError},
     task::Poll,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use futures_core::future::BoxFuture;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use redis::{
     AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, Value,
     aio::MultiplexedConnection, io::tcp::TcpSettings,
@@ -205,7 +207,10 @@ impl RedisBackplane {
             .set_push_sender(receive);
         let client = &self.client;
         let connection = client.get_multiplexed_async_connection_with_config(&config);
-        *self.lock() = Some(connection.await?);
+        // tokio panics if it was built without IO, and rustls if it cannot choose a provider.
+        let connected = AssertUnwindSafe(connection).catch_unwind().await;
+        let connection = connected.map_err(|panic| Panicked::new(&*panic))??;
+        *self.lock() = Some(connection);
         Ok(lost)
     }
 
@@ -226,6 +231,19 @@ impl RedisBackplane {
                 return error;
             }
         }
+    }
+}
+
+/// Connecting has panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("connecting to Redis panicked: {0}")]
+struct Panicked(String);
+
+impl Panicked {
+    fn new(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self(text.unwrap_or_else(|| "the panic hook has the text".to_owned()))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::future::PollFn;
 /// [`Hub::join`](super::Hub::join) creates it. Keep it in the handler, so that the socket leaves
 /// when the handler ends. `let _ = hub.join(…)` drops it at once; `let _membership` keeps it. It
 /// does not keep the hub alive.
-#[must_use = "dropping it leaves the topic at once"]
+#[must_use = "dropping it leaves the topic: keep it in a variable with a name, not in `_`"]
 pub struct Subscription {
     hub: Weak<Inner>,
     topic: Arc<Topic>,

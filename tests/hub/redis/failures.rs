@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyws::hub::{Event, RedisBackplane};
+#[cfg(feature = "rt-tokio")]
+use anyws::{Runtime, TokioRuntime};
 use support::redis::Redis;
 
 use super::{super::Member, Node, on_tokio_and_smol, until_queued};
@@ -157,4 +159,46 @@ fn a_wrong_url_is_an_error() {
         let error = RedisBackplane::new(url).unwrap_err();
         assert!(!error.to_string().is_empty(), "{url}");
     }
+}
+
+#[cfg(feature = "rt-tokio")]
+#[test]
+fn a_runtime_without_io_is_told_and_panics_nowhere_else() {
+    support::bounded(|| {
+        let redis = Redis::start();
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new(tokio.handle().clone()));
+        tokio.block_on(async {
+            let mut node = Node::starting(&redis.url(), &runtime);
+            let reason = node.expect_down().await;
+            assert!(
+                reason.contains("panicked") && reason.contains("IO"),
+                "{reason}"
+            );
+            let ann = Member::new(&runtime);
+            let _membership = node.hub.join("room", &ann.sender);
+            assert_eq!(node.hub.publish("room", "x").queued, 1);
+        });
+    });
+}
+
+#[cfg(feature = "rt-tokio")]
+#[test]
+fn a_runtime_without_timers_is_told() {
+    support::bounded(|| {
+        let redis = Redis::start();
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new(tokio.handle().clone()));
+        tokio.block_on(async {
+            let mut node = Node::starting(&redis.url(), &runtime);
+            let reason = node.expect_down().await;
+            assert!(reason.contains("no timers"), "{reason}");
+        });
+    });
 }

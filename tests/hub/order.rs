@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use anyws::{Message, PreparedMessage, QueueConfig, hub::Hub};
+use anyws::{Message, PreparedMessage, QueueConfig, WhenFull, hub::Hub};
 use support::runtimes;
 
 use super::{Member, bounds};
@@ -136,6 +136,24 @@ runtimes! {
         );
     }
 
+    async fn who_has_joined_is_found_though_others_leave_at_the_same_moment(rt) {
+        let hub = Hub::new();
+        let members = [(); 3].map(|()| Member::with_queue(&rt, bounds(1, WhenFull::DropOldest)));
+        thread::scope(|scope| {
+            for member in &members {
+                let hub = &hub;
+                scope.spawn(move || {
+                    for _ in 0..50_000 {
+                        let membership = hub.join("room", &member.sender);
+                        assert!(hub.publish("room", "x").queued > 0);
+                        drop(membership);
+                    }
+                });
+            }
+        });
+        assert_eq!(hub.topics(), 0);
+    }
+
     async fn a_waker_and_a_payload_may_use_the_hub(rt) {
         /// A payload that leaves the room when its memory is freed.
         struct Leaves(Hub, Arc<AtomicBool>);
@@ -151,7 +169,7 @@ runtimes! {
             }
         }
         let hub = Hub::new();
-        let full = Member::with_queue(&rt, bounds(1, anyws::WhenFull::DropOldest));
+        let full = Member::with_queue(&rt, bounds(1, WhenFull::DropOldest));
         let _membership = hub.join("room", &full.sender);
         let was_dropped = Arc::new(AtomicBool::new(false));
         let payload = Leaves(hub.clone(), Arc::clone(&was_dropped));

@@ -16,6 +16,8 @@ mod envelope;
 mod event;
 mod inbox;
 mod link;
+#[cfg(all(test, anyws_loom))]
+mod loom_tests;
 mod members;
 mod outbox;
 mod recent;

@@ -48,7 +48,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(queue: Arc<Queue>) -> Self {
+    pub(crate) fn new(queue: Arc<Queue>) -> Self {
         Self { queue }
     }
 

@@ -40,9 +40,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// Redis, or Valkey, as the [`Backplane`] of a [`Hub`](super::Hub).
 ///
 /// It needs Redis 6 or later, or any server with publish and subscribe over RESP3. Each topic is a
-/// channel, and a message is one PUBLISH; up to 256 of them share a round trip. One connection
-/// serves the whole process. If it is lost, the backplane connects again, at first after 50 ms, at
-/// last every second.
+/// channel, and a message is one PUBLISH; up to 256 of them share a round trip. Each hub has one
+/// connection. If it is lost, the backplane connects again, at first after 50 ms, at last every
+/// second. A clone has the same settings, and a connection of its own.
 ///
 /// ```no_run
 /// use anyws::{
@@ -65,11 +65,10 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// The connection runs on tokio if the hub's task does (feature `rt-tokio`), else on smol's global
 /// executor (feature `rt-smol`). Without either, and without timers, the hub is down.
-#[derive(Clone)]
 pub struct RedisBackplane {
     client: Client,
     prefix: Arc<str>,
-    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+    connection: Mutex<Option<MultiplexedConnection>>,
 }
 
 impl RedisBackplane {
@@ -96,7 +95,7 @@ impl RedisBackplane {
         Ok(Self {
             client: Client::open(info)?,
             prefix: "anyws:".into(),
-            connection: Arc::default(),
+            connection: Mutex::default(),
         })
     }
 
@@ -293,6 +292,17 @@ impl Lost {
                 Poll::Pending
             }
         })
+    }
+}
+
+/// Leaves the connection to the original: its messages go to one hub.
+impl Clone for RedisBackplane {
+    fn clone(&self) -> Self {
+        Self {
+            client: self.client.clone(),
+            prefix: Arc::clone(&self.prefix),
+            connection: Mutex::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod attacks;
 mod failures;
 mod processes;
+mod regressions;
 mod rooms;
 
 use std::sync::Arc;

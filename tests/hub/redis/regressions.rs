@@ -1,0 +1,42 @@
+//! Faults that were found with a real Redis.
+
+use std::sync::Arc;
+
+use anyws::hub::{Hub, RedisBackplane};
+use support::redis::Redis;
+
+use super::{super::Member, Node, on_tokio_and_smol, until, until_queued};
+
+on_tokio_and_smol! {
+    async fn clones_of_a_backplane_serve_hubs_of_their_own(rt) {
+        let redis = Redis::start();
+        let backplane = RedisBackplane::new(redis.url()).unwrap();
+        let prefixes = ["anyws:", "other:"];
+        let hubs = prefixes.map(|prefix| {
+            let backplane = backplane.clone().prefix(prefix);
+            Hub::with_backplane(backplane, Arc::clone(&rt)).0
+        });
+        let members = [Member::new(&rt), Member::new(&rt)];
+        let mut memberships = [0, 1].map(|at| hubs[at].join("room", &members[at].sender));
+        for membership in &mut memberships {
+            membership.ready().await;
+        }
+        let far = Node::new(&redis, &rt).await;
+        far.hub.publish("room", "x");
+        until_queued(&rt, &members[0], 1).await;
+        assert_eq!(members[1].queued(), 0);
+    }
+
+    async fn a_clone_that_is_kept_keeps_no_connection(rt) {
+        let redis = Redis::start();
+        let backplane = RedisBackplane::new(redis.url()).unwrap();
+        let (hub, mut events) = Hub::with_backplane(backplane.clone(), Arc::clone(&rt));
+        events.next().await;
+        let connections = || redis.command(&["CLIENT", "LIST"]).lines().count();
+        assert_eq!(connections(), 2, "the hub and this command");
+        drop(hub);
+        assert!(events.next().await.is_none());
+        until(&rt, || connections() == 1).await;
+        drop(backplane);
+    }
+}

@@ -1,6 +1,6 @@
 //! What a hub tells about its backplane, and how much of it is kept.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use anyws::{
     Runtime,
@@ -10,7 +10,7 @@ use futures::StreamExt;
 use support::{
     broker::{Broker, Plane},
     runtimes,
-    tasks::assert_pending,
+    tasks::{assert_pending, poll_with, waker},
 };
 
 use super::Member;
@@ -135,6 +135,18 @@ runtimes! {
         assert!(events.next().await.is_none());
         assert!(events.next().await.is_none());
         drop(membership);
+    }
+
+    async fn the_last_task_that_reads_is_woken_and_nothing_is_lost(rt) {
+        let (_hub, mut events, plane) = hub(&rt).await;
+        let wakers = [waker(), waker()];
+        for (waker, _) in &wakers {
+            // Each future is dropped while it waits.
+            assert!(poll_with(waker, Pin::new(&mut events.next())).is_pending());
+        }
+        plane.event(Event::Skipped(3));
+        assert!(wakers[1].1.take() && !wakers[0].1.take());
+        assert!(matches!(events.next().await, Some(Event::Skipped(3))));
     }
 
     async fn nobody_has_to_read_them(rt) {

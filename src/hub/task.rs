@@ -84,10 +84,12 @@ impl Task<'_> {
         let Some((end, ..)) = self.leaving.front() else {
             return Poll::Pending;
         };
-        let timer = self.timer.get_or_insert_with(|| {
-            let left = end.saturating_duration_since(self.runtime.now());
-            Deadline::start(left, Some(&self.runtime))
-        });
+        let left = end.saturating_duration_since(self.runtime.now());
+        if left.is_zero() {
+            return Poll::Ready(self.link.no_work());
+        }
+        let start = || Deadline::start(left, Some(&self.runtime));
+        let timer = self.timer.get_or_insert_with(start);
         timer.poll_passed(cx).map(|()| self.link.no_work())
     }
 

@@ -1,15 +1,20 @@
 //! Hubs that share their topics over a backplane in memory.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyws::{
-    Bytes, Message, PreparedMessage, QueueConfig, Runtime, WhenFull,
+    Bytes, Message, PreparedMessage, QueueConfig, Runtime, Sleep, WhenFull,
     hub::{Event, Events, Hub},
 };
-use futures::join;
+use futures::{future::BoxFuture, join};
 use support::{
     broker::{Broker, Plane},
     runtimes,
+    still::Still,
     tasks::{assert_pending, poll_with, waker, yield_to_tasks},
     time::Paused,
 };
@@ -20,6 +25,24 @@ use super::{Member, bounds};
 const GRACE: Duration = Duration::from_secs(10);
 /// A moment less.
 const ALMOST: Duration = Duration::from_millis(9_999);
+
+/// A runtime that has no timers.
+#[derive(Debug)]
+struct Timeless(Arc<dyn Runtime>);
+
+impl Runtime for Timeless {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.spawn(task);
+    }
+
+    fn sleep_until(&self, _: Instant) -> Pin<Box<dyn Sleep>> {
+        panic!("there are no timers");
+    }
+
+    fn has_timers(&self) -> bool {
+        false
+    }
+}
 
 /// One of several hubs.
 struct Node {
@@ -188,6 +211,36 @@ runtimes! {
         let mut membership = node.hub.join("room", &ann.sender);
         membership.ready().await;
         assert_eq!(node.plane.calls(), ["+room"]);
+    }
+
+    async fn a_runtime_without_timers_has_no_grace(rt) {
+        let runtime: Arc<dyn Runtime> = Arc::new(Timeless(Arc::clone(&rt)));
+        let node = Node::new(&Broker::default(), &runtime).await;
+        let ann = Member::new(&rt);
+        let mut membership = node.hub.join("room", &ann.sender);
+        membership.ready().await;
+        drop(membership);
+        let mut calls = Vec::new();
+        while calls.len() < 2 {
+            yield_to_tasks(&rt).await;
+            calls.extend(node.plane.calls());
+        }
+        assert_eq!(calls, ["+room", "-room"]);
+    }
+
+    async fn a_runtime_that_drops_the_task_leaves_the_hub_down(rt) {
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane, Arc::new(Still::default()));
+        let event = events.next().await;
+        assert!(matches!(event, Some(Event::Down(_))), "{event:?}");
+        let ann = Member::new(&rt);
+        let mut membership = hub.join("room", &ann.sender);
+        assert_pending(membership.ready());
+        assert_eq!(hub.publish("room", "x").queued, 1);
+        let event = events.next().await;
+        assert!(matches!(event, Some(Event::PublishFailed { lost: 1, .. })), "{event:?}");
+        drop(hub);
+        assert!(events.next().await.is_none());
     }
 
     async fn nobody_is_ready_while_the_backplane_is_away(rt) {

@@ -126,7 +126,7 @@ impl EventQueue {
     /// Changes the state, and drops what it returns after the lock.
     fn change(&self, change: impl FnOnce(&mut State) -> Option<Event>) {
         let mut state = self.lock();
-        if state.is_abandoned {
+        if state.is_abandoned || state.is_over {
             return;
         }
         let dropped = change(&mut state);

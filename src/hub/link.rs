@@ -77,11 +77,11 @@ enum Phase {
     Running,
     /// The hub is dropped, and the task publishes what is left.
     Ending,
-    /// The task or the backplane has ended before the hub.
+    /// The task has ended.
     Stopped,
 }
 
-/// The task of the hub. Dropping it says that it has ended, or that the backplane has.
+/// The task of the hub. Dropping it says that it has ended.
 pub(super) struct Running(Arc<Link>);
 
 impl Running {
@@ -265,10 +265,20 @@ impl Link {
         let lost = state.outbox.clear();
         drop(state);
         self.events.push(Event::Down(reason));
-        for outbound in &lost {
+        self.lose_all(&lost);
+        self.task.wake();
+    }
+
+    /// The backplane has returned, and never connects again.
+    pub(super) fn returned(&self) {
+        self.disconnected(Ended.into());
+    }
+
+    /// Tells that messages may be lost, because the backplane has gone.
+    pub(super) fn lose_all<'a>(&self, lost: impl IntoIterator<Item = &'a Outbound>) {
+        for outbound in lost {
             self.lose(&outbound.topic, 1, &self.reasons.down);
         }
-        self.task.wake();
     }
 
     /// Returns whether the backplane is up, and has been since the task has looked.
@@ -299,14 +309,15 @@ impl Link {
         }
     }
 
-    /// The task or the backplane has ended.
+    /// The task has ended.
     fn stopped(&self) {
         let phase = mem::replace(&mut self.lock().phase, Phase::Stopped);
-        if phase == Phase::Ending {
-            self.events.end();
-        } else {
-            self.disconnected(Ended.into());
+        if phase != Phase::Ending {
+            return self.disconnected(Ended.into());
         }
+        let lost = self.lock().outbox.clear();
+        self.lose_all(&lost);
+        self.events.end();
     }
 
     /// Waits for something to do.

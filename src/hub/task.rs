@@ -38,7 +38,7 @@ pub(super) async fn run(
     let inbox = Inbox::new(topics.clone(), Arc::clone(&link));
     let mut task = Task {
         topics,
-        link,
+        link: Arc::clone(&link),
         backplane: &backplane,
         runtime,
         leaving: VecDeque::new(),
@@ -46,7 +46,7 @@ pub(super) async fn run(
     };
     let connection = async {
         backplane.run(inbox).await;
-        drop(running);
+        link.returned();
         pending::<()>().await;
     };
     select(pin!(task.serve()), pin!(connection)).await;
@@ -62,6 +62,18 @@ struct Task<'a> {
     leaving: VecDeque<(Instant, Arc<Topic>, u64)>,
     /// The end of the first grace.
     timer: Option<Deadline>,
+}
+
+/// The messages on their way. Those that are left if the task is dropped may be lost.
+struct Sending {
+    link: Arc<Link>,
+    batch: Vec<Outbound>,
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.link.lose_all(&self.batch);
+    }
 }
 
 impl Task<'_> {
@@ -94,6 +106,10 @@ impl Task<'_> {
     }
 
     async fn follow(&mut self, work: Work) {
+        let mut sending = Sending {
+            link: Arc::clone(&self.link),
+            batch: work.batch,
+        };
         let mut looked_at = work.listed;
         if work.is_reset {
             // What is listed is among all.
@@ -115,8 +131,9 @@ impl Task<'_> {
             let names = populated.map(|topic| Arc::clone(topic.name()));
             self.link.events.push_gaps(names.collect());
         }
-        if !work.batch.is_empty() {
-            self.publish(&work.batch).await;
+        if !sending.batch.is_empty() {
+            self.publish(&sending.batch).await;
+            sending.batch.clear();
         }
     }
 

@@ -15,6 +15,7 @@ mod order;
 #[cfg(all(feature = "redis", any(feature = "rt-tokio", feature = "rt-smol")))]
 mod redis;
 mod redis_server;
+mod regressions;
 mod wire;
 
 /// A member of a topic: its socket, and the peer that reads.

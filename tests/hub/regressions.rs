@@ -1,0 +1,165 @@
+//! Faults that were found, so that they do not come back.
+
+use std::{
+    fmt,
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyws::{
+    BoxError, Runtime,
+    hub::{Backplane, Event, Hub, Inbox, Publication},
+};
+use futures::{
+    channel::oneshot,
+    future::{BoxFuture, FutureExt},
+};
+use support::{broker::Broker, runtimes, still::Still, tasks::yield_to_tasks, time::Paused};
+
+use super::Member;
+
+/// A backplane that is neither up nor down, and returns when the test says so.
+struct Returning {
+    end: Mutex<Option<oneshot::Receiver<()>>>,
+    inbox: Arc<Mutex<Option<Inbox>>>,
+    /// Closed once the backplane is dropped.
+    _alive: oneshot::Sender<()>,
+}
+
+/// What the test keeps of it.
+struct Kept {
+    end: oneshot::Sender<()>,
+    inbox: Arc<Mutex<Option<Inbox>>>,
+    dropped: oneshot::Receiver<()>,
+}
+
+impl Returning {
+    fn new() -> (Self, Kept) {
+        let (end, wait) = oneshot::channel();
+        let (alive, dropped) = oneshot::channel();
+        let inbox = Arc::default();
+        let this = Self {
+            end: Mutex::new(Some(wait)),
+            inbox: Arc::clone(&inbox),
+            _alive: alive,
+        };
+        (
+            this,
+            Kept {
+                end,
+                inbox,
+                dropped,
+            },
+        )
+    }
+}
+
+impl Backplane for Returning {
+    fn publish<'a>(&'a self, _: &'a [Publication]) -> BoxFuture<'a, Result<(), BoxError>> {
+        pending().boxed()
+    }
+
+    fn subscribe<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), BoxError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn unsubscribe<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), BoxError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn run(&self, inbox: Inbox) -> BoxFuture<'_, ()> {
+        *self.inbox.lock().unwrap() = Some(inbox);
+        let end = self.end.lock().unwrap().take().unwrap();
+        end.map(drop).boxed()
+    }
+}
+
+impl fmt::Debug for Returning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Returning").finish_non_exhaustive()
+    }
+}
+
+runtimes! {
+    async fn the_task_ends_with_the_hub_though_the_backplane_has_returned(rt) {
+        let (backplane, kept) = Returning::new();
+        let (hub, mut events) = Hub::with_backplane(backplane, Arc::clone(&rt));
+        kept.end.send(()).unwrap();
+        let event = events.next().await;
+        assert!(matches!(event, Some(Event::Down(_))), "{event:?}");
+        yield_to_tasks(&rt).await;
+        drop(hub);
+        kept.dropped.await.unwrap_err();
+    }
+
+    async fn a_backplane_that_returns_after_its_hub_loses_nothing_in_silence(rt) {
+        let (backplane, kept) = Returning::new();
+        let (hub, mut events) = Hub::with_backplane(backplane, Arc::clone(&rt));
+        hub.publish("room", "waits for the first connection");
+        drop(hub);
+        yield_to_tasks(&rt).await;
+        kept.end.send(()).unwrap();
+        let event = events.next().await;
+        assert!(matches!(event, Some(Event::Down(_))), "{event:?}");
+        let event = events.next().await;
+        assert!(
+            matches!(event, Some(Event::PublishFailed { lost: 1, .. })),
+            "{event:?}"
+        );
+        assert!(events.next().await.is_none());
+        kept.dropped.await.unwrap_err();
+    }
+
+    async fn no_event_follows_the_last_one(rt) {
+        let (backplane, kept) = Returning::new();
+        let (hub, mut events) = Hub::with_backplane(backplane, Arc::clone(&rt));
+        yield_to_tasks(&rt).await;
+        drop(hub);
+        assert!(events.next().await.is_none());
+        let inbox = kept.inbox.lock().unwrap().take().unwrap();
+        inbox.event(Event::Skipped(1));
+        inbox.event(Event::Down("late".into()));
+        assert!(events.next().await.is_none());
+    }
+
+    async fn topics_end_though_the_backplane_has_returned(rt) {
+        let time = Paused::new(&rt);
+        let runtime: Arc<dyn Runtime> = time.clone();
+        let (backplane, kept) = Returning::new();
+        let (hub, mut events) = Hub::with_backplane(backplane, runtime);
+        kept.end.send(()).unwrap();
+        events.next().await;
+        let (ann, ben) = (Member::new(&rt), Member::new(&rt));
+        let membership = hub.join("room", &ann.sender);
+        hub.publish_latest("room", "x");
+        drop(membership);
+        time.advance(Duration::from_secs(10)).await;
+        let _membership = hub.join("room", &ben.sender);
+        assert_eq!(ben.queued(), 0);
+    }
+
+    async fn what_was_being_published_when_the_task_ends_is_told(_rt) {
+        let still = Still::keeping();
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::new(still.clone()));
+        let mut task = still.tasks().pop().unwrap();
+        // It connects, and then sees that it has.
+        assert!((&mut task).now_or_never().is_none());
+        assert!((&mut task).now_or_never().is_none());
+        assert!(matches!(events.next().await, Some(Event::Up)));
+        plane.stall(true);
+        hub.publish("room", "on its way");
+        assert!((&mut task).now_or_never().is_none());
+        hub.publish("room", "behind it");
+        // The runtime is shut down.
+        drop(task);
+        let mut lost = 0;
+        while let Some(Some(event)) = events.next().now_or_never() {
+            if let Event::PublishFailed { lost: more, .. } = event {
+                lost += more;
+            }
+        }
+        assert_eq!(lost, 2);
+    }
+}

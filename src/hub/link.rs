@@ -53,6 +53,8 @@ pub(super) struct Link {
 
 struct State {
     status: Status,
+    /// Another number for each connection.
+    connection: u64,
     /// The backplane was connected again since the task has looked.
     is_reset: bool,
     /// Messages may be missing since the last time that the hub was up.
@@ -103,6 +105,8 @@ impl Drop for Running {
 /// What the task does next.
 pub(super) struct Work {
     pub(super) is_up: bool,
+    /// Stands for the connection.
+    pub(super) connection: u64,
     /// Nothing is subscribed any more.
     pub(super) is_reset: bool,
     pub(super) is_over: bool,
@@ -140,6 +144,7 @@ impl Link {
             node: rand::random(),
             state: Mutex::new(State {
                 status: Status::Starting,
+                connection: 0,
                 is_reset: false,
                 was_down: false,
                 phase: Phase::Running,
@@ -251,6 +256,7 @@ impl Link {
     pub(super) fn connected(&self) {
         let mut state = self.lock();
         state.status = Status::Up;
+        state.connection += 1;
         state.is_reset = true;
         drop(state);
         self.task.wake();
@@ -260,6 +266,7 @@ impl Link {
     pub(super) fn disconnected(&self, reason: BoxError) {
         let mut state = self.lock();
         state.status = Status::Down;
+        state.connection += 1;
         state.is_reset = true;
         state.was_down = true;
         let lost = state.outbox.clear();
@@ -281,10 +288,10 @@ impl Link {
         }
     }
 
-    /// Returns whether the backplane is up, and has been since the task has looked.
-    pub(super) fn is_still_up(&self) -> bool {
+    /// Returns whether the backplane is up, and on the same connection as before.
+    pub(super) fn is_still_up(&self, connection: u64) -> bool {
         let state = self.lock();
-        state.status == Status::Up && !state.is_reset
+        state.status == Status::Up && state.connection == connection
     }
 
     /// Tells that the hub is up, if it still is. Returns whether messages may be missing.
@@ -334,6 +341,7 @@ impl Link {
         }
         Poll::Ready(Work {
             is_up,
+            connection: state.connection,
             is_reset: mem::take(&mut state.is_reset),
             is_over,
             listed: mem::take(&mut state.listed),
@@ -350,6 +358,7 @@ impl Link {
         let state = self.lock();
         Work {
             is_up: state.status == Status::Up && !state.is_reset,
+            connection: state.connection,
             is_reset: false,
             is_over: false,
             listed: Vec::new(),

@@ -15,7 +15,11 @@ use super::{
     topics::Topics,
 };
 use crate::{
-    life::Queue, message::Message, proto::PreparedMessage, socket::Sender, sync::AtomicUsize,
+    life::Queue,
+    message::Message,
+    proto::PreparedMessage,
+    socket::Sender,
+    sync::{AtomicBool, AtomicUsize, Ordering},
 };
 
 #[test]
@@ -148,7 +152,7 @@ fn who_joins_at_the_end_of_the_grace_is_subscribed() {
         let known = topics.get_or_create("room");
         let id = join(&known, &ann);
         known.look();
-        known.set_subscribed(true);
+        known.subscribed(1);
         known.leave(id);
         let Wanted::Grace(departures) = known.look() else {
             panic!("no grace");
@@ -195,17 +199,27 @@ fn a_member_wakes_once_its_topic_is_subscribed() {
         let link = Arc::new(Link::new());
         let id = join(&topic, &ann);
         // The connection was lost and made again, and the task has yet to see it.
-        topic.set_subscribed(true);
         link.connected();
+        topic.subscribed(1);
+        link.disconnected("lost".into());
+        link.connected();
+        let is_subscribed = Arc::new(AtomicBool::new(false));
         let subscribing = thread::spawn({
             let (topic, link) = (Arc::clone(&topic), Arc::clone(&link));
+            let is_subscribed = Arc::clone(&is_subscribed);
             move || {
-                block_on(works(&link, |work| work.is_reset));
-                topic.set_subscribed(false);
-                topic.set_subscribed(true);
+                let mut connection = 0;
+                block_on(works(&link, |work| {
+                    connection = work.connection;
+                    work.is_up
+                }));
+                topic.unsubscribed();
+                is_subscribed.store(true, Ordering::SeqCst);
+                topic.subscribed(connection);
             }
         });
         block_on(poll_fn(|cx| topic.poll_subscribed(id, &link, cx)));
+        assert!(is_subscribed.load(Ordering::SeqCst));
         subscribing.join().unwrap();
     });
 }

@@ -17,7 +17,8 @@ pub(super) struct Remote {
     pub(super) is_listed: bool,
     /// The hub's task looks again at the end of the grace.
     pub(super) is_leaving: bool,
-    pub(super) is_subscribed: bool,
+    /// The connection on which the topic is subscribed.
+    pub(super) subscribed: Option<u64>,
     /// How often the last member has left.
     pub(super) departures: u64,
     /// The members that wait until the topic is subscribed.
@@ -31,7 +32,7 @@ impl Remote {
         Self {
             is_listed: false,
             is_leaving: false,
-            is_subscribed: false,
+            subscribed: None,
             departures: 0,
             waiting: HashMap::new(),
             heard: Recent::new(MAX_NODES),

@@ -118,13 +118,13 @@ impl Task<'_> {
                 .upgrade()
                 .map_or(Vec::new(), |topics| topics.all());
             for topic in &looked_at {
-                topic.set_subscribed(false);
+                topic.unsubscribed();
             }
         }
         self.end_graces().await;
         let wanted = self.look_at(&looked_at);
         if work.is_up {
-            self.subscribe(&wanted).await;
+            self.subscribe(&wanted, work.connection).await;
         }
         if work.is_up && work.is_reset && self.link.tell_up() {
             let populated = looked_at.iter().filter(|topic| topic.members() > 0);
@@ -188,21 +188,25 @@ impl Task<'_> {
         }
     }
 
-    async fn subscribe(&self, topics: &[&Arc<Topic>]) {
+    async fn subscribe(&self, topics: &[&Arc<Topic>], connection: u64) {
         for chunk in topics.chunks(AT_ONCE) {
-            let subscribed = chunk.iter().map(|topic| self.subscribe_to(topic));
+            let subscribed = chunk
+                .iter()
+                .map(|topic| self.subscribe_to(topic, connection));
             join_all(subscribed).await;
         }
     }
 
-    async fn subscribe_to(&self, topic: &Topic) {
+    async fn subscribe_to(&self, topic: &Topic, connection: u64) {
         if !Link::carries(topic.name()) {
             return self.link.refuse_long(topic.name());
         }
         match self.backplane.subscribe(topic.name()).await {
-            Ok(()) => topic.set_subscribed(true),
+            Ok(()) => topic.subscribed(connection),
             // Otherwise the next connection subscribes again.
-            Err(error) if self.link.is_still_up() => self.link.refuse(topic.name(), error),
+            Err(error) if self.link.is_still_up(connection) => {
+                self.link.refuse(topic.name(), error);
+            }
             Err(_) => {}
         }
     }

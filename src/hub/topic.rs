@@ -110,7 +110,7 @@ impl Topic {
         }
         let id = state.members.add(Arc::clone(queue));
         let remote = state.remote.as_mut();
-        let is_news = remote.is_some_and(|remote| !remote.is_subscribed && remote.list());
+        let is_news = remote.is_some_and(|remote| remote.subscribed.is_none() && remote.list());
         Ok(Joined { id, is_news })
     }
 
@@ -210,9 +210,10 @@ impl Topic {
         let Some(remote) = &mut state.remote else {
             return Poll::Ready(());
         };
-        // The task has yet to see that the connection is lost. It wakes this member in any case,
-        // because it needs this lock to subscribe again.
-        if remote.is_subscribed && link.is_still_up() {
+        // On another connection, the task subscribes again, and wakes this member: it needs this
+        // lock for that.
+        let subscribed = remote.subscribed;
+        if subscribed.is_some_and(|connection| link.is_still_up(connection)) {
             return Poll::Ready(());
         }
         let replaced = remote.waiting.insert(id, cx.waker().clone());
@@ -229,7 +230,7 @@ impl Topic {
             return Wanted::Nothing;
         };
         remote.is_listed = false;
-        match (has_members, remote.is_subscribed) {
+        match (has_members, remote.subscribed.is_some()) {
             (true, false) => Wanted::Subscribe,
             (false, _) if !remote.is_leaving => {
                 remote.is_leaving = true;
@@ -250,7 +251,7 @@ impl Topic {
             return Grace::Again(remote.departures);
         }
         remote.is_leaving = false;
-        let was_subscribed = remote.is_subscribed;
+        let was_subscribed = remote.subscribed.is_some();
         state.is_removed = is_empty;
         match (is_empty, was_subscribed) {
             (false, _) => Grace::Ended,
@@ -258,13 +259,18 @@ impl Topic {
         }
     }
 
-    /// Notes whether the topic is subscribed.
-    pub(super) fn set_subscribed(&self, is_subscribed: bool) {
+    /// Notes that the topic is subscribed on a connection.
+    pub(super) fn subscribed(&self, connection: u64) {
         if let Some(remote) = &mut self.lock().remote {
-            remote.is_subscribed = is_subscribed;
+            remote.subscribed = Some(connection);
         }
-        if is_subscribed {
-            self.wake_waiting();
+        self.wake_waiting();
+    }
+
+    /// Notes that the topic is not subscribed any more.
+    pub(super) fn unsubscribed(&self) {
+        if let Some(remote) = &mut self.lock().remote {
+            remote.subscribed = None;
         }
     }
 

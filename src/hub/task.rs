@@ -49,7 +49,8 @@ pub(super) async fn run(
         link.returned();
         pending::<()>().await;
     };
-    select(pin!(task.serve()), pin!(connection)).await;
+    // The connection first: what fails because it is lost is not a refusal.
+    select(pin!(connection), pin!(task.serve())).await;
 }
 
 /// What the task knows.
@@ -190,6 +191,9 @@ impl Task<'_> {
 
     async fn subscribe(&self, topics: &[&Arc<Topic>], connection: u64) {
         for chunk in topics.chunks(AT_ONCE) {
+            if !self.link.is_still_up(connection) {
+                return;
+            }
             let subscribed = chunk
                 .iter()
                 .map(|topic| self.subscribe_to(topic, connection));

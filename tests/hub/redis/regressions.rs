@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anyws::hub::{Hub, RedisBackplane};
-use support::redis::Redis;
+use anyws::hub::{Event, Hub, RedisBackplane};
+use support::{redis::Redis, tasks::yield_to_tasks};
 
 use super::{super::Member, Node, on_tokio_and_smol, until, until_queued};
 
@@ -38,5 +38,20 @@ on_tokio_and_smol! {
         assert!(events.next().await.is_none());
         until(&rt, || connections() == 1).await;
         drop(backplane);
+    }
+
+    async fn a_subscription_that_is_lost_with_the_connection_is_not_refused(rt) {
+        let mut redis = Redis::start();
+        let mut node = Node::new(&redis, &rt).await;
+        let ann = Member::new(&rt);
+        redis.pause();
+        let names = (0..1000).map(|at| at.to_string());
+        let _memberships: Vec<_> = names.map(|name| node.hub.join(&name, &ann.sender)).collect();
+        yield_to_tasks(&rt).await;
+        redis.stop();
+        let event = node.events.next().await;
+        assert!(matches!(event, Some(Event::Down(_))), "{event:?}");
+        redis.restart();
+        node.expect_up().await;
     }
 }

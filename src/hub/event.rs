@@ -160,8 +160,10 @@ impl State {
         // change is.
         let is_droppable =
             |entry: &Entry| matches!(entry, Entry::Event(it) if !it.is_of_connection());
-        let oldest = self.entries.iter().position(is_droppable);
-        let dropped = self.entries.remove(oldest.unwrap_or_default());
+        let is_event = |entry: &Entry| matches!(entry, Entry::Event(_));
+        let position = |of: fn(&Entry) -> bool| self.entries.iter().position(of);
+        let oldest = position(is_droppable).or_else(|| position(is_event));
+        let dropped = oldest.and_then(|at| self.entries.remove(at));
         self.entries.push_back(Entry::Event(event));
         match dropped {
             Some(Entry::Event(dropped)) => Some(dropped),

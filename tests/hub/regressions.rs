@@ -162,4 +162,25 @@ runtimes! {
         }
         assert_eq!(lost, 2);
     }
+
+    async fn a_gap_of_many_topics_is_not_dropped_for_changes_of_the_connection(rt) {
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::clone(&rt));
+        let ann = Member::new(&rt);
+        let mut membership = hub.join("room", &ann.sender);
+        membership.ready().await;
+        plane.down("lost");
+        plane.up();
+        yield_to_tasks(&rt).await;
+        membership.ready().await;
+        yield_to_tasks(&rt).await;
+        for _ in 0..2000 {
+            plane.down("lost again");
+        }
+        let mut gaps = 0;
+        while let Some(Some(event)) = events.next().now_or_never() {
+            gaps += usize::from(matches!(event, Event::Gap { .. }));
+        }
+        assert_eq!(gaps, 1);
+    }
 }

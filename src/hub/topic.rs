@@ -164,7 +164,10 @@ impl Topic {
         let delivered = state.deliver(&messages, None, &mut later);
         let posted = link.map(|link| link.publish(&self.name, &messages, true));
         let [message] = messages;
-        let replaced = state.latest.replace(message);
+        let mut replaced = None;
+        if state.is_followed() {
+            replaced = state.latest.replace(message);
+        }
         drop(state);
         drop((posted, replaced));
         Ok(delivered)
@@ -269,9 +272,18 @@ impl Topic {
 
     /// Notes that the topic is not subscribed any more.
     pub(super) fn unsubscribed(&self) {
-        if let Some(remote) = &mut self.lock().remote {
+        let mut state = self.lock();
+        if let Some(remote) = &mut state.remote {
             remote.subscribed = None;
         }
+        // Nobody would be told that it is not the latest one any more.
+        let latest = if state.members.is_empty() {
+            state.latest.take()
+        } else {
+            None
+        };
+        drop(state);
+        drop(latest);
     }
 
     /// Wakes the members that wait until the topic is subscribed.
@@ -303,6 +315,13 @@ impl State {
             }
         }
         delivered
+    }
+
+    /// Returns whether the latest message would be replaced by a later one of another process. A
+    /// topic with members is subscribed as soon as possible, and its reader is told of the gap.
+    fn is_followed(&self) -> bool {
+        let is_subscribed = |remote: &Remote| remote.subscribed.is_some();
+        !self.members.is_empty() || self.remote.as_deref().is_none_or(is_subscribed)
     }
 
     /// Notes that the last member has left.

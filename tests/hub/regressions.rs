@@ -183,4 +183,30 @@ runtimes! {
         }
         assert_eq!(gaps, 1);
     }
+
+    async fn a_topic_without_members_forgets_its_latest_message_with_the_connection(rt) {
+        let time = Paused::new(&rt);
+        let runtime: Arc<dyn Runtime> = time.clone();
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), runtime);
+        events.next().await;
+        let (ann, ben) = (Member::new(&rt), Member::new(&rt));
+        let mut membership = hub.join("price", &ann.sender);
+        membership.ready().await;
+        hub.publish_latest("price", "1");
+        drop(membership);
+        // The grace begins, and others may publish while the connection is away.
+        time.settle().await;
+        plane.down("lost");
+        plane.up();
+        time.settle().await;
+        // Nor is the topic subscribed now.
+        hub.publish_latest("price", "2");
+        let mut membership = hub.join("price", &ben.sender);
+        assert_eq!(ben.queued(), 0);
+        membership.ready().await;
+        hub.publish_latest("price", "3");
+        let _membership = hub.join("price", &ann.sender);
+        assert_eq!((ann.queued(), ben.queued()), (2, 1));
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fmt, mem,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, Weak},
     task::{Context, Poll},
 };
 
@@ -12,6 +12,7 @@ use super::{
     event::{Event, EventQueue},
     outbox::{Outbound, Outbox},
     topic::Topic,
+    topics::Topics,
 };
 use crate::{
     error::BoxError,
@@ -84,21 +85,35 @@ enum Phase {
 }
 
 /// The task of the hub. Dropping it says that it has ended.
-pub(super) struct Running(Arc<Link>);
+pub(super) struct Running {
+    link: Arc<Link>,
+    topics: Weak<Topics>,
+}
 
 impl Running {
-    pub(super) fn new(link: &Arc<Link>) -> Self {
-        Self(Arc::clone(link))
+    pub(super) fn new(link: &Arc<Link>, topics: Weak<Topics>) -> Self {
+        let link = Arc::clone(link);
+        Self { link, topics }
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
-        &self.0
+        &self.link
+    }
+
+    pub(super) fn topics(&self) -> &Weak<Topics> {
+        &self.topics
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.stopped();
+        self.link.stopped();
+        // From here on, `Link::list` refuses topics.
+        if let Some(topics) = self.topics.upgrade() {
+            for topic in topics.all() {
+                topics.abandon(&topic);
+            }
+        }
     }
 }
 
@@ -246,10 +261,16 @@ impl Link {
         self.refuse(topic, NotPublished::TopicTooLong.into());
     }
 
-    /// Asks the task to look at a topic.
-    pub(super) fn list(&self, topic: Arc<Topic>) {
-        self.lock().listed.push(topic);
+    /// Asks the task to look at a topic. Returns it if the task has ended.
+    pub(super) fn list(&self, topic: Arc<Topic>) -> Result<(), Arc<Topic>> {
+        let mut state = self.lock();
+        if state.phase == Phase::Stopped {
+            return Err(topic);
+        }
+        state.listed.push(topic);
+        drop(state);
         self.task.wake();
+        Ok(())
     }
 
     /// The backplane is connected: nothing is subscribed yet.
@@ -318,7 +339,11 @@ impl Link {
 
     /// The task has ended.
     fn stopped(&self) {
-        let phase = mem::replace(&mut self.lock().phase, Phase::Stopped);
+        let mut state = self.lock();
+        let phase = mem::replace(&mut state.phase, Phase::Stopped);
+        let listed = mem::take(&mut state.listed);
+        drop(state);
+        drop(listed);
         if phase != Phase::Ending {
             return self.disconnected(Ended.into());
         }

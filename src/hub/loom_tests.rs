@@ -10,7 +10,7 @@ use loom::{future::block_on, model::Builder, thread};
 use super::{
     Hub, Subscription,
     event::{Event, Events},
-    link::{Link, Work},
+    link::{Link, Running, Work},
     topic::{Grace, Removed, Topic, Wanted},
     topics::Topics,
 };
@@ -193,6 +193,19 @@ fn who_joins_at_the_end_of_the_grace_is_subscribed() {
 }
 
 #[test]
+fn no_topic_is_left_behind_if_the_task_ends_while_the_last_one_leaves() {
+    check(|| {
+        let link = Arc::new(Link::new());
+        let hub = Hub::of(Some(Arc::clone(&link)));
+        let running = Running::new(&link, Arc::downgrade(&hub.inner.topics));
+        let ending = thread::spawn(move || drop(running));
+        drop(join_hub(&hub, &Arc::default()));
+        ending.join().unwrap();
+        assert!(hub.inner.topics.get("room").is_none());
+    });
+}
+
+#[test]
 fn a_member_wakes_once_its_topic_is_subscribed() {
     check(|| {
         let (topic, ann) = (topic(true), Arc::default());
@@ -303,7 +316,7 @@ fn the_task_wakes_for_a_topic_and_for_the_end() {
         let link = Arc::new(Link::new());
         let listing = thread::spawn({
             let link = Arc::clone(&link);
-            move || link.list(topic(true))
+            move || assert!(link.list(topic(true)).is_ok())
         });
         block_on(works(&link, |work| work.listed.len() == 1));
         listing.join().unwrap();

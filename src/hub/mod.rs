@@ -139,9 +139,9 @@ impl Hub {
         let hub = Self::of(Some(Arc::clone(&link)));
         let topics = Arc::downgrade(&hub.inner.topics);
         let events = Events::new(&link.events);
-        let running = Running::new(&link);
+        let running = Running::new(&link, topics);
         let spawner = Arc::clone(&runtime);
-        spawner.spawn(Box::pin(task::run(topics, running, backplane, runtime)));
+        spawner.spawn(Box::pin(task::run(running, backplane, runtime)));
         (hub, events)
     }
 
@@ -315,8 +315,10 @@ impl Inner {
     }
 
     fn list(&self, topic: &Arc<Topic>) {
-        if let Some(link) = &self.link {
-            link.list(Arc::clone(topic));
+        if let Some(link) = &self.link
+            && let Err(topic) = link.list(Arc::clone(topic))
+        {
+            self.topics.abandon(&topic);
         }
     }
 }

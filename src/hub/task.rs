@@ -28,12 +28,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 256;
 
 /// Speaks to the backplane until the hub is dropped.
-pub(super) async fn run(
-    topics: Weak<Topics>,
-    running: Running,
-    backplane: impl Backplane,
-    runtime: Arc<dyn Runtime>,
-) {
+pub(super) async fn run(running: Running, backplane: impl Backplane, runtime: Arc<dyn Runtime>) {
+    let topics = Weak::clone(running.topics());
     let link = Arc::clone(running.link());
     let inbox = Inbox::new(topics.clone(), Arc::clone(&link));
     let mut task = Task {

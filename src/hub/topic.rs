@@ -262,6 +262,18 @@ impl Topic {
         }
     }
 
+    /// Notes that no task looks at the topic. Returns whether the topic is gone.
+    pub(super) fn abandon(&self) -> bool {
+        let mut state = self.lock();
+        if let Some(remote) = &mut state.remote {
+            remote.is_listed = false;
+            remote.is_leaving = false;
+            remote.subscribed = None;
+        }
+        state.is_removed |= state.members.is_empty();
+        state.is_removed
+    }
+
     /// Notes that the topic is subscribed on a connection.
     pub(super) fn subscribed(&self, connection: u64) {
         if let Some(remote) = &mut self.lock().remote {

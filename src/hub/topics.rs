@@ -69,6 +69,14 @@ impl Topics {
         }
     }
 
+    /// Leaves a topic to itself, because no task looks at it any more: it goes away with its last
+    /// member.
+    pub(super) fn abandon(&self, topic: &Arc<Topic>) {
+        if topic.abandon() {
+            self.remove(topic);
+        }
+    }
+
     /// Returns all topics, also those without members.
     pub(super) fn all(&self) -> Vec<Arc<Topic>> {
         let shards = self.shards.iter();

@@ -209,4 +209,34 @@ runtimes! {
         let _membership = hub.join("price", &ann.sender);
         assert_eq!((ann.queued(), ben.queued()), (2, 1));
     }
+
+    async fn topics_leave_no_memory_behind_once_the_task_has_ended(rt) {
+        let (backplane, _kept) = Returning::new();
+        let still = Still::keeping();
+        let (hub, _events) = Hub::with_backplane(backplane, Arc::new(still.clone()));
+        let (ann, ben) = (Member::new(&rt), Member::new(&rt));
+        let steady = hub.join("steady", &ann.sender);
+        let cost = allocation_counter::measure(|| {
+            for at in 0..10_000 {
+                drop(hub.join(&format!("before {at}"), &ann.sender));
+            }
+            // The runtime is shut down.
+            drop(still.tasks());
+            for at in 0..10_000 {
+                drop(hub.join(&format!("after {at}"), &ann.sender));
+            }
+        });
+        assert!(
+            cost.bytes_current < 64 * 1024,
+            "{} bytes",
+            cost.bytes_current
+        );
+        // What is published now reaches the members of this process, and is kept for them.
+        assert_eq!(hub.publish_latest("steady", "x").queued, 1);
+        let second = hub.join("steady", &ben.sender);
+        assert_eq!(ben.queued(), 1);
+        drop((steady, second));
+        drop(hub.join("steady", &ben.sender));
+        assert_eq!((ben.queued(), hub.topics()), (1, 0));
+    }
 }

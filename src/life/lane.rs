@@ -242,10 +242,12 @@ impl Lanes {
         messages == 0 || (messages < self.bounds.messages() && fits)
     }
 
-    /// Makes space for several messages at once.
+    /// Makes space for several messages at once, if there is none: afterwards it grows by itself.
     pub(super) fn reserve(&mut self, messages: usize) {
-        let most = self.bounds.messages().saturating_sub(self.messages());
-        self.entries.reserve_exact(messages.min(most));
+        if self.entries.capacity() == 0 {
+            let most = self.bounds.messages().min(self.bounds.bytes() / OVERHEAD);
+            self.entries.reserve_exact(messages.min(most));
+        }
     }
 
     fn append(&mut self, entry: Entry) -> Pushed {

@@ -112,7 +112,9 @@ impl Queue {
         later: &mut Later,
     ) {
         let ((), is_new, deferred) = self.change_state(|state, deferred| {
-            state.lanes.reserve(messages.len());
+            if state.progress == Progress::Open {
+                state.lanes.reserve(messages.len());
+            }
             for message in messages {
                 state.deliver(message.clone(), delivered, deferred);
             }

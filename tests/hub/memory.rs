@@ -1,7 +1,7 @@
 //! Topics that come and go leave nothing behind.
 
 use allocation_counter::measure;
-use anyws::hub::Hub;
+use anyws::{PreparedMessage, QueueConfig, WhenFull, hub::Hub};
 use support::runtimes;
 
 use super::Member;
@@ -68,5 +68,40 @@ runtimes! {
         });
         assert_eq!(hub.members("room"), 1);
         assert!(cost.bytes_current < 1024, "{} bytes", cost.bytes_current);
+    }
+
+    async fn a_backlog_grows_in_few_steps(rt) {
+        let hub = Hub::new();
+        let ann = Member::with_queue(&rt, QueueConfig::default().messages(JOINS));
+        let _membership = hub.join("room", &ann.sender);
+        let message = PreparedMessage::from("x");
+        let cost = measure(|| {
+            for _ in 0..5_000 {
+                hub.publish("room", &message);
+                hub.publish_all("room", [&message, &message]);
+            }
+        });
+        assert_eq!(ann.queued(), 15_000);
+        assert!(cost.bytes_max < 2 << 20, "{} bytes", cost.bytes_max);
+        assert!(cost.bytes_total < 4 << 20, "{} bytes", cost.bytes_total);
+    }
+
+    async fn a_burst_takes_no_memory_that_it_does_not_fill(rt) {
+        let hub = Hub::new();
+        let small = QueueConfig::default().messages(JOINS).bytes(1000);
+        let dropping = Member::with_queue(&rt, small.when_full(WhenFull::DropNewest));
+        let closed = Member::with_queue(&rt, small);
+        closed.sender.abort();
+        let _memberships = [&dropping, &closed].map(|it| hub.join("room", &it.sender));
+        let burst = vec![PreparedMessage::from("x"); TOPICS];
+        let cost = measure(|| {
+            let delivered = hub.publish_all("room", &burst);
+            assert_eq!((delivered.queued, delivered.gone), (15, TOPICS));
+        });
+        assert!(
+            cost.bytes_current < 1024,
+            "{} bytes",
+            cost.bytes_current
+        );
     }
 }

@@ -42,6 +42,11 @@ on_tokio_and_smol! {
         // All that was accepted arrives. The last one is in the queue of the member.
         until(&rt, || ann.sender.buffered().dropped == 200 - lost - 1).await;
         near.hub.publish("room", "the next one");
-        assert_eq!(far.expect_gap().await, ("room".to_owned(), Some(lost)));
+        // Some may have found space again between those that are lost.
+        let mut gaps = 0;
+        while gaps < lost {
+            gaps += far.expect_gap().await.1.unwrap();
+        }
+        assert_eq!(gaps, lost);
     }
 }

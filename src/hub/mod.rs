@@ -214,9 +214,9 @@ impl Hub {
     ///
     /// Only the latest message is kept, until [`clear_latest`](Self::clear_latest), also while the
     /// topic has no members. With a backplane, each process keeps the latest message that it has
-    /// seen, from its first member until 10 seconds after the last has left, or until the connection
-    /// is lost meanwhile. Without members it keeps none, because it would not notice later ones. A
-    /// ping, pong or Close is not kept.
+    /// seen, from its first member until 10 seconds after the last has left, or until the
+    /// connection is lost meanwhile. Without members it keeps none, because it would not notice
+    /// later ones. A ping, pong or Close is not kept.
     ///
     /// This does not replace what is still queued for a member, as
     /// [`Sender::send_latest`] does.

@@ -1,6 +1,10 @@
 //! What waits to be published by the backplane.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+};
 
 use super::{
     envelope::{Envelope, MAX_ENVELOPE},
@@ -16,14 +20,17 @@ const MAX_BYTES: usize = MAX_ENVELOPE;
 const BATCH: usize = 256;
 /// How many bytes the backplane gets at once, if they are several messages.
 const BATCH_BYTES: usize = 1024 * 1024;
-/// On how many topics the number of the last message is remembered, at some 100 bytes each.
+/// On how many topics the number of the last message is remembered, at some 50 bytes each.
 const MAX_TOPICS: usize = 64 * 1024;
 
 /// The messages that wait for the backplane, in order, and the numbers of the last ones.
 pub(super) struct Outbox {
     waiting: VecDeque<Outbound>,
     bytes: usize,
-    sequences: Recent<Arc<str>, Sequence>,
+    /// By the hash of the topic, so that long names cost no more. Nobody can choose two topics with
+    /// the same one.
+    sequences: Recent<u64, Sequence>,
+    hasher: RandomState,
 }
 
 /// A message for the hubs of other processes.
@@ -38,6 +45,7 @@ impl Outbox {
             waiting: VecDeque::new(),
             bytes: 0,
             sequences: Recent::new(MAX_TOPICS),
+            hasher: RandomState::new(),
         }
     }
 
@@ -47,8 +55,9 @@ impl Outbox {
 
     /// Returns the place of the next message on a topic. It is used up even if the message is lost,
     /// so that other hubs notice.
-    pub(super) fn number(&mut self, topic: &Arc<str>) -> Sequence {
-        self.sequences.entry(topic, Sequence::start).next()
+    pub(super) fn number(&mut self, topic: &str) -> Sequence {
+        let hash = self.hasher.hash_one(topic);
+        self.sequences.entry(&hash, Sequence::start).next()
     }
 
     /// Queues a message, or returns it if there is no space.

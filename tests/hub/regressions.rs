@@ -239,4 +239,18 @@ runtimes! {
         drop(hub.join("steady", &ben.sender));
         assert_eq!((ben.queued(), hub.topics()), (1, 0));
     }
+
+    async fn the_numbers_of_messages_take_little_memory_however_long_the_topics_are(rt) {
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::clone(&rt));
+        events.next().await;
+        plane.down("away");
+        drop(events);
+        let cost = allocation_counter::measure(|| {
+            for at in 0..150_000 {
+                hub.publish(&format!("{at:04096}"), "x");
+            }
+        });
+        assert!(cost.bytes_max < 16 << 20, "{} bytes", cost.bytes_max);
+    }
 }

@@ -44,6 +44,11 @@ impl Remote {
         !std::mem::replace(&mut self.is_listed, true)
     }
 
+    /// Forgets all hubs.
+    pub(super) fn forget(&mut self) {
+        self.heard = Recent::new(MAX_NODES);
+    }
+
     /// Notes a message of a hub, and compares it with the last one.
     pub(super) fn hear(&mut self, node: u64, sequence: Sequence) -> Heard {
         Sequence::hear(self.heard.entry(&node, || None), sequence)

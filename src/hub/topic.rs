@@ -285,15 +285,16 @@ impl Topic {
     /// Notes that the topic is not subscribed any more.
     pub(super) fn unsubscribed(&self) {
         let mut state = self.lock();
+        let is_empty = state.members.is_empty();
         if let Some(remote) = &mut state.remote {
             remote.subscribed = None;
+            if is_empty {
+                // What is published now is no loss for those who join later.
+                remote.forget();
+            }
         }
         // Nobody would be told that it is not the latest one any more.
-        let latest = if state.members.is_empty() {
-            state.latest.take()
-        } else {
-            None
-        };
+        let latest = if is_empty { state.latest.take() } else { None };
         drop(state);
         drop(latest);
     }

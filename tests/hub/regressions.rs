@@ -15,7 +15,13 @@ use futures::{
     channel::oneshot,
     future::{BoxFuture, FutureExt},
 };
-use support::{broker::Broker, runtimes, still::Still, tasks::yield_to_tasks, time::Paused};
+use support::{
+    broker::Broker,
+    runtimes,
+    still::Still,
+    tasks::{assert_pending, yield_to_tasks},
+    time::Paused,
+};
 
 use super::Member;
 
@@ -248,9 +254,71 @@ runtimes! {
         drop(events);
         let cost = allocation_counter::measure(|| {
             for at in 0..150_000 {
-                hub.publish(&format!("{at:04096}"), "x");
+                hub.publish(&format!("{at:01024}"), "x");
             }
         });
         assert!(cost.bytes_max < 16 << 20, "{} bytes", cost.bytes_max);
+    }
+
+    async fn what_is_published_while_nobody_is_a_member_is_no_gap(rt) {
+        let time = Paused::new(&rt);
+        let runtime: Arc<dyn Runtime> = time.clone();
+        let broker = Broker::default();
+        let planes = [broker.plane(), broker.plane()];
+        let near = Hub::with_backplane(planes[0].clone(), Arc::clone(&runtime)).0;
+        let (far, mut events) = Hub::with_backplane(planes[1].clone(), runtime);
+        assert!(matches!(events.next().await, Some(Event::Up)));
+        let ann = Member::new(&rt);
+        let publish = async |count| {
+            for _ in 0..count {
+                near.publish("room", "x");
+            }
+            time.settle().await;
+        };
+        let mut membership = far.join("room", &ann.sender);
+        membership.ready().await;
+        publish(1).await;
+        drop(membership);
+        // In the grace, when it was subscribed.
+        publish(2).await;
+        let mut membership = far.join("room", &ann.sender);
+        membership.ready().await;
+        publish(1).await;
+        drop(membership);
+        // In the grace, while the connection is away.
+        time.settle().await;
+        planes[1].down("lost");
+        assert!(matches!(events.next().await, Some(Event::Down(_))));
+        publish(2).await;
+        planes[1].up();
+        assert!(matches!(events.next().await, Some(Event::Up)));
+        let mut membership = far.join("room", &ann.sender);
+        membership.ready().await;
+        publish(1).await;
+        drop(membership);
+        // After the grace.
+        time.settle().await;
+        time.advance(Duration::from_secs(20)).await;
+        publish(2).await;
+        let mut membership = far.join("room", &ann.sender);
+        membership.ready().await;
+        publish(1).await;
+        assert_eq!(ann.queued(), 4);
+        assert_pending(events.next());
+    }
+
+    async fn a_refused_topic_is_tried_again_with_the_next_member(rt) {
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::clone(&rt));
+        assert!(matches!(events.next().await, Some(Event::Up)));
+        let (ann, ben) = (Member::new(&rt), Member::new(&rt));
+        plane.refuse(Some("not allowed"));
+        let mut first = hub.join("room", &ann.sender);
+        let event = events.next().await;
+        assert!(matches!(event, Some(Event::SubscribeFailed { .. })), "{event:?}");
+        plane.refuse(None);
+        let mut second = hub.join("room", &ben.sender);
+        second.ready().await;
+        first.ready().await;
     }
 }

@@ -89,7 +89,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// If messages on the topic will not arrive. The hub reports it, unless the backplane is down.
     fn subscribe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BoxError>>;
 
-    /// Ends a subscription. It is called 10 seconds after the last member has left the topic.
+    /// Ends a subscription. It is called 10 to 20 seconds after the last member has left the
+    /// topic.
     ///
     /// # Errors
     ///

@@ -36,6 +36,7 @@ pub enum Event {
         topic: Arc<str>,
         /// How many messages of one hub are missing before one that has just arrived. A hub that
         /// was not heard of before on the topic has no gap: nobody knows since when it publishes.
+        /// Each topic remembers at least the last 1,024 hubs.
         ///
         /// `None` if the number is unknown: after each [`Down`](Self::Down), for each topic with
         /// members, because messages of that time may be missing; and if the other hub does not
@@ -54,8 +55,8 @@ pub enum Event {
         /// them in time, or the queue to it is full. It is shared by all topics that it concerns.
         error: Arc<dyn Error + Send + Sync>,
     },
-    /// Messages of other processes do not arrive on a topic until the next [`Up`](Self::Up), or
-    /// until a member joins after all others have left.
+    /// Messages of other processes do not arrive on a topic. The hub tries again at the next
+    /// [`Up`](Self::Up), and for each member that joins.
     #[non_exhaustive]
     SubscribeFailed {
         /// The topic.

@@ -134,12 +134,15 @@ pub(super) struct Work {
 pub(super) struct Posted<'a> {
     link: &'a Link,
     topic: &'a Arc<str>,
+    too_large: usize,
     lost: usize,
     reason: &'a Arc<dyn Error + Send + Sync>,
 }
 
 impl Drop for Posted<'_> {
     fn drop(&mut self) {
+        let too_large = &self.link.reasons.too_large;
+        self.link.lose(self.topic, self.too_large, too_large);
         self.link.lose(self.topic, self.lost, self.reason);
         self.link.task.wake();
     }
@@ -209,6 +212,7 @@ impl Link {
         let mut posted = Posted {
             link: self,
             topic,
+            too_large: 0,
             lost: 0,
             reason: &self.reasons.full,
         };
@@ -230,7 +234,8 @@ impl Link {
                 message: message.clone(),
             };
             if envelope.size() > MAX_ENVELOPE {
-                posted.reason = &self.reasons.too_large;
+                posted.too_large += 1;
+                continue;
             }
             let topic = Arc::clone(topic);
             if is_down || state.outbox.push(Outbound { topic, envelope }).is_err() {

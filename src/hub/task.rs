@@ -128,7 +128,8 @@ impl Task<'_> {
             let names = populated.map(|topic| Arc::clone(topic.name()));
             self.link.events.push_gaps(names.collect());
         }
-        if !sending.batch.is_empty() {
+        // If the connection was lost while it subscribed, the batch is lost, too.
+        if !sending.batch.is_empty() && self.link.is_still_up(work.connection) {
             self.publish(&sending.batch).await;
             sending.batch.clear();
         }

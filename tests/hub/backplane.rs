@@ -392,6 +392,10 @@ runtimes! {
         node.hub.publish("room", vec![0; (16 << 20) + 1]);
         let reason = node.expect_failure("room", 1).await;
         assert_eq!(reason, "the message is larger than 16777216 bytes");
+        // The others of its burst are not lost with it.
+        let burst = [vec![0; (16 << 20) + 1], vec![0]];
+        node.hub.publish_all("room", burst);
+        assert!(node.expect_failure("room", 1).await.contains("larger"));
     }
 
     async fn a_topic_that_is_too_long_stays_in_its_process(rt) {

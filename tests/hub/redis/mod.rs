@@ -2,6 +2,7 @@
 
 mod attacks;
 mod failures;
+#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 mod processes;
 mod regressions;
 mod rooms;

@@ -292,14 +292,12 @@ async fn process(rt: Arc<dyn Runtime>) {
     println!("over");
 }
 
-#[cfg(feature = "rt-tokio")]
 #[test]
 #[ignore = "it is a process that the test of two processes starts"]
 fn process_on_tokio() {
     support::on_tokio(process);
 }
 
-#[cfg(feature = "rt-smol")]
 #[test]
 #[ignore = "it is a process that the test of two processes starts"]
 fn process_on_smol() {
@@ -307,7 +305,6 @@ fn process_on_smol() {
 }
 
 /// Starts a process on each runtime.
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 fn start(redis: &Redis) -> (Process, Process) {
     (
         Process::start("redis::processes::process_on_tokio", redis),
@@ -316,7 +313,6 @@ fn start(redis: &Redis) -> (Process, Process) {
 }
 
 /// Checks that what was heard of the other process, and what was told to be missing, is all.
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 fn assert_adds_up(process: &Process, heard: &[String], other: &str, published: usize) {
     for (topic, heard) in heard.iter().enumerate() {
         let mut counts = heard.split(' ').filter_map(|it| it.split_once('='));
@@ -328,7 +324,6 @@ fn assert_adds_up(process: &Process, heard: &[String], other: &str, published: u
     }
 }
 
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 #[test]
 fn two_processes_with_two_thousand_sockets_each_hear_all() {
     bounded(|| {
@@ -348,7 +343,6 @@ fn two_processes_with_two_thousand_sockets_each_hear_all() {
     });
 }
 
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 #[test]
 fn a_restart_in_the_middle_loses_what_is_told() {
     bounded(|| {
@@ -381,7 +375,6 @@ fn a_restart_in_the_middle_loses_what_is_told() {
     });
 }
 
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 #[test]
 fn a_process_that_stalls_is_cut_off_and_told_what_it_missed() {
     bounded(|| {
@@ -419,7 +412,6 @@ fn a_process_that_stalls_is_cut_off_and_told_what_it_missed() {
     });
 }
 
-#[cfg(all(feature = "rt-tokio", feature = "rt-smol"))]
 #[test]
 fn restarts_at_any_moment_lose_nothing_that_is_not_told() {
     let restarts = env::var("ANYWS_HUB_RESTARTS").map_or(3, |it| it.parse().unwrap());

@@ -123,10 +123,14 @@ impl Task<'_> {
         if work.is_up {
             self.subscribe(&wanted, work.connection).await;
         }
-        if work.is_up && work.is_reset && self.link.tell_up() {
+        if work.is_up && work.is_reset {
             let populated = looked_at.iter().filter(|topic| topic.members() > 0);
             let names = populated.map(|topic| Arc::clone(topic.name()));
-            self.link.events.push_gaps(names.collect());
+            // Before it is up: who joins later has missed nothing.
+            let names = names.collect();
+            if self.link.tell_up() {
+                self.link.events.push_gaps(names);
+            }
         }
         // If the connection was lost while it subscribed, the batch is lost, too.
         if !sending.batch.is_empty() && self.link.is_still_up(work.connection) {

@@ -25,6 +25,9 @@ mod snippets {
     #[doc = include_str!("../../src/guide/authentication.md")]
     struct Authentication;
 
+    #[doc = include_str!("../../src/guide/capacity.md")]
+    struct Capacity;
+
     #[doc = include_str!("../../src/guide/clients.md")]
     struct Clients;
 

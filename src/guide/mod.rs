@@ -27,6 +27,7 @@
 //! - [`deploying`]: the head of a request, nginx and haproxy, what to set.
 //! - [`shutdown`]: every client gets a Close, and the process ends.
 //! - [`machines`]: rooms that span several processes, and what is lost when.
+//! - [`capacity`]: how many sockets a process bears, and a million of them on paper.
 //! - [`limits`]: how many sockets, how many for each client, and how fast it may send.
 //! - [`observability`]: metrics, events and spans.
 //! - [`tls`]: `wss://` on a bare stream, on smol and on tokio.
@@ -39,6 +40,9 @@
 
 #[cfg_attr(not(doctest), doc = include_str!("authentication.md"))]
 pub mod authentication {}
+
+#[cfg_attr(not(doctest), doc = include_str!("capacity.md"))]
+pub mod capacity {}
 
 #[cfg_attr(not(doctest), doc = include_str!("clients.md"))]
 pub mod clients {}

@@ -1,8 +1,8 @@
 //! Topics: messages to all sockets that have joined, of one process or of many.
 //!
-//! A [`Hub`] has topics, which are names. Sockets [`join`](Hub::join) them with their
-//! [`Sender`], and what is [published](Hub::publish) on a topic goes to its
-//! members. The guide on [rooms](crate::guide::rooms) shows how.
+//! A [`Hub`] has topics, which are names. Sockets [`join`](Hub::join) them with their [`Sender`],
+//! and what is [published](Hub::publish) on a topic goes to its members. The guide on
+//! [rooms](crate::guide::rooms) shows how.
 //!
 //! # More than one machine
 //!
@@ -70,8 +70,8 @@ use crate::{life::Queue, proto::PreparedMessage, rt::Runtime, socket::Sender};
 /// - A message is in memory once, and compressed once for each set of parameters.
 ///
 /// Topics are compared byte by byte; there are no wildcards. A topic exists while it has members,
-/// and costs about 300 bytes. The memory for it and its name is your users' if they choose the
-/// name: limit how long it is and how many a socket joins.
+/// and costs about 300 bytes and its name. If clients choose topics, limit how long the names are
+/// and how many a socket joins: anyws does not.
 ///
 /// ```
 /// use anyws::{WebSocket, hub::Hub};

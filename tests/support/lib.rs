@@ -11,7 +11,7 @@
     reason = "its users are the tests beside it"
 )]
 
-use std::{any::Any, future::Future, panic, sync::Arc, sync::mpsc, thread, time::Duration};
+use std::{any::Any, env, future::Future, panic, sync::Arc, sync::mpsc, thread, time::Duration};
 
 use anyws::{Runtime, WebSocketConfig};
 
@@ -49,6 +49,9 @@ pub mod upgrades;
 
 /// A test that takes longer has hung.
 const TEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Seconds that replace this limit, for processes that a test starts.
+pub const LIMIT_VARIABLE: &str = "ANYWS_TEST_SECONDS";
 
 /// Runs each test body on tokio, on smol and on bare threads, as far as the features allow.
 ///
@@ -108,7 +111,9 @@ pub fn on_threads<F: Future<Output = ()>>(
 
 /// Runs a test on a thread of its own and fails it when it hangs.
 pub fn bounded(test: impl FnOnce() + Send + 'static) {
-    bounded_by(TEST_LIMIT, test);
+    let seconds = env::var(LIMIT_VARIABLE).ok();
+    let limit = seconds.map(|seconds| Duration::from_secs(seconds.parse().unwrap()));
+    bounded_by(limit.unwrap_or(TEST_LIMIT), test);
 }
 
 /// Does the same with a limit of the test's own.

@@ -29,7 +29,7 @@ use futures::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 use support::{
-    bounded, bounded_by,
+    LIMIT_VARIABLE, bounded, bounded_by,
     redis::Redis,
     tasks::{spawn, yield_to_tasks},
 };
@@ -64,6 +64,8 @@ impl Process {
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", name, "--ignored", "--nocapture", "--quiet"])
             .env(URL, redis.url())
+            // It ends with its input, so with this process.
+            .env(LIMIT_VARIABLE, "3600")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

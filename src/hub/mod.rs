@@ -63,8 +63,8 @@ use crate::{life::Queue, proto::PreparedMessage, rt::Runtime, socket::Sender};
 /// [backplane](Self::with_backplane): messages go into the queues of the members'
 /// [`Sender`]s, and each socket's own task writes them.
 ///
-/// - All members of a topic get its messages in the same order, whoever publishes. A member that
-///   joins gets everything from then on, once.
+/// - All members of a topic get its messages in the same order. A member that joins gets everything
+///   from then on, once.
 /// - Publishing waits for nobody. A member whose queue is full loses the message or is closed, as
 ///   its [`QueueConfig`](crate::QueueConfig) says, and [`Delivered`] counts it.
 /// - A message is in memory once, and compressed once for each set of parameters.

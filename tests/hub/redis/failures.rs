@@ -161,27 +161,31 @@ fn a_wrong_url_is_an_error() {
     }
 }
 
+/// Returns why a hub is down on this runtime. Its members are unharmed.
+#[cfg(feature = "rt-tokio")]
+fn down_on(tokio: &tokio::runtime::Runtime) -> String {
+    let redis = Redis::start();
+    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new(tokio.handle().clone()));
+    tokio.block_on(async {
+        let mut node = Node::starting(&redis.url(), &runtime);
+        let reason = node.expect_down().await;
+        let ann = Member::new(&runtime);
+        let _membership = node.hub.join("room", &ann.sender);
+        assert_eq!(node.hub.publish("room", "x").queued, 1);
+        reason
+    })
+}
+
 #[cfg(feature = "rt-tokio")]
 #[test]
 fn a_runtime_without_io_is_told_and_panics_nowhere_else() {
     support::bounded(|| {
-        let redis = Redis::start();
-        let tokio = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new(tokio.handle().clone()));
-        tokio.block_on(async {
-            let mut node = Node::starting(&redis.url(), &runtime);
-            let reason = node.expect_down().await;
-            assert!(
-                reason.contains("panicked") && reason.contains("IO"),
-                "{reason}"
-            );
-            let ann = Member::new(&runtime);
-            let _membership = node.hub.join("room", &ann.sender);
-            assert_eq!(node.hub.publish("room", "x").queued, 1);
-        });
+        let mut tokio = tokio::runtime::Builder::new_current_thread();
+        let reason = down_on(&tokio.enable_time().build().unwrap());
+        assert!(
+            reason.contains("panicked") && reason.contains("IO"),
+            "{reason}"
+        );
     });
 }
 
@@ -189,16 +193,8 @@ fn a_runtime_without_io_is_told_and_panics_nowhere_else() {
 #[test]
 fn a_runtime_without_timers_is_told() {
     support::bounded(|| {
-        let redis = Redis::start();
-        let tokio = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .build()
-            .unwrap();
-        let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime::new(tokio.handle().clone()));
-        tokio.block_on(async {
-            let mut node = Node::starting(&redis.url(), &runtime);
-            let reason = node.expect_down().await;
-            assert!(reason.contains("no timers"), "{reason}");
-        });
+        let mut tokio = tokio::runtime::Builder::new_current_thread();
+        let reason = down_on(&tokio.enable_io().build().unwrap());
+        assert!(reason.contains("no timers"), "{reason}");
     });
 }

@@ -33,7 +33,7 @@ const LISTS: Duration = Duration::from_secs(5);
 pub(crate) fn share_rooms(url: &str) -> Result<Arc<Rooms>, BoxError> {
     let (hub, events) = connect(url)?;
     let rooms = Arc::new(Rooms::new(hub));
-    // Whoever joins gets it, until the hub is connected.
+    // Members who join get it until the hub is connected.
     rooms.notices().publish_latest(EVERYBODY, "down");
     tokio::spawn(tell(Arc::clone(&rooms), events));
     Ok(rooms)

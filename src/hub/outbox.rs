@@ -53,8 +53,8 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Returns the place of the next message on a topic. It is used up even if the message is lost,
-    /// so that other hubs notice.
+    /// Returns the position of the next message on a topic. A message that is lost uses up its
+    /// number, too, so that other hubs notice.
     pub(super) fn number(&mut self, topic: &str) -> Sequence {
         let hash = self.hasher.hash_one(topic);
         self.sequences.entry(&hash, Sequence::start).next()

@@ -1,6 +1,6 @@
 //! The numbers of messages, by which a hub notices what it has missed.
 
-/// The place of a message among those that one hub has published on one topic.
+/// The position of a message among those that one hub has published on one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sequence {
     /// Random, and another one if the hub has forgotten the number.
@@ -29,7 +29,7 @@ impl Sequence {
         }
     }
 
-    /// Returns the place of the next message.
+    /// Returns the position of the next message.
     pub(super) fn next(&mut self) -> Self {
         self.number += 1;
         *self

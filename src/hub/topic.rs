@@ -256,9 +256,10 @@ impl Topic {
         remote.is_leaving = false;
         let was_subscribed = remote.subscribed.is_some();
         state.is_removed = is_empty;
-        match (is_empty, was_subscribed) {
-            (false, _) => Grace::Ended,
-            (true, was_subscribed) => Grace::Removed { was_subscribed },
+        if is_empty {
+            Grace::Removed { was_subscribed }
+        } else {
+            Grace::Ended
         }
     }
 

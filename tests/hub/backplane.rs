@@ -267,7 +267,7 @@ runtimes! {
         assert_eq!(node.plane.calls(), ["+room", "+room"]);
     }
 
-    async fn whoever_waits_is_woken_when_the_hub_is_dropped(rt) {
+    async fn a_member_that_waits_is_woken_when_the_hub_is_dropped(rt) {
         let node = Node::starting(Broker::default().plane_that_is_away(), &rt).await;
         let ann = Member::new(&rt);
         let mut membership = node.hub.join("room", &ann.sender);

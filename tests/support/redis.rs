@@ -224,7 +224,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // The watchdog first: the server's number may soon be another's.
         for child in [&mut self.watchdog, &mut self.server] {
-            // Whoever has ended before cannot be killed.
+            // A process that has ended cannot be killed.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -66,17 +66,7 @@ macro_rules! runtimes {
             $(#[$meta])*
             async fn body($runtime: std::sync::Arc<dyn anyws::Runtime>) $body
 
-            #[cfg(feature = "rt-tokio")]
-            #[test]
-            fn tokio() {
-                $crate::on_tokio(body);
-            }
-
-            #[cfg(feature = "rt-smol")]
-            #[test]
-            fn smol() {
-                $crate::on_smol(body);
-            }
+            $crate::ready_made_runtimes!(body);
 
             #[test]
             fn threads() {
@@ -84,6 +74,24 @@ macro_rules! runtimes {
             }
         }
     )*};
+}
+
+/// The tests of a body on tokio and on smol, as far as the features allow.
+#[macro_export]
+macro_rules! ready_made_runtimes {
+    ($body:ident) => {
+        #[cfg(feature = "rt-tokio")]
+        #[test]
+        fn tokio() {
+            $crate::on_tokio($body);
+        }
+
+        #[cfg(feature = "rt-smol")]
+        #[test]
+        fn smol() {
+            $crate::on_smol($body);
+        }
+    };
 }
 
 #[cfg(feature = "rt-tokio")]

@@ -27,17 +27,7 @@ macro_rules! on_tokio_and_smol {
             $(#[$meta])*
             async fn body($runtime: std::sync::Arc<dyn anyws::Runtime>) $body
 
-            #[cfg(feature = "rt-tokio")]
-            #[test]
-            fn tokio() {
-                support::on_tokio(body);
-            }
-
-            #[cfg(feature = "rt-smol")]
-            #[test]
-            fn smol() {
-                support::on_smol(body);
-            }
+            support::ready_made_runtimes!(body);
         }
     )*};
 }

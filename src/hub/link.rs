@@ -134,6 +134,7 @@ pub(super) struct Work {
 pub(super) struct Posted<'a> {
     link: &'a Link,
     topic: &'a Arc<str>,
+    is_queued: bool,
     too_large: usize,
     lost: usize,
     reason: &'a Arc<dyn Error + Send + Sync>,
@@ -144,7 +145,9 @@ impl Drop for Posted<'_> {
         let too_large = &self.link.reasons.too_large;
         self.link.lose(self.topic, self.too_large, too_large);
         self.link.lose(self.topic, self.lost, self.reason);
-        self.link.task.wake();
+        if self.is_queued {
+            self.link.task.wake();
+        }
     }
 }
 
@@ -212,6 +215,7 @@ impl Link {
         let mut posted = Posted {
             link: self,
             topic,
+            is_queued: false,
             too_large: 0,
             lost: 0,
             reason: &self.reasons.full,
@@ -240,6 +244,8 @@ impl Link {
             let topic = Arc::clone(topic);
             if is_down || state.outbox.push(Outbound { topic, envelope }).is_err() {
                 posted.lost += 1;
+            } else {
+                posted.is_queued = true;
             }
         }
         posted

@@ -397,7 +397,7 @@ async fn works(link: &Link, mut is_done: impl FnMut(Work) -> bool) {
 fn taken(queue: &Queue) -> Vec<String> {
     let mut texts = Vec::new();
     while queue.is_pending() {
-        for message in queue.take(usize::MAX).messages.iter().flatten() {
+        for message in queue.take(usize::MAX).batch.into_messages() {
             let payload = message.check().unwrap().payload();
             texts.push(String::from_utf8(payload.to_vec()).unwrap());
         }

@@ -1,6 +1,6 @@
 //! The queued messages of a socket, their bounds, and what happens when these are reached.
 
-use std::{collections::VecDeque, mem};
+use std::{collections::VecDeque, iter, mem};
 
 use crate::{
     config::{QueueConfig, WhenFull},
@@ -13,6 +13,10 @@ const OVERHEAD: usize = 64;
 
 /// How many control frames may be queued: more of them at once are of no use.
 const MAX_CONTROL: u8 = 16;
+
+/// For how many messages an empty queue keeps its memory: most are taken before the next one comes,
+/// and to allocate for each would be a tenth of what it costs to deliver it.
+const KEPT: usize = 1;
 
 /// The messages, in order. Control frames are in front: they never wait behind data.
 #[derive(Default)]
@@ -60,6 +64,20 @@ pub(super) enum Pushed {
     Full(PreparedMessage),
     /// There is no space for it, and the socket is to be closed.
     GiveUp(PreparedMessage),
+}
+
+/// Messages that the socket has taken over.
+pub(crate) struct Batch {
+    /// Most often it is the only one.
+    first: Option<PreparedMessage>,
+    more: VecDeque<Entry>,
+}
+
+impl Batch {
+    pub(crate) fn into_messages(self) -> impl Iterator<Item = PreparedMessage> {
+        let more = self.more.into_iter().map(|entry| entry.message);
+        self.first.into_iter().chain(more)
+    }
 }
 
 /// How much the senders of a socket have queued.
@@ -255,7 +273,7 @@ impl Lanes {
         self.queued += 1;
         if self.entries.capacity() == 0 {
             // The standard growth would start with four.
-            self.entries.reserve_exact(1);
+            self.entries.reserve_exact(KEPT);
         }
         self.entries.push_back(entry);
         Pushed::Queued
@@ -274,8 +292,22 @@ impl Lanes {
         Some(entry.message)
     }
 
+    /// Takes messages until `room` is used up.
+    pub(super) fn take(&mut self, mut room: usize) -> Batch {
+        let first = self.pop(&mut room).map(|entry| entry.message);
+        let more = if self.is_empty() {
+            VecDeque::new()
+        } else if self.control == 0 && self.bytes <= room {
+            self.bytes = 0;
+            mem::take(&mut self.entries)
+        } else {
+            iter::from_fn(|| self.pop(&mut room)).collect()
+        };
+        Batch { first, more }
+    }
+
     /// Takes the next message if `room` is not used up.
-    pub(super) fn pop(&mut self, room: &mut usize) -> Option<PreparedMessage> {
+    fn pop(&mut self, room: &mut usize) -> Option<Entry> {
         if *room == 0 {
             // Control frames too, or a peer that does not read would let them pile up.
             return None;
@@ -288,11 +320,10 @@ impl Lanes {
         } else {
             self.bytes -= size;
         }
-        if self.entries.is_empty() {
-            // An idle socket keeps no memory for it.
+        if self.is_empty() && self.entries.capacity() > KEPT {
             self.entries = VecDeque::new();
         }
-        Some(entry.message)
+        Some(entry)
     }
 
     pub(super) fn is_control_full(&self) -> bool {

@@ -201,11 +201,11 @@ fn what_was_accepted_before_the_close_is_sent() {
                 usize::from(first) + usize::from(second)
             }
         });
-        let mut taken = count(&queue.take(usize::MAX).messages);
+        let mut taken = take_some(&queue);
         queue.stop();
         queue.wake_ready();
         while queue.is_pending() {
-            taken += count(&queue.take(usize::MAX).messages);
+            taken += take_some(&queue);
         }
         queue.end();
         queue.wake_ready();
@@ -274,7 +274,7 @@ fn take(queue: &Queue, all: usize) -> usize {
     block_on(poll_fn(|cx: &mut Context<'_>| {
         queue.register(cx.waker());
         while queue.is_pending() {
-            taken += count(&queue.take(usize::MAX).messages);
+            taken += take_some(queue);
             queue.wake_ready();
         }
         if taken < all {
@@ -285,8 +285,8 @@ fn take(queue: &Queue, all: usize) -> usize {
     }))
 }
 
-fn count<T>(messages: &[Option<T>]) -> usize {
-    messages.iter().flatten().count()
+fn take_some(queue: &Queue) -> usize {
+    queue.take(usize::MAX).batch.into_messages().count()
 }
 
 fn assert_is_over(queue: &Queue) {

@@ -1,5 +1,6 @@
 //! What the task of a socket takes from the queue: messages, and at last an order.
 
+use super::lane::Batch;
 use crate::proto::PreparedMessage;
 
 /// What a sender wants the socket to do.
@@ -24,13 +25,9 @@ impl Order {
     }
 }
 
-/// How many messages are taken under one lock.
-const BATCH: usize = 16;
-
 /// What the task of the socket has taken.
-#[derive(Default)]
 pub(crate) struct Taken {
-    pub(crate) messages: [Option<PreparedMessage>; BATCH],
+    pub(crate) batch: Batch,
     /// To be followed once these messages are sent.
     pub(crate) order: Option<Order>,
 }

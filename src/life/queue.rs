@@ -111,7 +111,7 @@ impl Queue {
         delivered: &mut Delivered,
         later: &mut Later,
     ) {
-        let ((), is_new, deferred) = self.change_state(|state, deferred| {
+        let ((), is_new, mut deferred) = self.change_state(|state, deferred| {
             if state.progress == Progress::Open {
                 state.lanes.reserve(messages.len());
             }
@@ -123,7 +123,7 @@ impl Queue {
             later.wakers.extend(self.socket.take());
         }
         later.wakers.append(&mut self.take_ready());
-        later.messages.extend(deferred.drop);
+        later.messages.append(&mut deferred.drop);
     }
 
     /// Queues a message once there is space.
@@ -188,26 +188,22 @@ impl Queue {
 
     /// Takes what is to be sent: messages until `room` bytes are exceeded. The caller asks again
     /// while [`is_pending`](Self::is_pending) says so.
-    pub(crate) fn take(&self, mut room: usize) -> Taken {
-        let mut taken = Taken::default();
+    pub(crate) fn take(&self, room: usize) -> Taken {
         let mut state = self.lock();
         let was_full = state.lanes.is_control_full();
-        for slot in &mut taken.messages {
-            *slot = state.lanes.pop(&mut room);
-            if slot.is_none() {
-                break;
-            }
-        }
-        if state.lanes.is_empty() {
-            taken.order = state.order.take();
-        }
+        let batch = state.lanes.take(room);
+        let order = if state.lanes.is_empty() {
+            state.order.take()
+        } else {
+            None
+        };
         self.is_pending.store(state.has_work(), Ordering::Release);
         let has_control_room = was_full && !state.lanes.is_control_full();
         if (state.lanes.is_half_empty() || has_control_room) && state.waiting.end_for_space() {
             self.note_ready();
         }
         drop(state);
-        taken
+        Taken { batch, order }
     }
 
     /// Returns whether senders wait for [`wake_ready`](Self::wake_ready).
@@ -228,7 +224,7 @@ impl Queue {
     }
 
     fn take_ready(&self) -> Vec<Waker> {
-        if self.has_ready.swap(false, Ordering::AcqRel) {
+        if self.has_ready() && self.has_ready.swap(false, Ordering::AcqRel) {
             self.lock().waiting.take_ready()
         } else {
             Vec::new()
@@ -311,7 +307,8 @@ impl Queue {
         let mut state = self.lock();
         let changed = change(&mut state, &mut deferred);
         let is_pending = state.has_work();
-        let was_pending = self.is_pending.swap(is_pending, Ordering::AcqRel);
+        let was_pending = self.is_pending();
+        self.is_pending.store(is_pending, Ordering::Release);
         if deferred.has_ready {
             self.note_ready();
         }

@@ -315,14 +315,14 @@ impl Driver {
         let queue = self.queue()?;
         let taken = queue.take(room);
         self.wake_senders(queue);
-        for message in taken.messages.into_iter().flatten() {
+        taken.batch.into_messages().for_each(|message| {
             if is_closing && self.writer.is_turn_over() {
                 // A Close follows at once, so there is no other turn to compress in.
                 self.endpoint.end_compression();
             }
             // A queue holds no invalid message.
             let _ = self.push_prepared(message);
-        }
+        });
         taken.order
     }
 
@@ -372,6 +372,9 @@ impl Driver {
 
     /// Passes on what was read and written since the last call.
     fn observe(&mut self) {
+        if self.timers().is_none() && self.record.is_none() {
+            return;
+        }
         // A message that is being compressed does not wait for the peer.
         let has_unwritten = self.endpoint.unwritten() > 0
             || (self.writer.is_unflushed() && !self.endpoint.is_compressing());

@@ -45,7 +45,8 @@ use tokio::{
 use crate::rooms::{Rooms, Seat};
 
 /// How many lines wait for a member who reads slowly. After that, the member is closed with 1013.
-const BACKLOG: usize = 128;
+/// If a process ends, all of its people leave at once, and those who read fast enough must stay.
+const BACKLOG: usize = 1024;
 /// How long a member may take to introduce themselves.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A member who is silent for as long is pinged, and has gone if nothing comes for as long again.
@@ -54,6 +55,8 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 const MAX_SOCKETS: usize = 10_000;
 /// The bounds of the histograms, in seconds.
 const SECONDS: [f64; 8] = [0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0, 86400.0];
+/// How long the last lines may take to the other processes.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The pause after each line of a member: nobody can flood a room.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -98,8 +101,8 @@ async fn main() -> Result<(), BoxError> {
     let address = arguments
         .next()
         .unwrap_or_else(|| "127.0.0.1:9001".to_owned());
-    let rooms = match redis.as_deref() {
-        None => Arc::new(Rooms::new(Hub::new())),
+    let (rooms, published) = match redis.as_deref() {
+        None => (Arc::new(Rooms::new(Hub::new())), tokio::spawn(async {})),
         Some([_, url]) => processes::share_rooms(url)?,
         Some(_) => return Err("a URL follows --redis, and nothing else".into()),
     };
@@ -152,5 +155,8 @@ async fn main() -> Result<(), BoxError> {
             }
         })
         .await?;
+    // The rooms are dropped. The other processes still have to be told who has just left; if that
+    // takes too long, their pages notice it by the next list.
+    let _ = timeout(FAREWELL, published).await;
     Ok(())
 }

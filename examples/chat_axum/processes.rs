@@ -14,7 +14,10 @@
 //!   knows how many.
 //! - `unsent` and a number: so many lines from this process may not have reached the others.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use anyws::{
     BoxError,
@@ -22,21 +25,22 @@ use anyws::{
 };
 #[cfg(feature = "redis")]
 use anyws::{TokioRuntime, hub::RedisBackplane};
-use tokio::{select, time::interval};
+use tokio::{select, task::JoinHandle, time::interval};
 
 use crate::rooms::{EVERYBODY, Rooms};
 
 /// How often each process lists its people. The page knows this time.
 const LISTS: Duration = Duration::from_secs(5);
 
-/// Creates rooms that this process shares with all others on the same Redis.
-pub(crate) fn share_rooms(url: &str) -> Result<Arc<Rooms>, BoxError> {
+/// Creates rooms that this process shares with all others on the same Redis. The task ends once the
+/// rooms are dropped and all lines are published.
+pub(crate) fn share_rooms(url: &str) -> Result<(Arc<Rooms>, JoinHandle<()>), BoxError> {
     let (hub, events) = connect(url)?;
     let rooms = Arc::new(Rooms::new(hub));
     // Members who join get it until the hub is connected.
     rooms.notices().publish_latest(EVERYBODY, "down");
-    tokio::spawn(tell(Arc::clone(&rooms), events));
-    Ok(rooms)
+    let told = tokio::spawn(tell(Arc::downgrade(&rooms), events));
+    Ok((rooms, told))
 }
 
 #[cfg(feature = "redis")]
@@ -50,44 +54,57 @@ fn connect(_: &str) -> Result<(Hub, Events), BoxError> {
     Err("--redis needs the feature `redis`: --features axum,rt-tokio,redis".into())
 }
 
-/// Sends notices of what happens to the hub, and the lists of people.
-async fn tell(rooms: Arc<Rooms>, mut events: Events) {
-    let notices = rooms.notices();
+/// Sends notices of what happens to the hub, and the lists of people. It does not keep the rooms
+/// alive, because the events end only once all clones of the hub are dropped.
+async fn tell(rooms: Weak<Rooms>, mut events: Events) {
     let mut lists = interval(LISTS);
     loop {
         let event = select! {
-            Some(event) = events.next() => event,
+            event = events.next() => event,
             _ = lists.tick() => {
-                rooms.list_people();
+                if let Some(rooms) = rooms.upgrade() {
+                    rooms.list_people();
+                }
                 continue;
             }
         };
-        match event {
-            Event::Up => {
-                notices.clear_latest(EVERYBODY);
-                notices.publish(EVERYBODY, "up");
-                rooms.list_people();
-            }
-            Event::Down(error) => {
-                eprintln!("no connection to the other processes: {error:#}");
-                notices.publish_latest(EVERYBODY, "down");
-                rooms.list_people();
-            }
-            Event::Gap { topic, lost, .. } => {
-                let number = lost.map(|lost| format!("\n{lost}")).unwrap_or_default();
-                notices.publish(&topic, format!("missed{number}"));
-            }
-            Event::PublishFailed { topic, lost, .. } => {
-                notices.publish(&topic, format!("unsent\n{lost}"));
-            }
-            Event::SubscribeFailed { topic, error, .. } => {
-                eprintln!("no lines from the other processes: {error:#}");
-                notices.publish(&topic, "missed");
-            }
-            other => {
-                eprintln!("{other:?}");
-                notices.publish(EVERYBODY, "missed");
-            }
+        let Some(event) = event else {
+            return;
+        };
+        if let Some(rooms) = rooms.upgrade() {
+            notify(&rooms, event);
+        }
+    }
+}
+
+/// Sends a notice of what has happened.
+fn notify(rooms: &Rooms, event: Event) {
+    let notices = rooms.notices();
+    match event {
+        Event::Up => {
+            notices.clear_latest(EVERYBODY);
+            notices.publish(EVERYBODY, "up");
+            rooms.list_people();
+        }
+        Event::Down(error) => {
+            eprintln!("no connection to the other processes: {error:#}");
+            notices.publish_latest(EVERYBODY, "down");
+            rooms.list_people();
+        }
+        Event::Gap { topic, lost, .. } => {
+            let number = lost.map(|lost| format!("\n{lost}")).unwrap_or_default();
+            notices.publish(&topic, format!("missed{number}"));
+        }
+        Event::PublishFailed { topic, lost, .. } => {
+            notices.publish(&topic, format!("unsent\n{lost}"));
+        }
+        Event::SubscribeFailed { topic, error, .. } => {
+            eprintln!("no lines from the other processes: {error:#}");
+            notices.publish(&topic, "missed");
+        }
+        other => {
+            eprintln!("{other:?}");
+            notices.publish(EVERYBODY, "missed");
         }
     }
 }

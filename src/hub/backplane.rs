@@ -11,7 +11,9 @@ use crate::{error::BoxError, message::Bytes};
 ///
 /// [`RedisBackplane`](crate::hub#more-than-one-machine) is one. Another broker with channels needs
 /// these four methods. The hub calls them from one task, on the runtime that it was created with,
-/// and counts what is lost by itself.
+/// and counts what is lost by itself. So they must not block their thread.
+/// [`rt::detect`](crate::rt::detect) finds that runtime in them if it is tokio or smol, and
+/// `rt::detect_network` (feature `client`) opens TCP connections on it.
 ///
 /// This one connects hubs of one process, for tests:
 ///
@@ -72,7 +74,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// It is called only while the backplane is up, and the next call comes once the future is
     /// ready. If it takes long, messages wait in the hub's queue, and those that find it full are
     /// lost with [`Event::PublishFailed`](super::Event::PublishFailed). So give up after some
-    /// seconds. A batch has 256 messages at most, and 1 MiB at most if it has several.
+    /// seconds, and when the connection is lost. A batch has 256 messages at most, and 1 MiB at
+    /// most if it has several.
     ///
     /// # Errors
     ///
@@ -82,7 +85,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// Subscribes to a topic: what others publish on it is passed to [`Inbox::deliver`].
     ///
     /// It is called only while the backplane is up, for up to 256 topics at once. After each
-    /// [`Event::Up`](super::Event::Up), the hub subscribes to all its topics again.
+    /// [`Event::Up`](super::Event::Up), the hub subscribes to all its topics again. Messages that
+    /// are published meanwhile wait for it, so give up after some seconds.
     ///
     /// # Errors
     ///
@@ -101,7 +105,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     ///
     /// It says [`Event::Up`](super::Event::Up) whenever it has connected, before it delivers, and
     /// [`Event::Down`](super::Event::Down) whenever it has lost the connection or could not
-    /// connect. It reconnects by itself. The hub's messages wait until it has said one of them.
+    /// connect. The user gets each of them, so it says `Down` again only if the reason has changed.
+    /// It reconnects by itself. The hub's messages wait until it has said one of them.
     ///
     /// If the future ends, or if any method panics, the hub is down for good.
     fn run(&self, inbox: Inbox) -> BoxFuture<'_, ()>;

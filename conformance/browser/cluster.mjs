@@ -76,8 +76,13 @@ await browse(async (context, binary) => {
   ));
   await ada.page.screenshot({ path: output('cluster.png') });
 
-  const ended = servers.map(([server]) => server.kill('SIGINT'));
-  await check('the servers end', both(...ended).then((all) => all.forEach(([code]) => {
+  const ended = [servers[0][0].kill('SIGINT')];
+  await check('the first server ends, and the second is told who has left', both(
+    bob.sees(bob.message('Ada', 'left')),
+    bob.sees(bob.message('Eve', 'left')),
+  ));
+  ended.push(servers[1][0].kill('SIGINT'));
+  await check('both servers end', both(...ended).then((all) => all.forEach(([code]) => {
     if (code !== 0) throw new Error(`a server has ended with ${code}`);
   })));
   await redis.kill('SIGKILL');

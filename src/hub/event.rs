@@ -101,9 +101,32 @@ enum Entry {
     Gaps,
 }
 
+/// What an event leaves to do. Dropping it wakes the reader, and drops an event that was dropped for
+/// it: both may run code of the user.
+#[must_use]
+pub(super) struct Told<'a> {
+    queue: &'a EventQueue,
+    _dropped: Option<Event>,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.queue.reader.wake();
+    }
+}
+
 impl EventQueue {
     pub(super) fn push(&self, event: Event) {
-        self.change(|state| state.push(event));
+        drop(self.queue(event));
+    }
+
+    /// Queues an event. The caller drops the result once it holds no lock.
+    pub(super) fn queue(&self, event: Event) -> Told<'_> {
+        let dropped = self.lock().push(event);
+        Told {
+            queue: self,
+            _dropped: dropped,
+        }
     }
 
     /// Tells that messages may be missing on topics.
@@ -112,27 +135,21 @@ impl EventQueue {
             state.entries.retain(|entry| !matches!(entry, Entry::Gaps));
             state.entries.push_back(Entry::Gaps);
             state.gaps = topics;
-            None
         });
     }
 
     /// Ends the stream of events, behind those that wait.
     pub(super) fn end(&self) {
-        self.change(|state| {
-            state.is_over = true;
-            None
-        });
+        self.change(|state| state.is_over = true);
     }
 
-    /// Changes the state, and drops what it returns after the lock.
-    fn change(&self, change: impl FnOnce(&mut State) -> Option<Event>) {
+    fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         if state.is_abandoned || state.is_over {
             return;
         }
-        let dropped = change(&mut state);
+        change(&mut state);
         drop(state);
-        drop(dropped);
         self.reader.wake();
     }
 
@@ -144,6 +161,9 @@ impl EventQueue {
 impl State {
     /// Queues an event. Returns one that is dropped.
     fn push(&mut self, event: Event) -> Option<Event> {
+        if self.is_abandoned || self.is_over {
+            return Some(event);
+        }
         if let Some(Entry::Event(last)) = self.entries.back_mut()
             && last.merge(&event)
         {

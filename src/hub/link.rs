@@ -302,8 +302,10 @@ impl Link {
         state.is_reset = true;
         state.was_down = true;
         let lost = state.outbox.clear();
+        // Under the lock, or another thread might tell a later change before.
+        let told = self.events.queue(Event::Down(reason));
         drop(state);
-        self.events.push(Event::Down(reason));
+        drop(told);
         self.lose_all(&lost);
         self.task.wake();
     }
@@ -333,8 +335,9 @@ impl Link {
             return false;
         }
         let was_down = mem::take(&mut state.was_down);
+        let told = self.events.queue(Event::Up);
         drop(state);
-        self.events.push(Event::Up);
+        drop(told);
         was_down
     }
 

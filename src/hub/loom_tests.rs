@@ -311,6 +311,28 @@ fn a_message_beside_a_lost_connection_is_published_or_lost() {
 }
 
 #[test]
+fn the_last_change_of_the_connection_is_told_last() {
+    check(|| {
+        let link = Arc::new(Link::new());
+        let mut events = Events::new(&link.events);
+        link.connected();
+        block_on(works(&link, |work| work.is_reset));
+        let disconnecting = thread::spawn({
+            let link = Arc::clone(&link);
+            move || link.disconnected("lost".into())
+        });
+        link.tell_up();
+        disconnecting.join().unwrap();
+        link.events.end();
+        let mut is_down = false;
+        while let Some(event) = block_on(events.next()) {
+            is_down = matches!(event, Event::Down(_));
+        }
+        assert!(is_down);
+    });
+}
+
+#[test]
 fn the_task_wakes_for_a_topic_and_for_the_end() {
     check(|| {
         let link = Arc::new(Link::new());

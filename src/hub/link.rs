@@ -353,17 +353,21 @@ impl Link {
 
     /// The task has ended.
     fn stopped(&self) {
+        // Before the phase says so: from then on, the end of the hub is that of the events.
+        let is_running = self.lock().phase == Phase::Running;
+        if is_running {
+            self.disconnected(Ended.into());
+        }
         let mut state = self.lock();
         let phase = mem::replace(&mut state.phase, Phase::Stopped);
         let listed = mem::take(&mut state.listed);
+        let lost = state.outbox.clear();
         drop(state);
         drop(listed);
-        if phase != Phase::Ending {
-            return self.disconnected(Ended.into());
-        }
-        let lost = self.lock().outbox.clear();
         self.lose_all(&lost);
-        self.events.end();
+        if phase == Phase::Ending {
+            self.events.end();
+        }
     }
 
     /// Waits for something to do.

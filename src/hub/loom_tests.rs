@@ -3,7 +3,10 @@
 //! turns. A task that sleeps forever is a deadlock in loom, and fails the test.
 //! `src/socket/split/loom_tests.rs` has the command.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Weak},
+};
 
 use loom::{future::block_on, model::Builder, thread};
 
@@ -329,6 +332,24 @@ fn the_last_change_of_the_connection_is_told_last() {
             is_down = matches!(event, Event::Down(_));
         }
         assert!(is_down);
+    });
+}
+
+#[test]
+fn what_waits_is_told_if_the_hub_and_its_task_end_at_once() {
+    check(|| {
+        let link = Arc::new(Link::new());
+        let mut events = Events::new(&link.events);
+        post(&link, "1");
+        let running = Running::new(&link, Weak::new());
+        let ending = thread::spawn(move || drop(running));
+        link.end();
+        ending.join().unwrap();
+        let mut lost = 0;
+        while let Some(event) = block_on(events.next()) {
+            lost += usize::from(matches!(event, Event::PublishFailed { .. }));
+        }
+        assert_eq!(lost, 1);
     });
 }
 

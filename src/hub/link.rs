@@ -226,7 +226,8 @@ impl Link {
             return posted;
         }
         let mut state = self.lock();
-        let is_down = state.status == Status::Down;
+        // A backplane with a thread of its own may connect though nobody publishes any more.
+        let is_down = state.status == Status::Down || state.phase == Phase::Stopped;
         if is_down {
             posted.reason = &self.reasons.down;
         }

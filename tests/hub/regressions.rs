@@ -321,4 +321,23 @@ runtimes! {
         second.ready().await;
         first.ready().await;
     }
+
+    async fn a_backplane_that_connects_when_the_task_has_ended_loses_nothing_in_silence(_rt) {
+        let still = Still::keeping();
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::new(still.clone()));
+        let mut task = still.tasks().pop().unwrap();
+        assert!((&mut task).now_or_never().is_none());
+        // The runtime is shut down, but the backplane has a thread of its own.
+        drop(task);
+        plane.up();
+        hub.publish("room", "x");
+        let mut lost = 0;
+        while let Some(Some(event)) = events.next().now_or_never() {
+            if let Event::PublishFailed { lost: more, .. } = event {
+                lost += more;
+            }
+        }
+        assert_eq!(lost, 1);
+    }
 }

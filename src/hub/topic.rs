@@ -1,6 +1,7 @@
 //! One topic: its members, and the one order in which they get what is published.
 
 use std::{
+    mem,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -302,11 +303,12 @@ impl Topic {
 
     /// Wakes the members that wait until the topic is subscribed.
     pub(super) fn wake_waiting(&self) {
-        let mut wakers = Vec::new();
-        if let Some(remote) = &mut self.lock().remote {
-            wakers.extend(remote.waiting.drain().map(|(_, waker)| waker));
-        }
-        wakers.into_iter().for_each(Waker::wake);
+        let waiting = match &mut self.lock().remote {
+            // Not drained, or a crowd would leave its memory behind.
+            Some(remote) => mem::take(&mut remote.waiting),
+            None => return,
+        };
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Nothing that runs under the lock panics.

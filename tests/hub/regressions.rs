@@ -340,4 +340,25 @@ runtimes! {
         }
         assert_eq!(lost, 1);
     }
+
+    async fn a_crowd_that_has_waited_for_a_topic_leaves_no_memory_behind(rt) {
+        let still = Still::keeping();
+        let plane = Broker::default().plane_that_is_away();
+        let (hub, _events) = Hub::with_backplane(plane.clone(), Arc::new(still.clone()));
+        let mut task = still.tasks().pop().unwrap();
+        assert!((&mut task).now_or_never().is_none());
+        let ann = Member::new(&rt);
+        let mut steady = hub.join("room", &ann.sender);
+        let cost = allocation_counter::measure(|| {
+            let mut crowd: Vec<_> = (0..10_000).map(|_| hub.join("room", &ann.sender)).collect();
+            for membership in &mut crowd {
+                assert_pending(membership.ready());
+            }
+            plane.up();
+            assert!((&mut task).now_or_never().is_none());
+            drop(crowd);
+        });
+        assert!(steady.ready().now_or_never().is_some());
+        assert!(cost.bytes_current < 16 * 1024, "{} bytes", cost.bytes_current);
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     future::{Future, pending},
     panic::AssertUnwindSafe,
     str,
-    sync::{Arc, PoisonError},
+    sync::{Arc, OnceLock, PoisonError},
     task::Poll,
     time::Duration,
 };
@@ -15,8 +15,8 @@ use std::{
 use futures_core::future::BoxFuture;
 use futures_util::future::{Either, FutureExt, select};
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisError, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 
 use super::{Backplane, Event, Inbox, Publication};
@@ -24,7 +24,7 @@ use crate::{
     error::BoxError,
     future::PollFn,
     rt::{self, NoTimers, Runtime},
-    sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering},
+    sync::{AtomicWaker, Mutex, MutexGuard},
 };
 
 /// How long Redis may take to accept a connection, and to answer a command. It answers within a
@@ -68,7 +68,14 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub struct RedisBackplane {
     client: Client,
     prefix: Arc<str>,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Mutex<Option<Connection>>,
+}
+
+/// A connection, and whether it is lost.
+#[derive(Clone)]
+struct Connection {
+    redis: MultiplexedConnection,
+    lost: Arc<Lost>,
 }
 
 impl RedisBackplane {
@@ -113,12 +120,12 @@ impl RedisBackplane {
         format!("{}{topic}", self.prefix)
     }
 
-    fn connection(&self) -> Result<MultiplexedConnection, BoxError> {
+    fn connection(&self) -> Result<Connection, BoxError> {
         let connection = self.lock().clone();
         connection.ok_or_else(|| "the connection to Redis is lost".into())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -128,7 +135,7 @@ impl RedisBackplane {
 impl Backplane for RedisBackplane {
     fn publish<'a>(&'a self, batch: &'a [Publication]) -> BoxFuture<'a, Result<(), BoxError>> {
         Box::pin(async move {
-            let mut connection = self.connection()?;
+            let mut connection = self.connection()?.redis;
             let mut pipeline = redis::pipe();
             for publication in batch {
                 let command = pipeline.cmd("PUBLISH").ignore();
@@ -142,14 +149,20 @@ impl Backplane for RedisBackplane {
     fn subscribe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BoxError>> {
         Box::pin(async move {
             let channel = self.channel(topic);
-            Ok(self.connection()?.subscribe(channel).await?)
+            let mut connection = self.connection()?;
+            let subscribed = connection.redis.subscribe(channel).await;
+            if subscribed.as_ref().is_err_and(RedisError::is_timeout) {
+                // Redis may still subscribe, or not. On the next connection it is certain.
+                connection.lost.set("Redis did not answer in time");
+            }
+            Ok(subscribed?)
         })
     }
 
     fn unsubscribe<'a>(&'a self, topic: &'a str) -> BoxFuture<'a, Result<(), BoxError>> {
         Box::pin(async move {
             let channel = self.channel(topic);
-            Ok(self.connection()?.unsubscribe(channel).await?)
+            Ok(self.connection()?.redis.unsubscribe(channel).await?)
         })
     }
 
@@ -171,10 +184,10 @@ impl RedisBackplane {
         loop {
             let start = runtime.now();
             let error = match self.connect(&inbox).await {
-                Ok(lost) => {
+                Ok(connection) => {
                     told.clear();
                     inbox.event(Event::Up);
-                    self.watch(&lost, &runtime).await
+                    connection.watch(&runtime).await
                 }
                 Err(error) => error,
             };
@@ -197,7 +210,7 @@ impl RedisBackplane {
         }
     }
 
-    async fn connect(&self, inbox: &Inbox) -> Result<Arc<Lost>, BoxError> {
+    async fn connect(&self, inbox: &Inbox) -> Result<Connection, BoxError> {
         let lost = Arc::new(Lost::default());
         let receive = receive(Arc::clone(&self.prefix), inbox.clone(), Arc::clone(&lost));
         let config = AsyncConnectionConfig::new()
@@ -208,26 +221,24 @@ impl RedisBackplane {
         let connection = client.get_multiplexed_async_connection_with_config(&config);
         // tokio panics if it was built without IO, and rustls if it cannot choose a provider.
         let connected = AssertUnwindSafe(connection).catch_unwind().await;
-        let connection = connected.map_err(|panic| Panicked::new(&*panic))??;
-        *self.lock() = Some(connection);
-        Ok(lost)
+        let redis = connected.map_err(|panic| Panicked::new(&*panic))??;
+        let connection = Connection { redis, lost };
+        *self.lock() = Some(connection.clone());
+        Ok(connection)
     }
+}
 
+impl Connection {
     /// Waits until the connection is lost, and returns why.
-    async fn watch(&self, lost: &Lost, runtime: &Arc<dyn Runtime>) -> BoxError {
+    async fn watch(mut self, runtime: &Arc<dyn Runtime>) -> BoxError {
         loop {
             let silence = rt::sleep(runtime, PING_INTERVAL);
-            if let Either::Left(_) = select(lost.wait(), silence).await {
-                return "Redis has ended the connection".into();
+            if let Either::Left((reason, _)) = select(self.lost.wait(), silence).await {
+                return reason.into();
             }
             // A server that has stalled, or a network that lost the connection, says nothing.
-            let pinged = async {
-                Ok(redis::cmd("PING")
-                    .exec_async(&mut self.connection()?)
-                    .await?)
-            };
-            if let Err(error) = pinged.await {
-                return error;
+            if let Err(error) = redis::cmd("PING").exec_async(&mut self.redis).await {
+                return error.into();
             }
         }
     }
@@ -254,7 +265,7 @@ fn receive(
 ) -> impl Fn(PushInfo) -> Result<(), Infallible> + Send + Sync {
     move |push| {
         match push.kind {
-            PushKind::Disconnection => lost.set(),
+            PushKind::Disconnection => lost.set("Redis has ended the connection"),
             PushKind::Message => {
                 let data = <[Value; 2]>::try_from(push.data);
                 if let Ok([Value::BulkString(channel), Value::BulkString(envelope)]) = data
@@ -270,26 +281,26 @@ fn receive(
     }
 }
 
-/// Whether a connection is lost.
+/// Whether a connection is lost, and why.
 #[derive(Default)]
 struct Lost {
-    is_lost: AtomicBool,
+    reason: OnceLock<&'static str>,
     waker: AtomicWaker,
 }
 
 impl Lost {
-    fn set(&self) {
-        self.is_lost.store(true, Ordering::Release);
+    /// The first reason counts.
+    fn set(&self, reason: &'static str) {
+        self.reason.get_or_init(|| reason);
         self.waker.wake();
     }
 
-    fn wait(&self) -> impl Future<Output = ()> + Unpin {
+    fn wait(&self) -> impl Future<Output = &'static str> + Unpin {
         PollFn::new(|cx| {
             self.waker.register(cx.waker());
-            if self.is_lost.load(Ordering::Acquire) {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            match self.reason.get() {
+                Some(reason) => Poll::Ready(*reason),
+                None => Poll::Pending,
             }
         })
     }

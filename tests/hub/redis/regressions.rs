@@ -54,4 +54,19 @@ on_tokio_and_smol! {
         redis.restart();
         node.expect_up().await;
     }
+
+    async fn a_topic_that_is_joined_while_redis_stalls_is_subscribed_once_it_goes_on(rt) {
+        let redis = Redis::start();
+        let (mut node, far) = (Node::new(&redis, &rt).await, Node::new(&redis, &rt).await);
+        let ann = Member::new(&rt);
+        redis.pause();
+        let mut membership = node.hub.join("room", &ann.sender);
+        let event = node.events.next().await;
+        assert!(matches!(event, Some(Event::SubscribeFailed { .. })), "{event:?}");
+        redis.resume();
+        assert_eq!(node.expect_down().await, "Redis did not answer in time");
+        membership.ready().await;
+        far.hub.publish("room", "x");
+        until_queued(&rt, &ann, 1).await;
+    }
 }

@@ -236,8 +236,11 @@ impl Connection {
             if let Either::Left((reason, _)) = select(self.lost.wait(), silence).await {
                 return reason.into();
             }
-            // A server that has stalled, or a network that lost the connection, says nothing.
-            if let Err(error) = redis::cmd("PING").exec_async(&mut self.redis).await {
+            // A server that has stalled, or a network that lost the connection, says nothing. An
+            // error is an answer, too: a server that loads its data publishes meanwhile.
+            if let Err(error) = redis::cmd("PING").exec_async(&mut self.redis).await
+                && error.code().is_none()
+            {
                 return error.into();
             }
         }

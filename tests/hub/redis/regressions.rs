@@ -69,4 +69,18 @@ on_tokio_and_smol! {
         far.hub.publish("room", "x");
         until_queued(&rt, &ann, 1).await;
     }
+
+    async fn a_server_that_answers_a_test_with_an_error_is_there(rt) {
+        let redis = Redis::start();
+        let rules = "ACL SETUSER chat on nopass allchannels +publish +subscribe +hello +client";
+        redis.command(&rules.split_whitespace().collect::<Vec<_>>());
+        let mut node = Node::starting(&redis.url().replace("//", "//chat:x@"), &rt);
+        node.expect_up().await;
+        let refused = || redis.command(&["ACL", "LOG"]).contains("ping");
+        until(&rt, refused).await;
+        // It has read the answer by now.
+        node.hub.publish("room", "x");
+        drop(node.hub);
+        assert!(node.events.next().await.is_none());
+    }
 }

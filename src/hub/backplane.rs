@@ -86,7 +86,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     ///
     /// It is called only while the backplane is up, for up to 256 topics at once. After each
     /// [`Event::Up`](super::Event::Up), the hub subscribes to all its topics again. Messages that
-    /// are published meanwhile wait for it, so give up after some seconds.
+    /// are published meanwhile wait for it, so give up after some seconds, also if the connection
+    /// is lost.
     ///
     /// # Errors
     ///

@@ -1,18 +1,13 @@
-//! Models that show that a topic has one order and loses no member, and that no wakeup of a hub's
-//! task or of its reader is lost. loom runs them in the orders in which their threads may take
-//! turns. A task that sleeps forever is a deadlock in loom, and fails the test.
-//! `src/socket/split/loom_tests.rs` has the command.
+//! Models that show that a topic has one order and loses no member. loom runs them in the orders in
+//! which their threads may take turns. A task that sleeps forever is a deadlock in loom, and fails
+//! the test. `src/socket/split/loom_tests.rs` has the command.
 
-use std::{
-    future::poll_fn,
-    sync::{Arc, Weak},
-};
+use std::{future::poll_fn, sync::Arc};
 
 use loom::{future::block_on, model::Builder, thread};
 
 use super::{
     Hub, Subscription,
-    event::{Event, Events},
     link::{Link, Running, Work},
     topic::{Grace, Removed, Topic, Wanted},
     topics::Topics,
@@ -241,164 +236,24 @@ fn a_member_wakes_once_its_topic_is_subscribed() {
 }
 
 #[test]
-fn the_task_wakes_for_each_message_of_two_threads() {
+fn a_member_that_waits_wakes_if_the_hub_ends() {
     check(|| {
-        let link = Arc::new(Link::new());
-        link.connected();
-        let publishing = [(); 2].map(|()| {
-            let link = Arc::clone(&link);
-            thread::spawn(move || post(&link, "1"))
-        });
-        let mut count = 0;
-        block_on(works(&link, |work| {
-            count += work.batch.len();
-            count == 2
-        }));
-        for publishing in publishing {
-            publishing.join().unwrap();
-        }
-    });
-}
-
-#[test]
-fn the_task_wakes_for_a_message_once_it_is_connected() {
-    check(|| {
-        let link = Arc::new(Link::new());
-        let connecting = thread::spawn({
-            let link = Arc::clone(&link);
-            move || link.connected()
-        });
-        let publishing = thread::spawn({
-            let link = Arc::clone(&link);
-            move || post(&link, "1")
-        });
-        let mut is_reset = false;
-        block_on(works(&link, |work| {
-            is_reset |= work.is_reset;
-            assert!(work.batch.is_empty() || is_reset);
-            !work.batch.is_empty()
-        }));
-        connecting.join().unwrap();
-        publishing.join().unwrap();
-    });
-}
-
-#[test]
-fn a_message_beside_a_lost_connection_is_published_or_lost() {
-    check(|| {
-        let link = Arc::new(Link::new());
-        link.connected();
-        let mut events = Events::new(&link.events);
-        let publishing = thread::spawn({
-            let link = Arc::clone(&link);
-            move || post(&link, "1")
-        });
-        let disconnecting = thread::spawn({
-            let link = Arc::clone(&link);
-            move || link.disconnected("lost".into())
-        });
-        let mut published = 0;
-        block_on(works(&link, |work| {
-            published += work.batch.len();
-            work.is_reset && !work.is_up
-        }));
-        publishing.join().unwrap();
-        disconnecting.join().unwrap();
-        link.events.end();
-        let mut lost = 0;
-        while let Some(event) = block_on(events.next()) {
-            lost += usize::from(matches!(event, Event::PublishFailed { .. }));
-        }
-        assert_eq!(published + lost, 1);
-    });
-}
-
-#[test]
-fn the_last_change_of_the_connection_is_told_last() {
-    check(|| {
-        let link = Arc::new(Link::new());
-        let mut events = Events::new(&link.events);
-        link.connected();
-        block_on(works(&link, |work| work.is_reset));
-        let disconnecting = thread::spawn({
-            let link = Arc::clone(&link);
-            move || link.disconnected("lost".into())
-        });
-        link.tell_up();
-        disconnecting.join().unwrap();
-        link.events.end();
-        let mut is_down = false;
-        while let Some(event) = block_on(events.next()) {
-            is_down = matches!(event, Event::Down(_));
-        }
-        assert!(is_down);
-    });
-}
-
-#[test]
-fn what_waits_is_told_if_the_hub_and_its_task_end_at_once() {
-    check(|| {
-        let link = Arc::new(Link::new());
-        let mut events = Events::new(&link.events);
-        post(&link, "1");
-        let running = Running::new(&link, Weak::new());
-        let ending = thread::spawn(move || drop(running));
-        link.end();
-        ending.join().unwrap();
-        let mut lost = 0;
-        while let Some(event) = block_on(events.next()) {
-            lost += usize::from(matches!(event, Event::PublishFailed { .. }));
-        }
-        assert_eq!(lost, 1);
-    });
-}
-
-#[test]
-fn the_task_wakes_for_a_topic_and_for_the_end() {
-    check(|| {
-        let link = Arc::new(Link::new());
-        let listing = thread::spawn({
-            let link = Arc::clone(&link);
-            move || assert!(link.list(topic(true)).is_ok())
-        });
-        block_on(works(&link, |work| work.listed.len() == 1));
-        listing.join().unwrap();
-        let ending = thread::spawn({
-            let link = Arc::clone(&link);
-            move || link.end()
-        });
-        block_on(works(&link, |work| work.is_over));
+        let hub = Hub::of(Some(Arc::new(Link::new())));
+        let mut membership = join_hub(&hub, &Arc::default());
+        let ending = thread::spawn(move || drop(hub));
+        block_on(membership.ready());
         ending.join().unwrap();
     });
 }
 
-#[test]
-fn a_reader_wakes_for_each_event_and_for_the_end() {
-    check(|| {
-        let link = Link::new();
-        let mut events = Events::new(&link.events);
-        let telling = thread::spawn(move || {
-            link.events.push(Event::Up);
-            link.events.push_gaps(["room".into()].into());
-            link.events.end();
-        });
-        let mut told = Vec::new();
-        while let Some(event) = block_on(events.next()) {
-            told.push(matches!(event, Event::Gap { lost: None, .. }));
-        }
-        telling.join().unwrap();
-        assert_eq!(told, [false, true]);
-    });
-}
-
-fn check(model: impl Fn() + Send + Sync + 'static) {
+pub(super) fn check(model: impl Fn() + Send + Sync + 'static) {
     // As in `src/socket/split/loom_tests.rs`.
     let mut loom = Builder::new();
     loom.preemption_bound.get_or_insert(3);
     loom.check(model);
 }
 
-fn topic(has_backplane: bool) -> Arc<Topic> {
+pub(super) fn topic(has_backplane: bool) -> Arc<Topic> {
     let populated = Arc::new(AtomicUsize::new(0));
     Arc::new(Topic::new("room".into(), populated, has_backplane))
 }
@@ -415,7 +270,7 @@ fn join_hub(hub: &Hub, queue: &Arc<Queue>) -> Subscription {
     hub.join("room", &Sender::new(Arc::clone(queue)))
 }
 
-fn message(text: &str) -> PreparedMessage {
+pub(super) fn message(text: &str) -> PreparedMessage {
     Message::text(text).into()
 }
 
@@ -426,13 +281,8 @@ fn publish(topic: &Topic, texts: &[&str]) {
     }
 }
 
-/// Publishes on a topic without members.
-fn post(link: &Link, text: &str) {
-    drop(link.publish(&"room".into(), &[message(text)], false));
-}
-
 /// Takes work as the hub's task does, until `is_done`.
-async fn works(link: &Link, mut is_done: impl FnMut(Work) -> bool) {
+pub(super) async fn works(link: &Link, mut is_done: impl FnMut(Work) -> bool) {
     while !is_done(poll_fn(|cx| link.poll_work(cx)).await) {}
 }
 

@@ -17,6 +17,8 @@ mod event;
 mod inbox;
 mod link;
 #[cfg(all(test, anyws_loom))]
+mod loom_link;
+#[cfg(all(test, anyws_loom))]
 mod loom_tests;
 mod members;
 mod outbox;

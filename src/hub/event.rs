@@ -101,8 +101,8 @@ enum Entry {
     Gaps,
 }
 
-/// What an event leaves to do. Dropping it wakes the reader, and drops an event that was dropped for
-/// it: both may run code of the user.
+/// What is left to do for an event. Dropping it wakes the reader, and drops the event that found no
+/// space: both may run code of the user.
 #[must_use]
 pub(super) struct Told<'a> {
     queue: &'a EventQueue,

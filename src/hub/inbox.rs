@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{envelope::Envelope, event::Event, link::Link, sequence::Heard, topics::Topics};
+use super::{arrivals::Arrival, envelope::Envelope, event::Event, link::Link, topics::Topics};
 use crate::message::Bytes;
 
 /// The side of a hub to which its [`Backplane`](super::Backplane) delivers.
@@ -22,6 +22,10 @@ impl Inbox {
 
     /// Queues what was published on `topic` for its members in this process.
     ///
+    /// The first 64 messages are queued at once. Up to 10,000 more, or 16 MiB, wait until the hub's
+    /// task has its next turn, so that the sockets can write those before them. Beyond that, they
+    /// are queued at once.
+    ///
     /// The `envelope` is that of a [`Publication`](super::Publication). Deliver the messages of one
     /// hub on a topic in the order in which it has published them. The hub reports a message that
     /// another one overtakes as a [`Event::Gap`], and ignores it when it comes.
@@ -40,14 +44,7 @@ impl Inbox {
         let Some(topic) = topics.and_then(|topics| topics.get(topic)) else {
             return;
         };
-        match topic.receive(envelope) {
-            Heard::Next => {}
-            Heard::AfterGap(lost) => self.link.events.push(Event::Gap {
-                topic: Arc::clone(topic.name()),
-                lost,
-            }),
-            Heard::Again => self.link.ignore(),
-        }
+        self.link.arrive(Arrival { topic, envelope });
     }
 
     /// Tells the hub that the backplane has connected or lost its connection.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::{
+    arrivals::Arrivals,
     envelope::{Envelope, MAX_ENVELOPE, MAX_PAYLOAD},
     event::{Event, EventQueue},
     outbox::{Outbound, Outbox},
@@ -49,6 +50,7 @@ pub(super) struct Link {
     task: AtomicWaker,
     ignored: AtomicUsize,
     pub(super) events: Arc<EventQueue>,
+    pub(super) arrivals: Arrivals,
     reasons: Reasons,
 }
 
@@ -108,6 +110,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.link.stopped();
+        self.link.end_arrivals();
         // From here on, `Link::list` refuses topics.
         if let Some(topics) = self.topics.upgrade() {
             for topic in topics.all() {
@@ -175,6 +178,7 @@ impl Link {
             task: AtomicWaker::default(),
             ignored: AtomicUsize::new(0),
             events: Arc::default(),
+            arrivals: Arrivals::new(),
             reasons: Reasons {
                 down: Arc::new(NotPublished::Down),
                 full: Arc::new(NotPublished::Full),

@@ -11,6 +11,7 @@
 //! guide on [more than one machine](crate::guide::machines) says what is promised, and what is lost
 //! when.
 
+mod arrivals;
 mod backplane;
 mod envelope;
 mod event;

@@ -40,13 +40,15 @@ pub(super) async fn run(running: Running, backplane: impl Backplane, runtime: Ar
         leaving: VecDeque::new(),
         timer: None,
     };
+    let arrivals = poll_fn(|cx| link.poll_arrivals(cx));
     let connection = async {
         backplane.run(inbox).await;
         link.returned();
         pending::<()>().await;
     };
     // The connection first: what fails because it is lost is not a refusal.
-    select(pin!(connection), pin!(task.serve())).await;
+    let serving = pin!(task.serve());
+    select(pin!(connection), select(arrivals, serving)).await;
 }
 
 /// What the task knows.

@@ -1,7 +1,7 @@
 //! One topic: its members, and the one order in which they get what is published.
 
 use std::{
-    mem,
+    mem, slice,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -185,9 +185,9 @@ impl Topic {
         is_gone
     }
 
-    /// Queues a message of another process for the members.
-    pub(super) fn receive(&self, envelope: Envelope) -> Heard {
-        let mut later = Later::default();
+    /// Queues a message of another process for the members. The caller drops both arguments once it
+    /// holds no lock.
+    pub(super) fn receive(&self, envelope: &Envelope, later: &mut Later) -> Heard {
         let mut state = self.lock();
         let Some(remote) = &mut state.remote else {
             return Heard::Next;
@@ -196,15 +196,11 @@ impl Topic {
         if heard == Heard::Again {
             return heard;
         }
-        let messages = [envelope.message];
-        state.deliver(&messages, None, &mut later);
-        let [message] = messages;
-        let mut replaced = None;
+        state.deliver(slice::from_ref(&envelope.message), None, later);
         if envelope.is_latest {
-            replaced = state.latest.replace(message);
+            let replaced = state.latest.replace(envelope.message.clone());
+            later.messages.extend(replaced);
         }
-        drop(state);
-        drop(replaced);
         heard
     }
 

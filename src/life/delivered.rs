@@ -37,7 +37,7 @@ impl Delivered {
 #[derive(Default)]
 pub(crate) struct Later {
     pub(super) wakers: Vec<Waker>,
-    pub(super) messages: Vec<PreparedMessage>,
+    pub(crate) messages: Vec<PreparedMessage>,
 }
 
 impl Drop for Later {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyws::{Message, QueueConfig, Runtime, Sender, WebSocket, WebSocketConfig, WhenFull, testing};
 
 mod backplane;
+mod bursts;
 mod delivered;
 mod events;
 mod latest;

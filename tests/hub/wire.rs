@@ -15,7 +15,7 @@ fn header(opcode: u8, flags: u8, number: u64) -> Vec<u8> {
     header
 }
 
-fn envelope(number: u64, text: &str) -> Vec<u8> {
+pub(super) fn envelope(number: u64, text: &str) -> Vec<u8> {
     [&header(1, 0, number), text.as_bytes()].concat()
 }
 
@@ -100,13 +100,14 @@ runtimes! {
         let ann = Member::with_queue(&rt, bounds(1, anyws::WhenFull::DropOldest));
         let _membership = hub.join("room", &ann.sender);
         let cost = allocation_counter::measure(|| {
-            for hub in 0..100_000_u64 {
+            for hub in 0..400_000_u64 {
                 let mut bytes = envelope(1, "x");
                 bytes[8..16].copy_from_slice(&hub.to_be_bytes());
                 plane.inject("room", bytes);
             }
         });
         assert_eq!(hub.ignored(), 0);
-        assert!(cost.bytes_max < 512 * 1024, "{} bytes", cost.bytes_max);
+        // Most of it are the messages that wait for a turn of the hub's task.
+        assert!(cost.bytes_max < 4 << 20, "{} bytes", cost.bytes_max);
     }
 }

@@ -381,7 +381,12 @@ fn a_restart_in_the_middle_loses_what_is_told() {
 fn a_process_that_stalls_is_cut_off_and_told_what_it_missed() {
     bounded(|| {
         let redis = Redis::start();
-        redis.command(&["CONFIG", "SET", "client-output-buffer-limit", "pubsub 1mb 1mb 60"]);
+        redis.command(&[
+            "CONFIG",
+            "SET",
+            "client-output-buffer-limit",
+            "pubsub 1mb 1mb 60",
+        ]);
         let (mut tokio, mut smol) = start(&redis);
         smol.signal(Signal::STOP);
         // 20 MB in pieces: more than the limit and what the kernel holds.

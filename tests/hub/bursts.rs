@@ -12,7 +12,7 @@ use support::{broker::Broker, ready_made_runtimes, runtimes, still::Still};
 use super::{Member, wire::envelope};
 
 /// Lets a task of its own serve a member, and returns the peer.
-fn serve(member: Member, rt: &Arc<dyn Runtime>) -> WebSocket {
+pub(super) fn serve(member: Member, rt: &Arc<dyn Runtime>) -> WebSocket {
     let mut socket = member.socket;
     rt.spawn(Box::pin(
         async move { while socket.next().await.is_some() {} },
@@ -21,7 +21,7 @@ fn serve(member: Member, rt: &Arc<dyn Runtime>) -> WebSocket {
 }
 
 /// Reads so many numbers, in order.
-async fn expect(client: &mut WebSocket, count: u64) {
+pub(super) async fn expect(client: &mut WebSocket, count: u64) {
     for number in 1..=count {
         let message = client.next().await.unwrap().unwrap();
         assert_eq!(message, Message::text(number.to_string()));

@@ -9,7 +9,13 @@ use anyws::{
 use futures::join;
 use support::{redis::Redis, time::Paused};
 
-use super::{super::Member, Node, on_tokio_and_smol, until, until_queued};
+use super::{
+    super::{
+        Member,
+        bursts::{expect, serve},
+    },
+    Node, on_tokio_and_smol, until, until_queued,
+};
 
 on_tokio_and_smol! {
     async fn members_of_both_hubs_get_a_message_once(rt) {
@@ -31,6 +37,18 @@ on_tokio_and_smol! {
         nodes[1].hub.publish("room", "answer");
         until_queued(&rt, &members[0], 1).await;
         assert_eq!((nodes[0].hub.ignored(), nodes[1].hub.ignored()), (0, 0));
+    }
+
+    async fn a_burst_closes_nobody_who_reads(rt) {
+        let redis = Redis::start();
+        let (near, far) = (Node::new(&redis, &rt).await, Node::new(&redis, &rt).await);
+        let ann = Member::new(&rt);
+        let mut subscription = far.hub.join("room", &ann.sender);
+        subscription.ready().await;
+        let mut client = serve(ann, &rt);
+        // The queue of a member holds 256.
+        near.hub.publish_all("room", (1..=4096).map(|number| number.to_string()));
+        expect(&mut client, 4096).await;
     }
 
     async fn any_topic_and_any_payload_arrive(rt) {

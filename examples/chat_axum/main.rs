@@ -128,7 +128,10 @@ async fn main() -> Result<(), BoxError> {
                 .when_full(WhenFull::Close),
         );
     config.validate()?;
-    let chat = Arc::new(Chat { config, rooms });
+    let chat = Arc::new(Chat {
+        config,
+        rooms: Arc::clone(&rooms),
+    });
 
     let prometheus = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
@@ -155,8 +158,9 @@ async fn main() -> Result<(), BoxError> {
             }
         })
         .await?;
-    // The rooms are dropped. The other processes still have to be told who has just left; if that
-    // takes too long, their pages notice it by the next list.
+    // The other processes still have to be told who has just left; if that takes too long, their
+    // pages notice it by the next list.
+    rooms.disconnect();
     let _ = timeout(FAREWELL, published).await;
     Ok(())
 }

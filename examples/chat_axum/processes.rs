@@ -14,10 +14,7 @@
 //!   knows how many.
 //! - `unsent` and a number: so many lines from this process may not have reached the others.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyws::{
     BoxError,
@@ -33,13 +30,13 @@ use crate::rooms::{EVERYBODY, Rooms};
 const LISTS: Duration = Duration::from_secs(5);
 
 /// Creates rooms that this process shares with all others on the same Redis. The task ends once the
-/// rooms are dropped and all lines are published.
+/// hub is disconnected and all lines are published.
 pub(crate) fn share_rooms(url: &str) -> Result<(Arc<Rooms>, JoinHandle<()>), BoxError> {
     let (hub, events) = connect(url)?;
     let rooms = Arc::new(Rooms::new(hub));
     // Members who join get it until the hub is connected.
     rooms.notices().publish_latest(EVERYBODY, "down");
-    let told = tokio::spawn(tell(Arc::downgrade(&rooms), events));
+    let told = tokio::spawn(tell(Arc::clone(&rooms), events));
     Ok((rooms, told))
 }
 
@@ -54,25 +51,16 @@ fn connect(_: &str) -> Result<(Hub, Events), BoxError> {
     Err("--redis needs the feature `redis`: --features axum,rt-tokio,redis".into())
 }
 
-/// Sends notices of what happens to the hub, and the lists of people. It does not keep the rooms
-/// alive, because the events end only once all clones of the hub are dropped.
-async fn tell(rooms: Weak<Rooms>, mut events: Events) {
+/// Sends notices of what happens to the hub, and the lists of people.
+async fn tell(rooms: Arc<Rooms>, mut events: Events) {
     let mut lists = interval(LISTS);
     loop {
-        let event = select! {
-            event = events.next() => event,
-            _ = lists.tick() => {
-                if let Some(rooms) = rooms.upgrade() {
-                    rooms.list_people();
-                }
-                continue;
-            }
-        };
-        let Some(event) = event else {
-            return;
-        };
-        if let Some(rooms) = rooms.upgrade() {
-            notify(&rooms, event);
+        select! {
+            event = events.next() => match event {
+                Some(event) => notify(&rooms, event),
+                None => return,
+            },
+            _ = lists.tick() => rooms.list_people(),
         }
     }
 }

@@ -42,6 +42,11 @@ impl Rooms {
         }
     }
 
+    /// Leaves the other processes once all lines are published.
+    pub(crate) fn disconnect(&self) {
+        self.lines.disconnect();
+    }
+
     fn people(&self) -> MutexGuard<'_, HashMap<String, BTreeSet<String>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }

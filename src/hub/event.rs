@@ -71,8 +71,8 @@ pub enum Event {
 
 /// The events of a hub with a backplane.
 ///
-/// It is a stream that ends once all clones of the hub are dropped, and everything that they have
-/// published has reached the backplane or has failed. Events wait here until they are
+/// It is a stream that ends once the hub [is disconnected](super::Hub::disconnect), and everything
+/// that was published has reached the backplane or has failed. Events wait here until they are
 /// read, 1,024 at most, and a gap for each topic. What comes then is dropped, and
 /// [`Event::Skipped`] says how many events were. If you drop the stream, the events are dropped,
 /// too; the hub works on.
@@ -244,8 +244,9 @@ impl Events {
         Self(Arc::clone(queue))
     }
 
-    /// Waits for the next event. Returns `None` once all clones of the hub are dropped, and
-    /// everything that they have published has reached the backplane or has failed.
+    /// Waits for the next event. Returns `None` once the hub [is
+    /// disconnected](super::Hub::disconnect), and everything that was published has reached the
+    /// backplane or has failed.
     ///
     /// # Cancel safety
     ///

@@ -80,10 +80,12 @@ enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// The hub is dropped, and the task publishes what is left.
+    /// The hub has disconnected or is dropped, and the task publishes what is left.
     Ending,
-    /// The task has ended.
+    /// The task has ended before.
     Stopped,
+    /// Both.
+    Ended,
 }
 
 /// The task of the hub. Dropping it says that it has ended.
@@ -231,7 +233,7 @@ impl Link {
         }
         let mut state = self.lock();
         // A backplane with a thread of its own may connect though nobody publishes any more.
-        let is_down = state.status == Status::Down || state.phase == Phase::Stopped;
+        let is_down = state.status == Status::Down || state.phase != Phase::Running;
         if is_down {
             posted.reason = &self.reasons.down;
         }
@@ -280,7 +282,7 @@ impl Link {
     /// Asks the task to look at a topic. Returns it if the task has ended.
     pub(super) fn list(&self, topic: Arc<Topic>) -> Result<(), Arc<Topic>> {
         let mut state = self.lock();
-        if state.phase == Phase::Stopped {
+        if matches!(state.phase, Phase::Stopped | Phase::Ended) {
             return Err(topic);
         }
         state.listed.push(topic);
@@ -346,14 +348,25 @@ impl Link {
         was_down
     }
 
-    /// The hub is dropped. The task ends once everything is published.
+    /// Nobody publishes any more. The task ends once everything is published.
     pub(super) fn end(&self) {
-        let phase = mem::replace(&mut self.lock().phase, Phase::Ending);
+        let mut state = self.lock();
+        let phase = state.phase;
+        state.phase = match phase {
+            Phase::Running | Phase::Ending => Phase::Ending,
+            Phase::Stopped | Phase::Ended => Phase::Ended,
+        };
+        drop(state);
         if phase == Phase::Stopped {
             self.events.end();
         } else {
             self.task.wake();
         }
+    }
+
+    /// Returns whether nobody publishes any more.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.lock().phase, Phase::Ending | Phase::Ended)
     }
 
     /// The task has ended.
@@ -364,7 +377,11 @@ impl Link {
             self.disconnected(Ended.into());
         }
         let mut state = self.lock();
-        let phase = mem::replace(&mut state.phase, Phase::Stopped);
+        let phase = state.phase;
+        state.phase = match phase {
+            Phase::Running | Phase::Stopped => Phase::Stopped,
+            Phase::Ending | Phase::Ended => Phase::Ended,
+        };
         let listed = mem::take(&mut state.listed);
         let lost = state.outbox.clear();
         drop(state);

@@ -120,9 +120,9 @@ impl Hub {
     /// Creates a hub that shares its topics with the hubs of other processes, and the stream of its
     /// events.
     ///
-    /// A task of `runtime` speaks to the `backplane`. It ends once all clones of the hub are
-    /// dropped and everything is published. Nothing else waits for the backplane: not
-    /// [`publish`](Self::publish), and no socket.
+    /// A task of `runtime` speaks to the `backplane`, until the hub
+    /// [is disconnected](Self::disconnect) and everything is published. Nothing else waits for the
+    /// backplane: not [`publish`](Self::publish), and no socket.
     ///
     /// - Members of this process get a message at once, and other processes get it through the
     ///   backplane, at most once. [`Events`] report what is lost.
@@ -131,8 +131,7 @@ impl Hub {
     /// - Up to 10,000 messages, or 16 MiB, wait for the backplane, also while it connects for the
     ///   first time. Beyond that, and while it is down, messages reach this process only:
     ///   [`Event::PublishFailed`].
-    /// - If the process ends, what waits is lost. To wait for it, drop all clones of the hub, and
-    ///   read [`Events`] to their end.
+    /// - If the process ends, what waits is lost. To wait for it, [`disconnect`](Self::disconnect).
     /// - Only text and binary messages travel, on topics of 4 KiB at most.
     /// - A topic is subscribed from its first member in this process until 10 to 20 seconds after
     ///   the last has left. Until then it keeps its memory, some 450 bytes and its name.
@@ -277,6 +276,16 @@ impl Hub {
         link.map_or(0, |link| link.ignored())
     }
 
+    /// Leaves the other processes, once everything is published.
+    ///
+    /// Call it when a server ends, after the last message, and read [`Events`] to their end: then
+    /// all that was published has reached the backplane or has failed. Clones of the hub are
+    /// disconnected too, and stay so; it also happens when the last one is dropped. Members of this
+    /// process still reach each other. Without a backplane, it does nothing.
+    pub fn disconnect(&self) {
+        self.inner.disconnect();
+    }
+
     fn publish_to(
         &self,
         topic: &str,
@@ -304,6 +313,15 @@ impl Inner {
         Delivered::default()
     }
 
+    fn disconnect(&self) {
+        if let Some(link) = &self.link {
+            link.end();
+            for topic in self.topics.all() {
+                topic.wake_waiting();
+            }
+        }
+    }
+
     fn poll_subscribed(&self, topic: &Topic, id: u64, cx: &Context<'_>) -> Poll<()> {
         let link = self.link.as_ref();
         link.map_or(Poll::Ready(()), |link| topic.poll_subscribed(id, link, cx))
@@ -328,12 +346,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(link) = &self.link {
-            link.end();
-            for topic in self.topics.all() {
-                topic.wake_waiting();
-            }
-        }
+        self.disconnect();
     }
 }
 

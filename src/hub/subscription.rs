@@ -35,7 +35,7 @@ impl Subscription {
 
     /// Waits until what other processes publish on the topic arrives here.
     ///
-    /// Without a backplane that is at once, and also if the hub is dropped. Otherwise it takes a
+    /// Without a backplane that is at once, and also once the hub is disconnected. Otherwise it takes a
     /// round trip after the first member of this process has joined, and as long as the backplane
     /// is down. Wait for it before you load the history of a room, so that no message is missing
     /// between both. What was published since the socket joined is sent before what the handler

@@ -213,7 +213,7 @@ impl Topic {
         // On another connection, the task subscribes again, and wakes this member: it needs this
         // lock for that.
         let subscribed = remote.subscribed;
-        if subscribed.is_some_and(|connection| link.is_still_up(connection)) {
+        if link.is_over() || subscribed.is_some_and(|connection| link.is_still_up(connection)) {
             return Poll::Ready(());
         }
         let replaced = remote.waiting.insert(id, cx.waker().clone());

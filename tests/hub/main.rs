@@ -7,6 +7,7 @@ use anyws::{Message, QueueConfig, Runtime, Sender, WebSocket, WebSocketConfig, W
 mod backplane;
 mod bursts;
 mod delivered;
+mod disconnecting;
 mod events;
 mod latest;
 mod members;

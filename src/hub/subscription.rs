@@ -35,12 +35,12 @@ impl Subscription {
 
     /// Waits until what other processes publish on the topic arrives here.
     ///
-    /// Without a backplane that is at once, and also once the hub is disconnected. Otherwise it takes a
-    /// round trip after the first member of this process has joined, and as long as the backplane
-    /// is down. Wait for it before you load the history of a room, so that no message is missing
-    /// between both. What was published since the socket joined is sent before what the handler
-    /// then sends: the guide on [more than one machine](crate::guide::machines#history) says what
-    /// that means for clients.
+    /// Without a backplane that is at once, and also once the hub is disconnected. Otherwise it
+    /// takes a round trip after the first member of this process has joined, and as long as the
+    /// backplane is down. Wait for it before you load the history of a room, so that no message is
+    /// missing between both. What was published since the socket joined is sent before what the
+    /// handler then sends: the guide on [more than one machine](crate::guide::machines#history)
+    /// says what that means for clients.
     ///
     /// It never ends if the topic is refused, which is
     /// [`Event::SubscribeFailed`](super::Event::SubscribeFailed), and the socket sends and receives

@@ -7,7 +7,7 @@ use anyws::{
     hub::{Event, Hub},
 };
 use futures::FutureExt;
-use support::{broker::Broker, ready_made_runtimes, runtimes, still::Still};
+use support::{broker::Broker, runtimes, still::Still};
 
 use super::{Member, wire::envelope};
 
@@ -28,6 +28,7 @@ pub(super) async fn expect(client: &mut WebSocket, count: u64) {
     }
 }
 
+#[cfg(any(feature = "rt-tokio", feature = "rt-smol"))]
 mod a_burst_closes_nobody_who_reads {
     use super::*;
 
@@ -35,7 +36,7 @@ mod a_burst_closes_nobody_who_reads {
     const BURST: u64 = 1024;
 
     // Not on bare threads: nothing there makes the tasks take turns.
-    ready_made_runtimes!(body);
+    support::ready_made_runtimes!(body);
 
     async fn body(rt: Arc<dyn Runtime>) {
         let plane = Broker::default().plane();

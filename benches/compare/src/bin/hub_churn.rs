@@ -83,7 +83,7 @@ impl Members {
         }
     }
 
-    /// Joins all topics, of which none has a member yet.
+    /// Joins all topics. None has a member yet.
     fn join(&self, hub: &Hub) -> Result<Vec<Option<Subscription>>> {
         let mut subscriptions = Vec::with_capacity(TOPICS);
         for (topic, sender) in &self.topics {

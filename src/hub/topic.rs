@@ -189,9 +189,14 @@ impl Topic {
     /// holds no lock.
     pub(super) fn receive(&self, envelope: &Envelope, later: &mut Later) -> Heard {
         let mut state = self.lock();
+        let is_empty = state.members.is_empty();
         let Some(remote) = &mut state.remote else {
             return Heard::Next;
         };
+        if is_empty && remote.subscribed.is_none() {
+            // It came before the connection was lost. What follows is no loss for those who join.
+            return Heard::Next;
+        }
         let heard = remote.hear(envelope.node, envelope.sequence);
         if heard == Heard::Again {
             return heard;

@@ -100,4 +100,33 @@ runtimes! {
         inject(56);
         assert_eq!(ann.queued(), 256);
     }
+
+    async fn what_arrives_behind_a_lost_connection_is_no_gap_later(rt) {
+        let still = Still::keeping();
+        let plane = Broker::default().plane();
+        let (hub, mut events) = Hub::with_backplane(plane.clone(), Arc::new(still.clone()));
+        let mut task = still.tasks().pop().unwrap();
+        let mut turn = || assert!((&mut task).now_or_never().is_none());
+        turn();
+        let ann = Member::new(&rt);
+        let subscription = hub.join("room", &ann.sender);
+        turn();
+        // More than two turns.
+        for number in 1..=150 {
+            plane.inject("room", envelope(number, "x"));
+        }
+        drop(subscription);
+        plane.down("lost");
+        plane.up();
+        for _ in 0..5 {
+            turn();
+        }
+        // Whoever joins now has missed nothing.
+        let _subscription = hub.join("room", &ann.sender);
+        turn();
+        plane.inject("room", envelope(200, "x"));
+        while let Some(event) = events.next().now_or_never() {
+            assert!(!matches!(event, Some(Event::Gap { .. })), "{event:?}");
+        }
+    }
 }

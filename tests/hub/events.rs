@@ -63,8 +63,10 @@ runtimes! {
                 plane.down("lost again");
             }
         });
+        // An executor's queue of tasks is freed by its own thread, and so counts as kept. The events
+        // would be twice as much.
         assert!(
-            cost.bytes_current < 64 * 1024,
+            cost.bytes_current < 192 * 1024,
             "{} bytes",
             cost.bytes_current
         );

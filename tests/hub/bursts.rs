@@ -121,7 +121,7 @@ runtimes! {
         for _ in 0..5 {
             turn();
         }
-        // Whoever joins now has missed nothing.
+        // A member that joins now has missed nothing.
         let _subscription = hub.join("room", &ann.sender);
         turn();
         plane.inject("room", envelope(200, "x"));

@@ -63,7 +63,7 @@ runtimes! {
                 plane.down("lost again");
             }
         });
-        // An executor's queue of tasks is freed by its own thread, and so counts as kept. The events
+        // An executor's queue of tasks is freed by its own thread, so it counts as kept. The events
         // would be twice as much.
         assert!(
             cost.bytes_current < 192 * 1024,
